@@ -1,0 +1,39 @@
+# The few commands people type. PYTHON is the interpreter of the environment to work in.
+PYTHON ?= python3
+
+.PHONY: build test test-all lint types docs bench mutants dist clean
+
+build:          # install for development: extensions are built in place
+	$(PYTHON) -m pip install --editable '.[test,lint,docs]'
+
+test:           # the default tests, under three minutes
+	$(PYTHON) -m pytest
+
+test-all:       # with doctests and slow statistics
+	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --doctest-modules --pyargs rfa -p no:cacheprovider
+	$(PYTHON) -m pytest -m slow
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m cython_lint rfa
+
+types:
+	$(PYTHON) -m mypy
+
+docs:
+	$(PYTHON) -m sphinx -W --keep-going docs docs/_build
+
+bench:          # time of a step beside NumPy's
+	$(PYTHON) bench/step.py
+
+mutants:        # small faults put into the code, each of which a test must catch
+	$(PYTHON) tests/mutants.py
+
+dist:
+	$(PYTHON) -m pip install build
+	$(PYTHON) -m build
+
+clean:
+	rm -rf build dist docs/_build docs/api/generated *.egg-info rfa/*.so rfa/*/*.so

@@ -1,0 +1,75 @@
+# What other Cython code may cimport: the public kernels, which write into arrays of the caller
+# (the `_out` functions), and the pieces on packed layouts of which the engines are made.
+from cython cimport floating
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+cdef enum:
+    WORD = 64     # samples to a mask word and to a block of a packed layout
+    TILE = 6      # neurons to a tile of the matrix multiply; padded neuron counts are multiples
+    BATCH = 32    # samples whose subset sums are tabulated at once
+
+cdef extern from "_leaves.h" nogil:
+    double rfa_seconds()
+    ctypedef struct rfa_leaves_f32:
+        Py_ssize_t columns
+        void (*matmul_tile)(const float*, const float*, Py_ssize_t, Py_ssize_t, int,
+                            float*) noexcept nogil
+        void (*activate_tile)(const float*, const float*, uint64_t*, float*) noexcept nogil
+        void (*subset_sums)(const float*, const float*, float*) noexcept nogil
+        void (*look_up)(const float*, const uint64_t*, int, Py_ssize_t, float*) noexcept nogil
+        void (*dots)(const float*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
+    ctypedef struct rfa_leaves_f64:
+        Py_ssize_t columns
+        void (*matmul_tile)(const double*, const double*, Py_ssize_t, Py_ssize_t, int,
+                            double*) noexcept nogil
+        void (*activate_tile)(const double*, const double*, uint64_t*, double*) noexcept nogil
+        void (*subset_sums)(const double*, const double*, double*) noexcept nogil
+        void (*look_up)(const double*, const uint64_t*, int, Py_ssize_t, double*) noexcept nogil
+        void (*dots)(const double*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
+    ctypedef struct rfa_leaves:
+        void (*logistic)(const double*, Py_ssize_t, double*) noexcept nogil
+        void (*logistic_loss)(const double*, Py_ssize_t, double*) noexcept nogil
+        void (*count)(const uint64_t*, uint64_t, Py_ssize_t, Py_ssize_t, int32_t*) noexcept nogil
+        int64_t (*differences)(const uint64_t*, const uint64_t*, Py_ssize_t) noexcept nogil
+        void (*ring_outputs)(Py_ssize_t, const double*, const double*, double*, double*,
+                             const double*, double*) noexcept nogil
+        void (*ring_sums)(Py_ssize_t, const double*, const double*, const double*, double*,
+                          double*, double*) noexcept nogil
+        void (*ring_weights)(Py_ssize_t, const double*, const double*, double, double*) noexcept nogil
+        void (*planar_range)(const double*, const double*, Py_ssize_t, double, double, double*,
+                             double*) noexcept nogil
+    const rfa_leaves_f32* rfa_f32(int level)
+    const rfa_leaves_f64* rfa_f64(int level)
+    const rfa_leaves* rfa_common(int level)
+
+# The level in use: 0 baseline, 1 AVX2, 2 AVX-512. Set once, at import.
+cdef int level() noexcept nogil
+cdef Py_ssize_t columns(const floating* real) noexcept nogil
+
+# The public kernels, on arrays of any strides; each allocates its packed copies of X and W.
+cdef int activation_masks_out(const floating[:, :] X, const floating[:, :] W,
+                              uint64_t[:, ::1] masks, int n_threads) except -1 nogil
+cdef int forward_out(const floating[:, :] X, const floating[:, :] W, const floating[:] a,
+                     floating[::1] f, int n_threads) except -1 nogil
+cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[:, :] W,
+                      const floating[:] a, floating[:, ::1] gradient, int n_threads) except -1 nogil
+cdef int active_counts_out(const uint64_t[:, ::1] masks, const int64_t[:] groups,
+                           int64_t[:, ::1] counts) except -1 nogil
+
+# The pieces. Packed layouts: lanes [word][k][64 samples]; rows [chunk][sample][columns];
+# W [neuron][columns, padded]; masks [word][neuron], word w holding samples 64 w, ..., 64 w + 63.
+cdef int check_signals(double* last) except -1 nogil
+cdef void pack_lanes(const floating[:, :] X, const int64_t* order, floating* lanes) noexcept nogil
+cdef void pack_rows(const floating[:, :] X, const int64_t* order, floating* rows) noexcept nogil
+cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
+                  Py_ssize_t stride, const floating* a, Py_ssize_t neurons, uint64_t* masks,
+                  floating* partial, floating* scratch, const int64_t* segments,
+                  Py_ssize_t n_segments, Py_ssize_t groups, double* ranges, floating* f,
+                  int n_threads, double* last) except -1 nogil
+cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
+                    const floating* c, const floating* rows, Py_ssize_t chunks,
+                    const floating* base, const floating* scale, Py_ssize_t stride, floating* out,
+                    floating* scratch, int n_threads, double* last) except -1 nogil
+cdef Py_ssize_t partial_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil
+cdef Py_ssize_t evaluate_scratch(Py_ssize_t d) noexcept nogil
+cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil

@@ -1,0 +1,489 @@
+"""The hot loops: activation masks, per-neuron gradient accumulation, alignment counting.
+
+All of them work on 64-sample blocks, so that the activations of a neuron on a block are one
+64-bit mask word. Outputs are split among threads, never sums: a sum that is split (over blocks of
+neurons in f) is split at fixed places and added in order, so no result depends on the number of
+threads. Loops without decisions are the leaves of _leaves.h; here are threads, blocks and counts.
+"""
+import os
+
+from cython.parallel cimport prange, threadid
+from libc.math cimport INFINITY
+from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+from cpython.exc cimport PyErr_CheckSignals
+
+cdef extern from "_leaves.h" nogil:
+    int rfa_supported_level()
+
+cdef extern from * nogil:
+    """
+    #ifdef _OPENMP
+    #include <omp.h>
+    static int rfa_openmp(void) { return _OPENMP; }
+    #else
+    static int rfa_openmp(void) { return 0; }
+    #endif
+    static void rfa_pause_threads(void)
+    {
+    #ifdef RFA_HAVE_OMP_PAUSE
+        omp_pause_resource_all(omp_pause_hard);
+    #endif
+    }
+    """
+    int rfa_openmp()
+    void rfa_pause_threads()
+    int __builtin_ctzll(unsigned long long)
+    int __builtin_popcountll(unsigned long long)
+
+cdef enum:
+    BLOCK = 240           # neurons in a partial sum of f: fixed, since it decides the bits
+    DEPTH = 512           # columns of a panel of the matrix multiply that stay in cache
+    SUM_BLOCK = 256       # neurons whose sums stay in cache beside the tables
+    TASK_WORK = 1 << 26   # multiply-adds or look-ups between two looks at the clock
+
+cdef double SIGNAL_SECONDS = 0.05   # between two checks for Ctrl-C
+
+LEVELS = ("baseline", "avx2", "avx512")
+
+
+def _chosen_level():
+    """The SIMD level in use: the best supported one, or the lower one that RFA_SIMD names."""
+    best = rfa_supported_level()
+    name = os.environ.get("RFA_SIMD", "")
+    if not name:
+        return best
+    if name not in LEVELS:
+        raise ImportError(f"RFA_SIMD must be one of {', '.join(LEVELS)}; got {name!r}")
+    return min(best, LEVELS.index(name))
+
+
+cdef int _level = _chosen_level()
+SIMD_LEVEL = LEVELS[_level]
+OPENMP = rfa_openmp()   # the date of the OpenMP specification, 0 without OpenMP
+
+
+def pause_threads():
+    """Stop the OpenMP threads of this thread's pool; the next parallel region starts new ones."""
+    rfa_pause_threads()
+
+
+cdef int level() noexcept nogil:
+    return _level
+
+
+cdef Py_ssize_t columns(const floating* real) noexcept nogil:
+    """Columns in a chunk of the rows that masked_sum adds up (the pointer only tells the type)."""
+    if floating is float:
+        return rfa_f32(_level).columns
+    else:
+        return rfa_f64(_level).columns
+
+
+cdef int check_signals(double* last) except -1 nogil:
+    """Let Python handle a signal (Ctrl-C raises) if the last look was some time ago."""
+    cdef double now = rfa_seconds()
+    if now - last[0] > SIGNAL_SECONDS:
+        last[0] = now
+        with gil:
+            PyErr_CheckSignals()
+    return 0
+
+
+# --------------------------------------------------------------------------- packed layouts
+
+cdef void pack_lanes(const floating[:, :] X, const int64_t* order, floating* lanes) noexcept nogil:
+    """lanes[w][k][s] = X[order[64 w + s], k], zero beyond the last sample; order NULL: as given."""
+    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], words = (n + WORD - 1) // WORD, i, k, r
+    memset(lanes, 0, words * d * WORD * sizeof(floating))
+    for i in range(n):
+        r = order[i] if order != NULL else i
+        for k in range(d):
+            lanes[((i // WORD) * d + k) * WORD + i % WORD] = X[r, k]
+
+
+cdef void pack_rows(const floating[:, :] X, const int64_t* order, floating* rows) noexcept nogil:
+    """rows[q][i][c] = X[order[i], q * columns + c], zero beyond the last sample or column."""
+    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], padded = (n + WORD - 1) // WORD * WORD
+    cdef Py_ssize_t width = columns(rows), i, k, r
+    memset(rows, 0, (d + width - 1) // width * width * padded * sizeof(floating))
+    for i in range(n):
+        r = order[i] if order != NULL else i
+        for k in range(d):
+            rows[((k // width) * padded + i) * width + k % width] = X[r, k]
+
+
+# --------------------------------------------------------------------------- forward pass
+
+cdef inline void _matmul_tile(const floating* x, const floating* w, Py_ssize_t stride,
+                              Py_ssize_t depth, int first, floating* h) noexcept nogil:
+    if floating is float:
+        rfa_f32(_level).matmul_tile(x, w, stride, depth, first, h)
+    else:
+        rfa_f64(_level).matmul_tile(x, w, stride, depth, first, h)
+
+
+cdef inline void _activate_tile(const floating* h, const floating* a, uint64_t* masks,
+                                floating* f) noexcept nogil:
+    if floating is float:
+        rfa_f32(_level).activate_tile(h, a, masks, f)
+    else:
+        rfa_f64(_level).activate_tile(h, a, masks, f)
+
+
+cdef inline void _widen(const floating* h, Py_ssize_t begin, Py_ssize_t end,
+                        double* bounds) noexcept nogil:
+    """bounds = (min, max) of themselves and h[begin], ..., h[end - 1]."""
+    cdef Py_ssize_t i
+    cdef floating low = <floating>bounds[0], high = <floating>bounds[1]
+    for i in range(begin, end):
+        if h[i] < low:
+            low = h[i]
+        if h[i] > high:
+            high = h[i]
+    bounds[0] = low
+    bounds[1] = high
+
+
+cdef void _evaluate_block(const floating* x, Py_ssize_t d, const floating* w, Py_ssize_t stride,
+                          const floating* a, Py_ssize_t neurons, uint64_t* masks, floating* f,
+                          floating* h, const int64_t* segments, Py_ssize_t n_segments,
+                          Py_ssize_t groups, double* ranges) noexcept nogil:
+    """One word of samples, one block of neurons: their masks, the block's share of f and, where
+    ranges is given, the smallest and largest h per neuron and group."""
+    cdef Py_ssize_t panel, k, depth, t, j, i, q, begin
+    cdef uint64_t unused[TILE]
+    cdef floating* tile
+    for i in range(WORD):
+        f[i] = 0
+    for panel in range((d + DEPTH - 1) // DEPTH):
+        k = panel * DEPTH
+        depth = min(d - k, <Py_ssize_t>DEPTH)
+        for t in range(neurons // TILE):
+            j = t * TILE
+            tile = h + j * WORD
+            _matmul_tile(x + k * WORD, w + j * stride + k, stride, depth, k == 0, tile)
+            if k + depth < d:
+                continue
+            _activate_tile(tile, a + j, &unused[0] if masks == NULL else masks + j, f)
+            if ranges == NULL:
+                continue
+            for i in range(TILE):
+                for q in range(n_segments):
+                    begin = __builtin_ctzll(segments[3 * q + 2])
+                    _widen(tile + i * WORD, begin,
+                           begin + __builtin_popcountll(segments[3 * q + 2]),
+                           ranges + 2 * ((j + i) * groups + segments[3 * q + 1]))
+
+
+cdef Py_ssize_t partial_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil:
+    """Reals in the partial sums of f."""
+    return (neurons + BLOCK - 1) // BLOCK * words * WORD
+
+
+cdef Py_ssize_t evaluate_scratch(Py_ssize_t d) noexcept nogil:
+    """Reals that a thread of evaluate works in."""
+    return BLOCK * WORD
+
+
+cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
+                  Py_ssize_t stride, const floating* a, Py_ssize_t neurons, uint64_t* masks,
+                  floating* partial, floating* scratch, const int64_t* segments,
+                  Py_ssize_t n_segments, Py_ssize_t groups, double* ranges, floating* f,
+                  int n_threads, double* last) except -1 nogil:
+    """masks = 1[H > 0] and f = relu(H) a, H = X W^T in 64-by-BLOCK pieces that stay in cache.
+
+    2 n m d flops; reads X once per block of neurons, writes nm/8 bytes. neurons is padded to TILE
+    with rows of zeros. masks may be NULL. With ranges (per thread: neurons x groups x (min, max))
+    also the extremes of h per group, the groups being runs of samples given by segments
+    (word, group, bits), ordered by word.
+    """
+    cdef Py_ssize_t blocks = (neurons + BLOCK - 1) // BLOCK, tasks = words * blocks
+    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * BLOCK * d + 1))
+    cdef Py_ssize_t first = 0, stop, task, w, j, q, end, i, b
+    cdef floating total
+    while first < tasks:
+        check_signals(last)
+        stop = min(first + share, tasks)
+        for task in prange(first, stop, num_threads=n_threads, schedule="dynamic"):
+            w = task % words
+            j = task // words * BLOCK
+            q = 0
+            end = 0
+            if ranges != NULL:
+                while segments[3 * q] < w:
+                    q = q + 1
+                end = q
+                while end < n_segments and segments[3 * end] == w:
+                    end = end + 1
+            _evaluate_block(lanes + w * d * WORD, d, W + j * stride, stride, a + j,
+                            min(neurons - j, <Py_ssize_t>BLOCK),
+                            NULL if masks == NULL else masks + w * neurons + j,
+                            partial + task * WORD,
+                            scratch + threadid() * evaluate_scratch(d),
+                            segments + 3 * q, end - q, groups,
+                            NULL if ranges == NULL else
+                            ranges + 2 * groups * (threadid() * neurons + j))
+        first = stop
+    for i in range(words * WORD):
+        total = 0
+        for b in range(blocks):
+            total = total + partial[b * words * WORD + i]
+        f[i] = total
+    return 0
+
+
+# --------------------------------------------------------------------------- gradient
+
+cdef inline void _subset_sums(const floating* rows, const floating* c,
+                              floating* tables) noexcept nogil:
+    if floating is float:
+        rfa_f32(_level).subset_sums(rows, c, tables)
+    else:
+        rfa_f64(_level).subset_sums(rows, c, tables)
+
+
+cdef inline void _look_up(const floating* tables, const uint64_t* masks, int shift,
+                          Py_ssize_t neurons, floating* out) noexcept nogil:
+    if floating is float:
+        rfa_f32(_level).look_up(tables, masks, shift, neurons, out)
+    else:
+        rfa_f64(_level).look_up(tables, masks, shift, neurons, out)
+
+
+cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil:
+    """Reals that a thread of masked_sum works in: the tables, then the sums of a block."""
+    return (BATCH // 4 * 16 + SUM_BLOCK) * columns(real)
+
+
+cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
+                    const floating* c, const floating* rows, Py_ssize_t chunks,
+                    const floating* base, const floating* scale, Py_ssize_t stride, floating* out,
+                    floating* scratch, int n_threads, double* last) except -1 nogil:
+    """out_j = base_j + scale_j sum_i A_ij c_i rows_i; base may be NULL (zero).
+
+    A is binary: the subset sums of four scaled rows are tabulated once for all neurons, and each
+    neuron adds the entry that its four mask bits select. n m d/4 adds and loads from L1 in place of
+    2 n m d flops. The order of the sum is that of the samples, whatever the number of threads,
+    each of which has whole (chunk of columns) x (block of neurons) pieces of out.
+    """
+    cdef Py_ssize_t width = columns(rows), blocks = (neurons + SUM_BLOCK - 1) // SUM_BLOCK
+    cdef Py_ssize_t tasks = chunks * blocks
+    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads,
+                                TASK_WORK // (words * SUM_BLOCK * (WORD // 4) + 1))
+    cdef Py_ssize_t first = 0, stop, task, j, batch, q, count, i, k
+    cdef floating* tables
+    cdef floating* sums
+    while first < tasks:
+        check_signals(last)
+        stop = min(first + share, tasks)
+        for task in prange(first, stop, num_threads=n_threads, schedule="dynamic"):
+            q = task // blocks
+            j = task % blocks * SUM_BLOCK
+            count = min(neurons - j, <Py_ssize_t>SUM_BLOCK)
+            tables = scratch + threadid() * sum_scratch(rows)
+            sums = tables + BATCH // 4 * 16 * width
+            memset(sums, 0, count * width * sizeof(floating))
+            for batch in range(words * (WORD // BATCH)):
+                _subset_sums(rows + (q * words * WORD + batch * BATCH) * width, c + batch * BATCH,
+                             tables)
+                _look_up(tables, masks + batch * BATCH // WORD * neurons + j,
+                         batch * BATCH % WORD, count, sums)
+            for i in range(count):
+                for k in range(width):
+                    out[(j + i) * stride + q * width + k] = (
+                        (0 if base == NULL else base[(j + i) * stride + q * width + k])
+                        + scale[j + i] * sums[i * width + k])
+        first = stop
+    return 0
+
+
+# --------------------------------------------------------------------------- public kernels
+
+cdef int _padded(Py_ssize_t m) noexcept nogil:
+    return (m + TILE - 1) // TILE * TILE
+
+
+cdef int _masks_and_outputs(const floating[:, :] X, const floating[:, :] W, const floating[:] a,
+                            uint64_t* masks, floating* f, int n_threads) except -1 nogil:
+    """evaluate on packed copies of X and W; masks [word][padded neuron] and f have padding."""
+    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], m = W.shape[0], j, k
+    cdef Py_ssize_t words = (n + WORD - 1) // WORD, neurons = _padded(m)
+    cdef Py_ssize_t size_lanes = words * d * WORD, size_w = neurons * d
+    cdef Py_ssize_t size_partial = partial_size(words, neurons)
+    cdef double last = rfa_seconds()
+    cdef floating* lanes = <floating*>malloc(
+        (size_lanes + size_w + neurons + size_partial + n_threads * evaluate_scratch(d))
+        * sizeof(floating))
+    cdef floating* weights = lanes + size_lanes
+    cdef floating* second = weights + size_w
+    if lanes == NULL:
+        with gil:
+            raise MemoryError()
+    pack_lanes(X, NULL, lanes)
+    memset(weights, 0, (size_w + neurons) * sizeof(floating))
+    for j in range(m):
+        for k in range(d):
+            weights[j * d + k] = W[j, k]
+        second[j] = a[j]
+    try:
+        evaluate(lanes, words, d, weights, d, second, neurons, masks, second + neurons,
+                 second + neurons + size_partial, NULL, 0, 0, NULL, f, n_threads, &last)
+    finally:
+        free(lanes)
+    return 0
+
+
+cdef int activation_masks_out(const floating[:, :] X, const floating[:, :] W,
+                              uint64_t[:, ::1] masks, int n_threads) except -1 nogil:
+    """masks (m, ceil(n/64)): bit i % 64 of masks[j, i // 64] = <w_j, x_i> > 0, padding zero."""
+    cdef Py_ssize_t n = X.shape[0], m = W.shape[0], words = (n + WORD - 1) // WORD, j, w
+    cdef Py_ssize_t neurons = _padded(m)
+    cdef uint64_t* packed = <uint64_t*>malloc(words * neurons * sizeof(uint64_t))
+    cdef floating* f = <floating*>malloc(words * WORD * sizeof(floating))
+    try:
+        if packed == NULL or f == NULL:
+            with gil:
+                raise MemoryError()
+        # the outputs are not wanted: any second layer will do
+        _masks_and_outputs(X, W, W[:, 0], packed, f, n_threads)
+        for j in range(m):
+            for w in range(words):
+                masks[j, w] = packed[w * neurons + j]
+    finally:
+        free(packed)
+        free(f)
+    return 0
+
+
+cdef int forward_out(const floating[:, :] X, const floating[:, :] W, const floating[:] a,
+                     floating[::1] f, int n_threads) except -1 nogil:
+    """f (n,) = sum_j a_j relu(<w_j, x_i>)."""
+    cdef Py_ssize_t n = X.shape[0], words = (n + WORD - 1) // WORD, i
+    cdef floating* padded = <floating*>malloc(words * WORD * sizeof(floating))
+    try:
+        if padded == NULL:
+            with gil:
+                raise MemoryError()
+        _masks_and_outputs(X, W, a, NULL, padded, n_threads)
+        for i in range(n):
+            f[i] = padded[i]
+    finally:
+        free(padded)
+    return 0
+
+
+cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[:, :] W,
+                      const floating[:] a, floating[:, ::1] gradient, int n_threads
+                      ) except -1 nogil:
+    """gradient (m, d) of the mean logistic loss: -(a_j / n) sum_i g_i y_i A_ij x_i."""
+    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], m = W.shape[0]
+    cdef Py_ssize_t words = (n + WORD - 1) // WORD, neurons = _padded(m), i, j, k
+    cdef floating* f = <floating*>malloc(words * WORD * sizeof(floating))
+    cdef Py_ssize_t width = columns(f), chunks = (d + width - 1) // width
+    cdef double* s = <double*>malloc(2 * words * WORD * sizeof(double))
+    cdef double* g = s + words * WORD
+    cdef uint64_t* masks = <uint64_t*>malloc(words * neurons * sizeof(uint64_t))
+    cdef Py_ssize_t size_rows = chunks * words * WORD * width, size_out = neurons * chunks * width
+    cdef floating* rows = <floating*>malloc(
+        (size_rows + size_out + neurons + n_threads * sum_scratch(f)) * sizeof(floating))
+    cdef floating* out = rows + size_rows
+    cdef floating* scale = out + size_out
+    cdef double last = rfa_seconds()
+    try:
+        if f == NULL or s == NULL or masks == NULL or rows == NULL:
+            with gil:
+                raise MemoryError()
+        _masks_and_outputs(X, W, a, masks, f, n_threads)
+        memset(s, 0, words * WORD * sizeof(double))
+        for i in range(n):
+            s[i] = y[i] * f[i]
+        rfa_common(_level).logistic(s, words * WORD, g)
+        for i in range(words * WORD):
+            f[i] = <floating>(y[i] * g[i] / n) if i < n else 0
+        pack_rows(X, NULL, rows)
+        memset(scale, 0, neurons * sizeof(floating))
+        for j in range(m):
+            scale[j] = -a[j]
+        masked_sum(masks, words, neurons, f, rows, chunks, <const floating*>NULL, scale,
+                   chunks * width, out, scale + neurons, n_threads, &last)
+        for j in range(m):
+            for k in range(d):
+                gradient[j, k] = out[j * chunks * width + k]
+    finally:
+        free(f)
+        free(s)
+        free(masks)
+        free(rows)
+    return 0
+
+
+# --------------------------------------------------------------------------- alignment counting
+
+cdef int active_counts_out(const uint64_t[:, ::1] masks, const int64_t[:] groups,
+                           int64_t[:, ::1] counts) except -1 nogil:
+    """counts (m, G) = number of active samples of each group: popcounts of the mask words, each
+    with the bits of one group kept. O(m (n/64 + G)) where groups are runs."""
+    cdef Py_ssize_t m = masks.shape[0], n = groups.shape[0], G = counts.shape[1], w, i, j, g
+    cdef uint64_t* keep = <uint64_t*>malloc(G * sizeof(uint64_t))
+    if keep == NULL:
+        with gil:
+            raise MemoryError()
+    counts[:, :] = 0
+    for w in range(masks.shape[1]):
+        memset(keep, 0, G * sizeof(uint64_t))
+        for i in range(w * WORD, min((w + 1) * WORD, n)):
+            keep[groups[i]] |= <uint64_t>1 << (i % WORD)
+        for g in range(G):
+            if keep[g]:
+                for j in range(m):
+                    counts[j, g] += __builtin_popcountll(masks[j, w] & keep[g])
+    free(keep)
+    return 0
+
+
+def activation_masks(const floating[:, :] X, const floating[:, :] W, uint64_t[:, ::1] masks,
+                     int n_threads):
+    with nogil:
+        activation_masks_out(X, W, masks, n_threads)
+
+
+def forward(const floating[:, :] X, const floating[:, :] W, const floating[:] a, floating[::1] f,
+            int n_threads):
+    with nogil:
+        forward_out(X, W, a, f, n_threads)
+
+
+def gradient(const floating[:, :] X, const double[:] y, const floating[:, :] W,
+             const floating[:] a, floating[:, ::1] out, int n_threads):
+    with nogil:
+        gradient_out(X, y, W, a, out, n_threads)
+
+
+def active_counts(const uint64_t[:, ::1] masks, const int64_t[:] groups, int64_t[:, ::1] counts):
+    with nogil:
+        active_counts_out(masks, groups, counts)
+
+
+def loss_weights(const double[::1] s, double[::1] g):
+    """g = 1 / (1 + exp(s)), s of a length that is a multiple of 8."""
+    rfa_common(_level).logistic(&s[0], s.shape[0], &g[0])
+
+
+def logistic_loss(const double[::1] s, double[::1] loss):
+    """log(1 + exp(-s)), s of a length that is a multiple of 8."""
+    rfa_common(_level).logistic_loss(&s[0], s.shape[0], &loss[0])
+
+
+def mask_segments(const int32_t[::1] group):
+    """The runs of equal groups in each word: a list of (word, group, bits as a signed int64)."""
+    cdef Py_ssize_t i, begin = 0, n = group.shape[0]
+    cdef uint64_t bits
+    segments = []
+    for i in range(1, n + 1):
+        if i == n or i % WORD == 0 or group[i] != group[begin]:
+            bits = (~<uint64_t>0 >> (WORD - (i - begin))) << (begin % WORD)
+            segments.append((begin // WORD, group[begin], <int64_t>bits))
+            begin = i
+    return segments

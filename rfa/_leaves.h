@@ -1,0 +1,163 @@
+/* The straight-line inner loops of rfa, compiled once for each SIMD level.
+ *
+ * Threads, blocks, branches on data and all bookkeeping are Cython (_kernels.pyx, engines/); this
+ * header holds only loops without decisions, because gcc does not turn fixed-size array loops
+ * written in Cython into vector code. _leaves_level.h is the body, included once a level: 16-byte
+ * vectors for the baseline of any CPU, 32-byte ones for AVX2 + FMA, 64-byte ones for AVX-512. A
+ * fused multiply-add is used only where FMA_* is written, so a level's bits are fixed.
+ */
+#ifndef RFA_LEAVES_H
+#define RFA_LEAVES_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define RFA_X86 1
+#include <immintrin.h>
+#else
+#define RFA_X86 0
+#endif
+
+#define RFA_WORD 64  /* samples in a mask word, and in a block of the packed layouts */
+#define RFA_TILE 6   /* neurons in a tile of the matrix multiply; divides every padded m */
+#define RFA_BATCH 32 /* samples whose subset-sum tables are held at once */
+#define RFA_LANES 8  /* segments of a planar ring that are scanned side by side */
+
+/* The leaves of one level for one real type; the loops are described in _leaves_level.h. */
+#define RFA_LEAVES(NAME, REAL)                                                                     \
+    typedef struct {                                                                               \
+        ptrdiff_t columns; /* of a chunk of masked_sum's rows */                                   \
+        void (*matmul_tile)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t depth,          \
+                            int first, REAL *h);                                                   \
+        void (*activate_tile)(const REAL *h, const REAL *a, uint64_t *masks, REAL *f);             \
+        void (*subset_sums)(const REAL *rows, const REAL *c, REAL *tables);                        \
+        void (*look_up)(const REAL *tables, const uint64_t *masks, int shift, ptrdiff_t neurons,   \
+                        REAL *out);                                                                \
+        void (*dots)(const REAL *w, const double *rows, ptrdiff_t k, ptrdiff_t d, double *out);    \
+    } NAME;
+RFA_LEAVES(rfa_leaves_f32, float)
+RFA_LEAVES(rfa_leaves_f64, double)
+
+/* Leaves that exist in float64 only: O(n) a step, where single precision would gain nothing. */
+typedef struct {
+    void (*logistic)(const double *s, ptrdiff_t n, double *g);
+    void (*logistic_loss)(const double *s, ptrdiff_t n, double *loss);
+    void (*count)(const uint64_t *masks, uint64_t keep, ptrdiff_t neurons, ptrdiff_t stride,
+                  int32_t *counts);
+    int64_t (*differences)(const uint64_t *masks, const uint64_t *others, ptrdiff_t words);
+    void (*ring_outputs)(ptrdiff_t rows, const double *x0, const double *x1, double *d0, double *d1,
+                         const double *base, double *f);
+    void (*ring_sums)(ptrdiff_t rows, const double *x0, const double *x1, const double *c,
+                      double *p0, double *p1, double *totals);
+    void (*ring_weights)(ptrdiff_t rows, const double *f, const double *y, double scale, double *c);
+    void (*planar_range)(const double *x0, const double *x1, ptrdiff_t n, double w0, double w1,
+                         double *low, double *high);
+} rfa_leaves;
+
+#define RFA_PASTE(a, b, c) a##_##b##_##c
+#define RFA_JOIN(a, b, c) RFA_PASTE(a, b, c)
+#define RFA_NAME(x) RFA_JOIN(x, RFA_LEVEL, RFA_REAL)
+
+/* a * b + c: fused where the level has the instruction. */
+#define RFA_FMA_baseline_f32(a, b, c) ((a) * (b) + (c))
+#define RFA_FMA_baseline_f64(a, b, c) ((a) * (b) + (c))
+#define RFA_FMA_avx2_f32(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define RFA_FMA_avx2_f64(a, b, c) _mm256_fmadd_pd(a, b, c)
+#define RFA_FMA_avx512_f32(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define RFA_FMA_avx512_f64(a, b, c) _mm512_fmadd_pd(a, b, c)
+
+/* Bit l of the result: lane l is positive (NaN is not). */
+#if RFA_X86
+#define RFA_POSITIVE_baseline_f32(v) (unsigned)_mm_movemask_ps(_mm_cmpgt_ps(v, _mm_setzero_ps()))
+#define RFA_POSITIVE_baseline_f64(v) (unsigned)_mm_movemask_pd(_mm_cmpgt_pd(v, _mm_setzero_pd()))
+#else
+#define RFA_POSITIVE_baseline_f32(v)                                                               \
+    ((unsigned)(v[0] > 0) | (unsigned)(v[1] > 0) << 1 | (unsigned)(v[2] > 0) << 2 |                \
+     (unsigned)(v[3] > 0) << 3)
+#define RFA_POSITIVE_baseline_f64(v) ((unsigned)(v[0] > 0) | (unsigned)(v[1] > 0) << 1)
+#endif
+#define RFA_POSITIVE_avx2_f32(v)                                                                   \
+    (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_GT_OQ))
+#define RFA_POSITIVE_avx2_f64(v)                                                                   \
+    (unsigned)_mm256_movemask_pd(_mm256_cmp_pd(v, _mm256_setzero_pd(), _CMP_GT_OQ))
+#define RFA_POSITIVE_avx512_f32(v) _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ)
+#define RFA_POSITIVE_avx512_f64(v) _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GT_OQ)
+
+#define RFA_LEVEL baseline
+#define RFA_BYTES 16
+#include "_leaves_level.h"
+#undef RFA_LEVEL
+#undef RFA_BYTES
+
+#if RFA_X86
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,popcnt"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,popcnt")
+#endif
+#define RFA_LEVEL avx2
+#define RFA_BYTES 32
+#include "_leaves_level.h"
+#undef RFA_LEVEL
+#undef RFA_BYTES
+#if defined(__clang__)
+#pragma clang attribute pop
+#pragma clang attribute push(                                                                      \
+    __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,popcnt"))),                 \
+    apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,popcnt")
+#endif
+#define RFA_LEVEL avx512
+#define RFA_BYTES 64
+#include "_leaves_level.h"
+#undef RFA_LEVEL
+#undef RFA_BYTES
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif /* RFA_X86 */
+
+/* The best level that the CPU and the operating system support: 0 baseline, 1 AVX2, 2 AVX-512. */
+static inline int rfa_supported_level(void)
+{
+#if RFA_X86
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
+        !__builtin_cpu_supports("popcnt"))
+        return 0;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+        return 2;
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+#if RFA_X86
+#define RFA_SELECT(x, level) ((level) == 2 ? &x##_avx512 : (level) == 1 ? &x##_avx2 : &x##_baseline)
+#else
+#define RFA_SELECT(x, level) ((void)(level), &x##_baseline)
+#endif
+static inline const rfa_leaves_f32 *rfa_f32(int level) { return RFA_SELECT(rfa_f32, level); }
+static inline const rfa_leaves_f64 *rfa_f64(int level) { return RFA_SELECT(rfa_f64, level); }
+static inline const rfa_leaves *rfa_common(int level) { return RFA_SELECT(rfa_common, level); }
+
+/* Seconds of a clock that never goes back. */
+static inline double rfa_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+#endif

@@ -1,0 +1,161 @@
+/* The leaves of one level for one real type (REAL, named RFA_REAL); see _leaves.h. */
+#define V RFA_NAME(rfa_vector)
+#define VU RFA_NAME(rfa_load)
+#define I RFA_NAME(rfa_bits)
+#define W RFA_NAME(rfa_wide)
+#define WU RFA_NAME(rfa_wide_load)
+#define VL ((int)(RFA_BYTES / sizeof(REAL)))
+#define WL (RFA_BYTES / 8)
+#define FMA(a, b, c) ((V)RFA_JOIN(RFA_FMA, RFA_LEVEL, RFA_REAL)(a, b, c))
+#define WIDE_FMA(a, b, c) ((W)RFA_JOIN(RFA_FMA, RFA_LEVEL, f64)(a, b, c))
+#define POSITIVE(v) RFA_JOIN(RFA_POSITIVE, RFA_LEVEL, RFA_REAL)(v)
+#define LOAD(p) (*(const VU *)(p))
+#define STORE(p, v) (*(VU *)(p) = (v))
+#define SPLAT(s) ((s) - (V){0})
+#define COLUMNS (2 * VL)
+#if RFA_BYTES == 64 /* 32 vector registers: 24 sums; else 16: 12 sums */
+#define STACK 4
+#else
+#define STACK 2
+#endif
+
+typedef REAL V __attribute__((vector_size(RFA_BYTES)));
+typedef REAL VU __attribute__((vector_size(RFA_BYTES), aligned(sizeof(REAL)), may_alias));
+typedef double W __attribute__((vector_size(RFA_BYTES)));
+typedef REAL WU __attribute__((vector_size(WL * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
+typedef __typeof__((V){0} < (V){0}) I;
+
+/* h[j][s] (+)= sum_k w[j][k] x[k][s] for RFA_TILE neurons and RFA_WORD samples, k ascending. */
+static void RFA_NAME(rfa_matmul_tile)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t depth,
+                                      int first, REAL *h)
+{
+    for (int s = 0; s < RFA_WORD; s += STACK * VL) {
+        V sums[RFA_TILE][STACK];
+        for (int j = 0; j < RFA_TILE; ++j)
+            for (int r = 0; r < STACK; ++r) {
+                sums[j][r] = (V){0};
+                if (!first)
+                    sums[j][r] = LOAD(h + j * RFA_WORD + s + r * VL);
+            }
+        for (ptrdiff_t k = 0; k < depth; ++k) {
+            V xs[STACK];
+            for (int r = 0; r < STACK; ++r)
+                xs[r] = LOAD(x + k * RFA_WORD + s + r * VL);
+            for (int j = 0; j < RFA_TILE; ++j) {
+                V wj = SPLAT(w[j * ldw + k]);
+                for (int r = 0; r < STACK; ++r)
+                    sums[j][r] = FMA(wj, xs[r], sums[j][r]);
+            }
+        }
+        for (int j = 0; j < RFA_TILE; ++j)
+            for (int r = 0; r < STACK; ++r)
+                STORE(h + j * RFA_WORD + s + r * VL, sums[j][r]);
+    }
+}
+
+/* masks[j] bit s = h[j][s] > 0, and f[s] += sum_j a[j] relu(h[j][s]), j ascending; a NaN in h
+ * goes through to f. */
+static void RFA_NAME(rfa_activate_tile)(const REAL *h, const REAL *a, uint64_t *masks, REAL *f)
+{
+    for (int j = 0; j < RFA_TILE; ++j)
+        masks[j] = 0;
+    for (int s = 0; s < RFA_WORD; s += VL) {
+        V sum = LOAD(f + s);
+        for (int j = 0; j < RFA_TILE; ++j) {
+            V v = LOAD(h + j * RFA_WORD + s);
+            masks[j] |= (uint64_t)POSITIVE(v) << s;
+            sum = FMA(SPLAT(a[j]), (V)((I)v & ~(I)(v <= (V){0})), sum);
+        }
+        STORE(f + s, sum);
+    }
+}
+
+/* tables[g][b] = sum over the bits of b of c x of samples 4 g, ..., 4 g + 3, for RFA_BATCH samples
+ * and COLUMNS columns: masked_sum's multiplications, done once for all neurons. */
+static void RFA_NAME(rfa_subset_sums)(const REAL *rows, const REAL *c, REAL *tables)
+{
+    for (int g = 0; g < RFA_BATCH / 4; ++g)
+        for (int part = 0; part < COLUMNS; part += VL) {
+            REAL *t = tables + g * 16 * COLUMNS + part;
+            V sums[16];
+            sums[0] = (V){0};
+            for (int i = 0; i < 4; ++i) {
+                V row = SPLAT(c[4 * g + i]) * LOAD(rows + (4 * g + i) * COLUMNS + part);
+                for (int b = 0; b < 1 << i; ++b)
+                    sums[(1 << i) + b] = sums[b] + row;
+            }
+            for (int b = 0; b < 16; ++b)
+                STORE(t + b * COLUMNS, sums[b]);
+        }
+}
+
+/* out[j] += sum over g of tables[g][bits 4 g, ..., 4 g + 3 of masks[j] >> shift]. */
+static void RFA_NAME(rfa_look_up)(const REAL *tables, const uint64_t *masks, int shift,
+                                  ptrdiff_t neurons, REAL *out)
+{
+    for (ptrdiff_t j = 0; j < neurons; ++j) {
+        uint32_t bits = (uint32_t)(masks[j] >> shift);
+        V low[RFA_BATCH / 4], high[RFA_BATCH / 4];
+        for (int g = 0; g < RFA_BATCH / 4; ++g) {
+            const REAL *t = tables + (g * 16 + (bits >> 4 * g & 15)) * COLUMNS;
+            low[g] = LOAD(t);
+            high[g] = LOAD(t + VL);
+        }
+        for (int width = RFA_BATCH / 8; width >= 1; width /= 2)
+            for (int g = 0; g < width; ++g) {
+                low[g] += low[g + width];
+                high[g] += high[g + width];
+            }
+        STORE(out + j * COLUMNS, LOAD(out + j * COLUMNS) + low[0]);
+        STORE(out + j * COLUMNS + VL, LOAD(out + j * COLUMNS + VL) + high[0]);
+    }
+}
+
+/* out[0] = <w, w>, out[1 + c] = <w, rows[c]> for k rows, in float64. */
+static void RFA_NAME(rfa_dots)(const REAL *w, const double *rows, ptrdiff_t k, ptrdiff_t d,
+                               double *out)
+{
+    for (ptrdiff_t c = -1; c < k; ++c) {
+        W sums[4] = {{0}};
+        double sum = 0;
+        ptrdiff_t i = 0;
+        for (; i + 4 * WL <= d; i += 4 * WL)
+            for (int p = 0; p < 4; ++p) {
+                W v = __builtin_convertvector(*(const WU *)(w + i + p * WL), W);
+                W u = v;
+                if (c >= 0)
+                    memcpy(&u, rows + c * d + i + p * WL, sizeof u);
+                sums[p] = WIDE_FMA(u, v, sums[p]);
+            }
+        sums[0] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+        for (int l = 0; l < WL; ++l)
+            sum += sums[0][l];
+        for (; i < d; ++i)
+            sum += (double)w[i] * (c < 0 ? (double)w[i] : rows[c * d + i]);
+        out[1 + c] = sum;
+    }
+}
+
+static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) = {
+    COLUMNS,
+    RFA_NAME(rfa_matmul_tile),
+    RFA_NAME(rfa_activate_tile),
+    RFA_NAME(rfa_subset_sums),
+    RFA_NAME(rfa_look_up),
+    RFA_NAME(rfa_dots)};
+
+#undef V
+#undef VU
+#undef I
+#undef W
+#undef WU
+#undef VL
+#undef WL
+#undef FMA
+#undef WIDE_FMA
+#undef POSITIVE
+#undef LOAD
+#undef STORE
+#undef SPLAT
+#undef COLUMNS
+#undef STACK

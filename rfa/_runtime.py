@@ -1,0 +1,132 @@
+"""What rfa runs on: version, commit, SIMD level, threads."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rfa import _kernels, _validate
+
+
+def threads(n_threads: int | None = None) -> int:
+    """The number of threads to use.
+
+    As given; None: OMP_NUM_THREADS if it is set, else the CPUs that this process may use by its
+    affinity and its cgroup's quota. Always 1 without OpenMP.
+    """
+    if n_threads is not None:
+        n_threads = _validate.positive_int(n_threads, "n_threads")
+    return 1 if not _kernels.OPENMP else n_threads or default_threads()
+
+
+def default_threads() -> int:
+    """OMP_NUM_THREADS (its first number) or the CPUs that this process may use."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    return usable_cpus()
+
+
+@functools.cache
+def usable_cpus() -> int:
+    """CPUs of the affinity mask, or fewer if a cgroup (v2 or v1) grants less time than that."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = math.inf
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota = math.inf if limit == "max" else int(limit) / int(period)
+    except OSError:  # no cgroup v2 here: not a fault
+        group = Path("/sys/fs/cgroup/cpu")
+        if (group / "cpu.cfs_quota_us").exists():
+            limit_us = int((group / "cpu.cfs_quota_us").read_text())
+            period_us = int((group / "cpu.cfs_period_us").read_text())
+            quota = limit_us / period_us if limit_us > 0 else math.inf
+    return max(1, min(cpus, math.ceil(quota) if math.isfinite(quota) else cpus))
+
+
+@functools.cache
+def version() -> str:
+    """Version of the installed package."""
+    return metadata.version("rfa")
+
+
+@functools.cache
+def commit() -> str | None:
+    """The commit rfa was installed from, where it can be known.
+
+    pip notes it for a repository's address; a package that is run from a checkout finds it there.
+    """
+    noted = metadata.distribution("rfa").read_text("direct_url.json")
+    if noted:
+        revision = json.loads(noted).get("vcs_info", {}).get("commit_id")
+        if revision:
+            return str(revision)
+    git = Path(__file__).resolve().parent.parent / ".git"
+    if not (git / "HEAD").is_file():
+        return None
+    head = (git / "HEAD").read_text().strip()
+    if not head.startswith("ref: "):
+        return head
+    name = head.removeprefix("ref: ")
+    if (git / name).is_file():
+        return (git / name).read_text().strip()
+    packed = git / "packed-refs"
+    lines = packed.read_text().splitlines() if packed.is_file() else []
+    return next((line.split()[0] for line in lines if line.endswith(" " + name)), None)
+
+
+def provenance(engine: str, n_threads: int, seeds: dict[str, Any]) -> dict[str, Any]:
+    """What produced a run, JSON-able."""
+    return {
+        "rfa": version(),
+        "commit": commit(),
+        "seeds": seeds,
+        "engine": engine,
+        "simd": _kernels.SIMD_LEVEL,
+        "openmp": bool(_kernels.OPENMP),
+        "threads": n_threads,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def configuration() -> dict[str, Any]:
+    """What show_config prints, JSON-able."""
+    return {
+        "rfa": version(),
+        "commit": commit(),
+        "simd": _kernels.SIMD_LEVEL,
+        "openmp": f"specification of {_kernels.OPENMP}" if _kernels.OPENMP else None,
+        "threads": threads(),
+        "cpus": usable_cpus(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
+def show_config() -> None:
+    """Print version, SIMD level, OpenMP and the number of threads in use.
+
+    Notes
+    -----
+    The SIMD level (baseline, avx2 or avx512) is the best that CPU and operating system support;
+    the environment variable ``RFA_SIMD`` lowers it. Results are the same bits for any number of
+    threads, with and without OpenMP, but may differ in rounding between SIMD levels.
+
+    Examples
+    --------
+    >>> import rfa
+    >>> rfa.show_config()  # doctest: +ELLIPSIS
+    rfa      ...
+    """
+    for name, value in configuration().items():
+        print(f"{name:8} {'none' if value is None else value}")

@@ -1,0 +1,67 @@
+"""Seeds: named streams of one seed, so that equal seeds for data and network are independent."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator | None
+
+# A stream's place in this list is its key: append only.
+STREAMS = ("mu", "data", "noise", "init", "test", "check")
+
+
+def root(rng: Seed) -> np.random.SeedSequence | np.random.Generator:
+    """What streams are taken from: the SeedSequence of an int, fresh entropy for None."""
+    if isinstance(rng, (np.random.SeedSequence, np.random.Generator)):
+        return rng
+    if rng is None:
+        return np.random.SeedSequence()
+    if isinstance(rng, (int, np.integer)) and not isinstance(rng, (bool, np.bool_)):
+        if rng < 0:
+            raise ValueError(f"rng must be a seed of at least 0, got {rng}")
+        return np.random.SeedSequence(int(rng))
+    raise TypeError(f"rng must be an int, a SeedSequence, a Generator or None, got {rng!r}")
+
+
+def sequence(rng: Seed) -> np.random.SeedSequence:
+    """The SeedSequence behind a seed; a Generator, which cannot be split by key, is refused."""
+    result = root(rng)
+    if isinstance(result, np.random.Generator):
+        raise TypeError("rng must be an int, a SeedSequence or None here: a Generator has no key")
+    return result
+
+
+def generator(
+    origin: np.random.SeedSequence | np.random.Generator, stream: str
+) -> np.random.Generator:
+    """The generator of a stream; a Generator is drawn from directly."""
+    if isinstance(origin, np.random.Generator):
+        return origin
+    key = (*origin.spawn_key, STREAMS.index(stream))
+    child = np.random.SeedSequence(origin.entropy, spawn_key=key, pool_size=origin.pool_size)
+    return np.random.Generator(np.random.PCG64(child))
+
+
+def describe(origin: np.random.SeedSequence | None) -> dict[str, Any] | None:
+    """A seed as JSON."""
+    if origin is None:
+        return None
+    entropy = origin.entropy
+    return {
+        "entropy": entropy if isinstance(entropy, int) else [int(word) for word in entropy or ()],
+        "spawn_key": [int(k) for k in origin.spawn_key],
+        "pool_size": origin.pool_size,
+    }
+
+
+def restore(described: dict[str, Any] | None) -> np.random.SeedSequence | None:
+    """The seed that describe was given."""
+    if described is None:
+        return None
+    return np.random.SeedSequence(
+        described["entropy"],
+        spawn_key=tuple(described["spawn_key"]),
+        pool_size=described["pool_size"],
+    )

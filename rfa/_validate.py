@@ -1,0 +1,218 @@
+"""The only place that coerces and rejects input: each argument is checked here once.
+
+Every function takes the argument's name and raises ValueError or TypeError with one sentence that
+names it, says what was wrong and what is right.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.floating]
+
+# Largest defect of an orthonormal pair that passes as rounding.
+ORTHONORMAL_TOLERANCE = 1e-8
+
+# Bytes that an array can have at the most.
+MAX_BYTES = np.iinfo(np.intp).max
+
+
+def integer(value: Any, name: str, minimum: int) -> int:
+    """An int (or NumPy integer) of at least minimum."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        result = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if result < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {result}")
+    return result
+
+
+def positive_int(value: Any, name: str) -> int:
+    """An integer of at least 1."""
+    return integer(value, name, 1)
+
+
+def nonnegative_int(value: Any, name: str) -> int:
+    """An integer of at least 0."""
+    return integer(value, name, 0)
+
+
+def real(value: Any, name: str) -> float:
+    """A finite real number."""
+    if isinstance(value, (bool, np.bool_, str, bytes, complex, np.complexfloating)):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a real number, got {value!r}") from None
+    if not math.isfinite(result):
+        raise ValueError(f"{name} must be finite, got {result}")
+    return result
+
+
+def positive_float(value: Any, name: str) -> float:
+    """A finite number above 0."""
+    result = real(value, name)
+    if result <= 0:
+        raise ValueError(f"{name} must be positive, got {result!r}")
+    return result
+
+
+def nonnegative_float(value: Any, name: str) -> float:
+    """A finite number of at least 0."""
+    result = real(value, name)
+    if result < 0:
+        raise ValueError(f"{name} must be at least 0, got {result!r}")
+    return result
+
+
+def fraction(value: Any, name: str) -> float:
+    """A number in [0, 1]."""
+    result = real(value, name)
+    if not 0 <= result <= 1:
+        raise ValueError(f"{name} must be in [0, 1], got {result!r}")
+    return result
+
+
+def sizes(**named: int) -> None:
+    """Sizes of an array whose bytes can be counted in a machine word."""
+    if math.prod(named.values()) * 8 > MAX_BYTES:
+        listed = ", ".join(f"{name}={size}" for name, size in named.items())
+        raise ValueError(f"{' and '.join(named)} make an array too large to address: {listed}")
+
+
+def dtype(value: Any) -> np.dtype[Any]:
+    """float32 or float64."""
+    try:
+        result = np.dtype(value)
+    except TypeError:
+        result = np.dtype(object)
+    if result not in (np.float32, np.float64):
+        raise TypeError(f"dtype must be float32 or float64, got {value!r}")
+    return result.newbyteorder("=")
+
+
+def array(value: ArrayLike, name: str, ndim: int) -> FloatArray:
+    """A non-empty finite real array: float32 stays, all else becomes float64, in native order.
+
+    A view where nothing has to be converted; always read-only, the caller's array untouched.
+    """
+    given = np.asarray(value)
+    if given.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be an array of real numbers, got dtype {given.dtype}")
+    if given.ndim != ndim:
+        raise ValueError(
+            f"{name} must have {ndim} dimension{'s' * (ndim > 1)}, got shape {given.shape}"
+        )
+    if given.size == 0:
+        raise ValueError(f"{name} must not be empty, got shape {given.shape}")
+    kind = np.float32 if given.dtype.newbyteorder("=") == np.float32 else np.float64
+    result = given.astype(kind, copy=False).view(np.ndarray)
+    # a finite sum shows in one pass, without a temporary of X's size, that all entries are
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspect = not math.isfinite(float(result.sum(dtype=np.float64)))
+    if suspect:
+        finite = np.isfinite(result)
+        if not finite.all():
+            index = np.unravel_index(int(np.argmin(finite)), result.shape)
+            place = ", ".join(str(i) for i in index)
+            raise ValueError(f"{name} must be finite, but {name}[{place}] is {result[index]}")
+    if result is value or result.base is not None or result.flags.writeable:
+        result = result.view()
+    result.flags.writeable = False
+    return result
+
+
+def samples(X: ArrayLike, name: str = "X", n_features: int | None = None) -> FloatArray:
+    """A matrix (n, d) with a sample in each row."""
+    result = array(X, name, 2)
+    if n_features is not None and result.shape[1] != n_features:
+        raise ValueError(f"{name} must have {n_features} columns, got {result.shape[1]}")
+    return result
+
+
+def weights(W: ArrayLike, name: str = "W", n_features: int | None = None) -> FloatArray:
+    """A first layer (m, d)."""
+    return samples(W, name, n_features)
+
+
+def vector(a: ArrayLike, size: int, name: str) -> NDArray[np.float64]:
+    """A float64 vector of a given length."""
+    result = array(a, name, 1).astype(np.float64, copy=False)
+    if len(result) != size:
+        raise ValueError(f"{name} must have {size} entries, got {len(result)}")
+    result.flags.writeable = False
+    return result
+
+
+def labels(y: ArrayLike, size: int, name: str = "y") -> NDArray[np.int64]:
+    """Labels in {-1, +1}."""
+    given = np.asarray(y)
+    if given.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be an array of labels -1 and +1, got dtype {given.dtype}")
+    if given.shape != (size,):
+        raise ValueError(f"{name} must have shape ({size},), a label a sample, got {given.shape}")
+    wrong = np.abs(given.astype(np.float64)) != 1
+    if given.dtype.kind == "b" or wrong.any():
+        hint = ""
+        if np.isin(given, (0, 1)).all():
+            hint = f"; for labels 0 and 1 use 2 * {name}{'.astype(int)' * (given.dtype.kind == 'b')} - 1"
+        first = int(np.argmax(wrong))
+        raise ValueError(f"{name} must be -1 or +1, but {name}[{first}] is {given[first]}{hint}")
+    result = given.astype(np.int64)
+    result.flags.writeable = False
+    return result
+
+
+def groups(values: ArrayLike, size: int, name: str = "groups") -> NDArray[np.int64]:
+    """Group numbers 0, ..., G-1."""
+    given = np.asarray(values)
+    if given.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be an array of integers 0..G-1, got dtype {given.dtype}")
+    if given.shape != (size,):
+        raise ValueError(f"{name} must have shape ({size},), got {given.shape}")
+    result = given.astype(np.int64)
+    if result.min() < 0:
+        first = int(np.argmax(result < 0))
+        raise ValueError(f"{name} must be 0..G-1, but {name}[{first}] is {given[first]}")
+    result.flags.writeable = False
+    return result
+
+
+def indices(J: ArrayLike, size: int, name: str) -> NDArray[np.int64]:
+    """Indices below size, or a mask of that length, as indices."""
+    given = np.asarray(J)
+    if given.dtype.kind == "b":
+        if given.shape != (size,):
+            raise ValueError(f"{name} must have shape ({size},) as a mask, got {given.shape}")
+        return np.flatnonzero(given)
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+        raise TypeError(f"{name} must be a list of indices or a mask, got {J!r}")
+    result = given.astype(np.int64)
+    outside = (result < 0) | (result >= size)
+    if outside.any():
+        first = int(np.argmax(outside))
+        raise ValueError(f"{name} must be in 0..{size - 1}, but {name}[{first}] is {given[first]}")
+    return result
+
+
+def orthonormal_pair(mu: ArrayLike, d: int) -> NDArray[np.float64]:
+    """Two orthonormal vectors (2, d)."""
+    result = array(mu, "mu", 2).astype(np.float64)
+    if result.shape != (2, d):
+        raise ValueError(f"mu must have shape (2, {d}), got {result.shape}")
+    defect = float(np.abs(result @ result.T - np.eye(2)).max())
+    if defect > ORTHONORMAL_TOLERANCE:
+        raise ValueError(
+            f"mu must be orthonormal, but mu mu^T differs from the identity by {defect:.3g}"
+        )
+    result.flags.writeable = False
+    return result

@@ -1,0 +1,588 @@
+"""The distribution P of Section 2.1: four clusters, an XOR of labels, label noise."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from rfa import _seeds, _validate
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Law = Callable[[np.random.Generator, int, int], Floats]
+
+# Clean label of each cluster: +mu1, -mu1, +mu2, -mu2.
+CLUSTER_LABELS = np.array([1, 1, -1, -1])
+CLUSTER_LABELS.flags.writeable = False
+
+
+def _ball(rng: np.random.Generator, n: int, d: int) -> Floats:
+    direction = rng.standard_normal((n, d))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    return direction * (np.sqrt(d + 2) * rng.random((n, 1)) ** (1 / d))
+
+
+# Log-concave laws with mean 0 and covariance I.
+LAWS: dict[str, Law] = {
+    "gaussian": lambda rng, n, d: rng.standard_normal((n, d)),
+    "laplace": lambda rng, n, d: rng.laplace(scale=np.sqrt(0.5), size=(n, d)),
+    "uniform": lambda rng, n, d: rng.uniform(-np.sqrt(3), np.sqrt(3), (n, d)),
+    "ball": _ball,
+    "logistic": lambda rng, n, d: rng.logistic(scale=np.sqrt(3) / np.pi, size=(n, d)),
+    "exponential": lambda rng, n, d: rng.standard_exponential((n, d)) - 1,
+}
+
+NOISE_RULES = ("independent", "exact", "farthest", "boundary", "half-space", "one-cluster")
+
+
+class StoredCallable:
+    """Stands for a callable of which only the name was stored.
+
+    Parameters
+    ----------
+    name : str
+        The callable's name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, *args: Any) -> Any:
+        raise ValueError(f"not applicable: the callable {self.name!r} was stored by its name only")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoredCallable) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"StoredCallable({self.name!r})"
+
+
+def _callable_name(function: Callable[..., Any]) -> str:
+    if isinstance(function, StoredCallable):
+        return function.name
+    module = getattr(function, "__module__", type(function).__module__)
+    return f"{module}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class XORClusters:
+    """Four clusters at +mu1, -mu1 (label +1) and +mu2, -mu2 (label -1), with noisy labels.
+
+    Parameters
+    ----------
+    d : int, default 2
+        Dimension, at least 2.
+    sigma : float, optional
+        Standard deviation of a cluster in each direction, at least 0; None: 1/(5 sqrt(d)), as in
+        Figure 1.
+    eta : float or callable, default 0.15
+        Noise rate in [0, 1], or a function eta(X) of samples (n, d) that returns n rates.
+    noise : str or callable, default "independent"
+        Which labels are flipped. With z = x - mu, n_c the size of cluster c and k = round(eta n):
+        "independent", each with probability eta(x); "exact", round(eta n_c) at random in each
+        cluster; "farthest", the k largest norm(z); "half-space", the k largest <z, v> for one
+        random v; "boundary", the k smallest abs(abs<mu1,x> - abs<mu2,x>); "one-cluster", k labels
+        of cluster 0 at random, or all of them, with a warning, if it has fewer; or a function
+        (X, y_clean, cluster, k, rng) that returns k different indices. Ties go to the smaller
+        index, halves round to even. All but "independent" need a constant eta.
+    law : str or callable, default "gaussian"
+        Law of z / sigma, of mean 0 and covariance I: "gaussian", "laplace", "uniform" (in a cube),
+        "ball" (uniform in a ball), "logistic", "exponential" (not symmetric), all log-concave, or a
+        function (rng, n, d) that returns draws (n, d).
+    mu : array-like of shape (2, d), optional
+        Orthonormal mu1, mu2; None: the first two unit vectors.
+    balance : "exact", sequence of 4 floats, or None
+        How clusters are drawn: None: uniformly at random; "exact": as equal in size as possible,
+        the first clusters larger; or the four probabilities.
+
+    Attributes
+    ----------
+    means : ndarray of shape (4, d)
+        +mu1, -mu1, +mu2, -mu2.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a parameter is out of range or of the wrong type.
+
+    Notes
+    -----
+    Section 2.1; the paper's cluster distributions are log-concave with covariance sigma^2 I.
+
+    Examples
+    --------
+    >>> dist = XORClusters(d=3, sigma=0.1, eta=0.2)
+    >>> data = dist.sample(n=100, rng=0)
+    >>> data.X.shape, int(data.noisy.sum())
+    ((100, 3), 23)
+    """
+
+    d: int = 2
+    sigma: float | None = None
+    eta: float | Callable[[Floats], ArrayLike] = 0.15
+    noise: str | Callable[..., ArrayLike] = "independent"
+    law: str | Law = "gaussian"
+    mu: Any = None
+    balance: str | Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        d = _validate.integer(self.d, "d", 2)
+        _validate.sizes(d=d)
+        sigma = 1 / (5 * np.sqrt(d)) if self.sigma is None else self.sigma
+        eta = self.eta if callable(self.eta) else _validate.fraction(self.eta, "eta")
+        if not callable(self.noise) and self.noise not in NOISE_RULES:
+            raise ValueError(
+                f"noise must be callable or one of {', '.join(NOISE_RULES)}, got {self.noise!r}"
+            )
+        if callable(eta) and self.noise != "independent":
+            raise ValueError(f"eta must be a constant for noise {self.noise!r}, got a function")
+        if not callable(self.law) and self.law not in LAWS:
+            raise ValueError(f"law must be callable or one of {', '.join(LAWS)}, got {self.law!r}")
+        mu = np.eye(2, d) if self.mu is None else self.mu
+        self._set(
+            d=d,
+            sigma=_validate.nonnegative_float(sigma, "sigma"),
+            eta=eta,
+            mu=_validate.orthonormal_pair(mu, d),
+            balance=_balance(self.balance),
+        )
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def means(self) -> Floats:
+        """The cluster means (4, d): +mu1, -mu1, +mu2, -mu2."""
+        means = np.stack([self.mu[0], -self.mu[0], self.mu[1], -self.mu[1]])
+        means.flags.writeable = False
+        return means
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, XORClusters):
+            return NotImplemented
+        return all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            if name == "mu"
+            else getattr(self, name) == getattr(other, name)
+            for name in self.__dataclass_fields__
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.d, self.sigma, self.noise, self.law, self.mu.tobytes()))
+
+    def __repr__(self) -> str:
+        mu = "e1, e2" if np.array_equal(self.mu, np.eye(2, self.d)) else "given"
+        return (
+            f"XORClusters(d={self.d}, sigma={self.sigma:.6g}, eta={self.eta}, "
+            f"noise={self.noise!r}, law={self.law!r}, mu={mu}, balance={self.balance})"
+        )
+
+    def noise_rate(self, X: ArrayLike) -> Floats:
+        """The probability eta(x) that the label of a sample is flipped.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            The rate at each sample; the constant rate for the rules that flip a number of labels.
+
+        Raises
+        ------
+        ValueError
+            If a function eta returns anything but n rates in [0, 1].
+
+        Examples
+        --------
+        >>> XORClusters(eta=0.1).noise_rate([[1.0, 0.0], [0.0, 1.0]])
+        array([0.1, 0.1])
+        """
+        samples = _validate.samples(X, n_features=self.d)
+        if not callable(self.eta):
+            return np.full(len(samples), self.eta)
+        rates = np.asarray(self.eta(samples), dtype=np.float64)
+        if rates.shape != (len(samples),):
+            raise ValueError(f"eta(X) must have shape ({len(samples)},), got {rates.shape}")
+        wrong = ~((rates >= 0) & (rates <= 1))
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            raise ValueError(f"eta(X) must be in [0, 1], but eta(X)[{i}] is {rates[i]}")
+        return rates
+
+    def points(self, n: int, generator: np.random.Generator) -> tuple[Floats, Ints]:
+        """n samples with their clean labels, drawn from a generator.
+
+        Parameters
+        ----------
+        n : int
+            Number of samples.
+        generator : numpy.random.Generator
+            Where to draw from.
+
+        Returns
+        -------
+        X : ndarray of shape (n, d)
+            Samples, float64.
+        y_clean : ndarray of int64, shape (n,)
+            Clean labels.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X, y_clean = XORClusters(sigma=0.0).points(3, np.random.default_rng(0))
+        >>> bool((y_clean == np.abs(X[:, 0]) - np.abs(X[:, 1])).all())
+        True
+        """
+        cluster, z = self._clusters(n, generator)
+        return self.means[cluster] + z, CLUSTER_LABELS[cluster]
+
+    def _clusters(self, n: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
+        """The cluster of each sample, then z = x - mu."""
+        if self.balance == "exact":
+            cluster = rng.permutation(_even(n))
+        elif self.balance is None:
+            cluster = rng.integers(0, 4, n)
+        else:
+            cluster = rng.choice(4, size=n, p=np.array(self.balance, dtype=np.float64))
+        if not callable(self.law):
+            return cluster, self.sigma * LAWS[self.law](rng, n, self.d)
+        z = np.asarray(self.law(rng, n, self.d), dtype=np.float64)
+        if z.shape != (n, self.d) or not np.isfinite(z).all():
+            raise ValueError(f"law must return finite draws of shape ({n}, {self.d})")
+        return cluster, self.sigma * z
+
+    def sample(
+        self, n: int = 5000, rng: _seeds.Seed = 0, split: str = "train", dtype: DTypeLike = float
+    ) -> Dataset:
+        """Draw a data set.
+
+        Parameters
+        ----------
+        n : int, default 5000
+            Number of samples.
+        rng : int, SeedSequence, Generator or None, default 0
+            Seed: streams ``data`` and ``noise`` for the split "train", stream ``test`` for "test".
+            A Generator is drawn from directly; None draws fresh entropy.
+        split : {"train", "test"}
+            Which streams; training and test data of one seed are independent.
+        dtype : {float64, float32}
+            Type of X. Draws are made in float64 and rounded, so both types share a seed.
+
+        Returns
+        -------
+        Dataset
+            The samples, their observed and clean labels and clusters.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is out of range or of the wrong type.
+
+        Examples
+        --------
+        >>> XORClusters(d=2).sample(n=8, rng=0, split="test").y
+        array([ 1,  1,  1,  1,  1, -1, -1, -1])
+        """
+        n = _validate.positive_int(n, "n")
+        _validate.sizes(n=n, d=self.d)
+        real = _validate.dtype(dtype)
+        if split not in ("train", "test"):
+            raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+        origin = _seeds.root(rng)
+        draws = _seeds.generator(origin, "data" if split == "train" else "test")
+        flips = _seeds.generator(origin, "noise") if split == "train" else draws
+        cluster, z = self._clusters(n, draws)
+        X = self.means[cluster] + z
+        y_clean = CLUSTER_LABELS[cluster]
+        rate = self.noise_rate(X)
+        y = y_clean.copy()
+        y[self._flipped(X, z, y_clean, cluster, rate, flips)] *= -1
+        return Dataset(
+            X.astype(real, copy=False),
+            y,
+            y_clean=y_clean,
+            cluster=cluster,
+            means=self.means,
+            eta=rate,
+            distribution=self,
+            seed=origin if isinstance(origin, np.random.SeedSequence) else None,
+            split=split,
+        )
+
+    def _flipped(
+        self,
+        X: Floats,
+        z: Floats,
+        y_clean: Ints,
+        cluster: Ints,
+        rate: Floats,
+        rng: np.random.Generator,
+    ) -> Ints:
+        """Indices of the labels to flip."""
+        n = len(X)
+        if self.noise == "independent":
+            return np.flatnonzero(rng.random(n) < rate)
+        eta = float(rate[0])
+        k = round(eta * n)
+        if self.noise == "exact":
+            members = [np.flatnonzero(cluster == c) for c in range(4)]
+            return np.concatenate(
+                [rng.permutation(who)[: round(eta * len(who))] for who in members]
+            )
+        if self.noise == "farthest":
+            return _smallest(-np.linalg.norm(z, axis=1), k)
+        if self.noise == "half-space":
+            return _smallest(-(z @ rng.standard_normal(self.d)), k)
+        if self.noise == "boundary":
+            heights = np.abs(X @ self.mu.T)
+            return _smallest(np.abs(heights[:, 0] - heights[:, 1]), k)
+        if self.noise == "one-cluster":
+            members_0 = np.flatnonzero(cluster == 0)
+            if k > len(members_0):
+                warnings.warn(
+                    f"noise 'one-cluster': {k} labels were to be flipped, "
+                    f"cluster 0 has only {len(members_0)} samples",
+                    stacklevel=3,
+                )
+            return rng.permutation(members_0)[:k]
+        assert callable(self.noise)
+        chosen = np.asarray(self.noise(X, y_clean, cluster, k, rng))
+        indices = _validate.indices(chosen, n, "noise(...)")
+        if len(indices) != k or len(np.unique(indices)) != k:
+            raise ValueError(f"noise must return {k} different indices, got {len(indices)}")
+        return indices
+
+    def to_dict(self) -> dict[str, Any]:
+        """The parameters as JSON-able values; a callable by its name only.
+
+        Returns
+        -------
+        dict
+            What :meth:`from_dict` takes.
+
+        Examples
+        --------
+        >>> XORClusters.from_dict(XORClusters(d=3).to_dict()) == XORClusters(d=3)
+        True
+        """
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        values["mu"] = self.mu.tolist()
+        if self.balance is not None and self.balance != "exact":
+            values["balance"] = list(self.balance)
+        return {
+            name: {"callable": _callable_name(value)} if callable(value) else value
+            for name, value in values.items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> XORClusters:
+        """The distribution of :meth:`to_dict`; callables are replaced by what says so when called.
+
+        Parameters
+        ----------
+        values : dict
+            Parameters by name.
+
+        Returns
+        -------
+        XORClusters
+
+        Examples
+        --------
+        >>> dist = XORClusters(eta=lambda X: 0.1 + 0 * X[:, 0])
+        >>> XORClusters.from_dict(dist.to_dict()).sample(n=5)
+        Traceback (most recent call last):
+        ValueError: not applicable: the callable 'rfa.data.<lambda>' was stored by its name only
+        """
+        return cls(
+            **{
+                name: StoredCallable(value["callable"]) if isinstance(value, dict) else value
+                for name, value in values.items()
+            }
+        )
+
+
+def _balance(balance: str | Sequence[float] | None) -> str | tuple[float, ...] | None:
+    if balance is None or (isinstance(balance, str) and balance == "exact"):
+        return balance
+    if isinstance(balance, str):
+        raise ValueError(f"balance must be None, 'exact' or 4 probabilities, got {balance!r}")
+    weights = _validate.vector(balance, 4, "balance")
+    if (weights < 0).any() or abs(weights.sum() - 1) > 1e-9:
+        raise ValueError(f"balance must be 4 probabilities that sum to 1, got {list(weights)}")
+    return tuple((weights / weights.sum()).tolist())
+
+
+def _even(n: int) -> Ints:
+    """Clusters of n samples, as equal in size as possible, the first ones larger."""
+    return np.repeat(np.arange(4), [(n + 3 - c) // 4 for c in range(4)])
+
+
+def _smallest(values: Floats, k: int) -> Ints:
+    """Indices of the k smallest values, ties to the smaller index."""
+    return np.argsort(values, kind="stable")[:k]
+
+
+def random_means(d: int, rng: _seeds.Seed = 0) -> Floats:
+    """A uniformly random orthonormal pair mu1, mu2.
+
+    Parameters
+    ----------
+    d : int
+        Dimension, at least 2.
+    rng : int, SeedSequence, Generator or None, default 0
+        Seed (stream ``mu``), or where to draw from.
+
+    Returns
+    -------
+    ndarray of shape (2, d)
+        What ``XORClusters(mu=...)`` takes.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If d is below 2 or rng is not a seed.
+
+    Examples
+    --------
+    >>> mu = random_means(5, rng=0)
+    >>> (mu @ mu.T).round(12).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    d = _validate.integer(d, "d", 2)
+    draws = _seeds.generator(_seeds.root(rng), "mu").standard_normal((d, 2))
+    q, r = np.linalg.qr(draws)
+    # QR's signs are a convention; with R's diagonal positive Q is uniform
+    return np.ascontiguousarray((q * np.sign(np.diag(r))).T)
+
+
+class Dataset:
+    """Samples with labels; read-only.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        Samples; float32 stays, anything else becomes float64. Not copied if it is of one of these
+        types, so do not change it while the data set is in use.
+    y : array-like of shape (n,)
+        Observed labels in {-1, +1}.
+    y_clean, cluster, means, eta, distribution, seed, split
+        What is known of where the data come from: clean labels, number of the cluster, cluster
+        means (k, d), probability that the label is flipped at each sample, and the XORClusters,
+        SeedSequence and split of :meth:`XORClusters.sample`. None for data of one's own.
+
+    Attributes
+    ----------
+    X, y, y_clean, cluster, means, eta, distribution, seed, split
+        As above; y, y_clean and cluster are int64.
+    n, d : int
+        Number of samples and dimension.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an array has the wrong shape, type or values.
+
+    Examples
+    --------
+    >>> data = Dataset([[1.0, 0.0], [0.0, 2.0]], [1, -1])
+    >>> data
+    Dataset(n=2, d=2, float64, own data)
+    >>> data.noisy
+    Traceback (most recent call last):
+    ValueError: not applicable: the data have no clean labels, so none are known to be noisy
+    """
+
+    X: NDArray[np.floating]
+    y: Ints
+    y_clean: Ints | None
+    cluster: Ints | None
+    means: Floats | None
+    eta: Floats | None
+    distribution: XORClusters | None
+    seed: np.random.SeedSequence | None
+    split: str | None
+
+    def __init__(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        y_clean: ArrayLike | None = None,
+        cluster: ArrayLike | None = None,
+        means: ArrayLike | None = None,
+        eta: ArrayLike | None = None,
+        distribution: XORClusters | None = None,
+        seed: np.random.SeedSequence | None = None,
+        split: str | None = None,
+    ) -> None:
+        samples = _validate.samples(X)
+        n, d = samples.shape
+        known = {"y_clean": y_clean, "cluster": cluster, "means": means}
+        missing = [name for name, value in known.items() if value is None]
+        if missing and len(missing) < len(known):
+            raise ValueError(f"{', '.join(known)} go together, but {missing[0]} is missing")
+        self.__dict__.update(
+            X=samples,
+            y=_validate.labels(y, n),
+            y_clean=None if y_clean is None else _validate.labels(y_clean, n, "y_clean"),
+            cluster=None if cluster is None else _validate.groups(cluster, n, "cluster"),
+            means=None if means is None else _validate.samples(means, "means", d),
+            eta=None if eta is None else _validate.vector(eta, n, "eta"),
+            distribution=distribution,
+            seed=seed,
+            split=split,
+        )
+        if self.cluster is not None and self.means is not None:
+            largest = int(self.cluster.max())
+            if largest >= len(self.means):
+                raise ValueError(f"cluster has {largest}, but there are {len(self.means)} means")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Dataset is read-only: cannot set {name!r}")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+        self.__dict__.update(state)
+
+    def __repr__(self) -> str:
+        origin = "own data" if self.distribution is None else f"{self.split} of {self.distribution}"
+        return f"Dataset(n={self.n}, d={self.d}, {self.X.dtype}, {origin})"
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return self.X.shape[0]
+
+    @property
+    def d(self) -> int:
+        """Dimension."""
+        return self.X.shape[1]
+
+    @property
+    def noisy(self) -> NDArray[np.bool_]:
+        """Which labels are not the clean ones (n,): the set N of Section 2.1."""
+        if self.y_clean is None:
+            raise ValueError(
+                "not applicable: the data have no clean labels, so none are known to be noisy"
+            )
+        return self.y != self.y_clean
+
+    @property
+    def clean(self) -> NDArray[np.bool_]:
+        """Which labels are the clean ones (n,): the set C of Section 2.1."""
+        return ~self.noisy

@@ -1,0 +1,134 @@
+"""How a step of gradient descent is computed.
+
+Every engine has the same interface, and each takes the step of :mod:`rfa.reference` to rounding::
+
+    engine = Engine(problem, W, a, n_threads)   # sorts, packs and allocates once
+    engine.t                                    # steps taken
+    engine.advance(until, at, out, row)         # many steps in one call -> rows of out written
+    engine.diverged                             # the last advance stopped at a number out of range
+    engine.weights()                            # (W, a), in the caller's order and type
+    engine.get_state(), engine.set_state(s)     # bit-exact
+
+``advance`` steps to t = ``until`` and fills the rows ``row``, ``row + 1``, ... of ``out`` at the
+steps in ``at`` (ascending, those still to be recorded). It returns early when f or the next W is not
+finite; a signal handled by Python (Ctrl-C) is raised from it. Either way a step is taken whole or
+not at all, no row is half filled (``engine.rows`` tells how many are), and going on gives the bits
+of an undisturbed run.
+
+- ``direct``: any shape. The forward pass is a blocked matrix multiply that keeps activations as
+  bits; the gradient adds up rows of X by table look-up. O(n m d) a step.
+- ``planar``: d = 2. Samples are sorted by angle, a neuron is active on one arc of them. O(n + m) a
+  step, in float64 whatever the type of W.
+- ``reference``: the oracle in NumPy, slow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is minimised and what is observed on the way; validated by its maker.
+
+    Attributes
+    ----------
+    X, y : ndarray of shapes (n, d) and (n,)
+        Training samples, float32 or float64, and their observed labels (int64, in {-1, +1}).
+    groups : ndarray of int64, shape (n,)
+        Group of each sample, 0, ..., n_groups-1.
+    n_groups : int
+        Number of groups, empty ones included.
+    means : ndarray of float64, shape (k, d)
+        Directions on which the neurons are projected.
+    test_X, test_y, test_groups, n_test_groups
+        The same for points that are only observed; arrays of length 0 if there are none.
+    alpha : float
+        Step size.
+    horizon : int
+        Up to this step the range of the pre-activations is observed too.
+    """
+
+    X: FloatArray
+    y: IntArray
+    groups: IntArray
+    n_groups: int
+    means: NDArray[np.float64]
+    test_X: FloatArray
+    test_y: IntArray
+    test_groups: IntArray
+    n_test_groups: int
+    alpha: float
+    horizon: int
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """Rows that an engine fills, one for each recorded step.
+
+    Training groups come first, then test groups (K of both together). Empty groups keep
+    margin_low = inf, margin_high = -inf.
+
+    Attributes
+    ----------
+    right : ndarray of int64, shape (R, K)
+        Samples with y f > 0.
+    margin_low, margin_high : ndarray of float64, shape (R, K)
+        Smallest and largest y f.
+    loss : ndarray of float64, shape (R, K)
+        Sum of log(1 + exp(-y f)).
+    norm : ndarray of float64, shape (R, m)
+        Euclidean norm of each neuron.
+    projection : ndarray of float64, shape (R, m, k)
+        <w_j, mu> on each mean.
+    active : ndarray of int32, shape (R, m, n_groups)
+        Samples on which a neuron is active.
+    flips : ndarray of int64, shape (R,)
+        Entries of the activation matrix A that the step t-1 -> t changed; 0 at t = 0.
+    h_low, h_high : ndarray of float64, shape (r, m, n_groups)
+        Smallest and largest <w_j, x_i> per group, for the r first rows: those at t <= horizon.
+    """
+
+    right: IntArray
+    margin_low: NDArray[np.float64]
+    margin_high: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    norm: NDArray[np.float64]
+    projection: NDArray[np.float64]
+    active: NDArray[np.int32]
+    flips: IntArray
+    h_low: NDArray[np.float64]
+    h_high: NDArray[np.float64]
+
+    @classmethod
+    def allocate(cls, problem: Problem, m: int, at: IntArray) -> Observations:
+        """Rows for the steps in ``at`` (ascending)."""
+        R, G, K = len(at), problem.n_groups, problem.n_groups + problem.n_test_groups
+        r = int(np.searchsorted(at, problem.horizon, side="right"))
+        return cls(
+            right=np.zeros((R, K), np.int64),
+            margin_low=np.empty((R, K)),
+            margin_high=np.empty((R, K)),
+            loss=np.empty((R, K)),
+            norm=np.empty((R, m)),
+            projection=np.empty((R, m, len(problem.means))),
+            active=np.zeros((R, m, G), np.int32),
+            flips=np.zeros(R, np.int64),
+            h_low=np.empty((r, m, G)),
+            h_high=np.empty((r, m, G)),
+        )
+
+
+def aligned_zeros(shape: int | tuple[int, ...], dtype: np.typing.DTypeLike) -> NDArray:
+    """Zeros whose first entry is at a multiple of 64 bytes, so that no vector straddles a line."""
+    itemsize = np.dtype(dtype).itemsize
+    size = int(np.prod(shape))
+    buffer = np.zeros(size + 64 // itemsize, dtype)
+    offset = -buffer.ctypes.data % 64 // itemsize
+    return buffer[offset : offset + size].reshape(shape)

@@ -1,0 +1,189 @@
+"""The direct engine's loop: many steps of gradient descent in one call, without the GIL."""
+from cython cimport floating
+from libc.math cimport INFINITY, isfinite
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+from rfa._kernels cimport (
+    WORD, check_signals, columns, evaluate, evaluate_scratch, level, masked_sum, pack_lanes,
+    pack_rows, partial_size, rfa_common, rfa_seconds, sum_scratch,
+)
+from rfa.engines._observe cimport observe_outputs, observe_weights
+
+
+cdef bint loss_gradient(const floating* f, const double* y, Py_ssize_t n, double scale,
+                        floating* c) noexcept nogil:
+    """c_i = scale g_i y_i, g = 1 / (1 + exp(y f)); false if any f is not finite. n: whole words."""
+    cdef Py_ssize_t word, begin, i
+    cdef double s[WORD]
+    cdef double g[WORD]
+    cdef bint finite = True
+    for word in range(n // WORD):
+        begin = word * WORD
+        for i in range(WORD):
+            s[i] = y[begin + i] * f[begin + i]
+            finite = finite and isfinite(f[begin + i])
+        rfa_common(level()).logistic(s, WORD, g)
+        for i in range(WORD):
+            c[begin + i] = <floating>(scale * y[begin + i] * g[i])
+    return finite
+
+
+cdef bint all_finite(const floating* w, Py_ssize_t size) noexcept nogil:
+    """x - x is 0 for finite x and NaN otherwise, and a sum keeps a NaN."""
+    cdef Py_ssize_t i, j
+    cdef floating sums[16]
+    cdef floating total = 0
+    for i in range(16):
+        sums[i] = 0
+    for i in range(0, size - 15, 16):
+        for j in range(16):
+            sums[j] += w[i + j] - w[i + j]
+    for i in range(size - size % 16, size):
+        total += w[i] - w[i]
+    for i in range(16):
+        total += sums[i]
+    return total == 0
+
+
+def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at, out,
+            Py_ssize_t row):
+    """Take steps until t = `until`; see rfa.engines for the contract.
+
+    W (2, neurons, stride) holds W_t on side clock[1] and room for W_{t+1} on the other; the masks
+    hold A_{t-1} on side clock[2] and room for A_t on the other. A step writes to the free sides
+    and is committed by turning the clock, so that whatever interrupts it leaves W_t and A_{t-1}.
+    clock: t, the side of W, the side of the masks, 1 if A_t and f are evaluated, 1 if diverged,
+    the next row of out.
+    """
+    cdef int64_t[::1] clock = engine.clock
+    cdef const floating[:, :, ::1] lanes = engine.lanes, rows = engine.rows_of_X
+    cdef const floating[:, :, ::1] test_lanes = engine.test_lanes
+    cdef floating[::1] a = engine.padded_a, scale = engine.padded_a
+    cdef const double[::1] y = engine.y, test_y = engine.test_y
+    cdef const int32_t[::1] group = engine.group, test_group = engine.test_group
+    cdef const int64_t[:, ::1] segments = engine.segments
+    cdef uint64_t[:, :, ::1] masks = engine.masks
+    cdef floating[::1] f = engine.f, c = engine.c, test_f = engine.test_f
+    cdef floating[::1] partial = engine.partial, scratch = engine.scratch
+    cdef double[:, :, :, ::1] ranges = engine.ranges
+    cdef const double[:, ::1] means = engine.means
+    cdef int n_threads = engine.n_threads
+    cdef Py_ssize_t m = engine.m, n = engine.n, horizon = engine.horizon
+    cdef double step_scale = engine.alpha / engine.n
+
+    cdef int64_t[:, ::1] right = out.right
+    cdef double[:, ::1] low = out.margin_low, high = out.margin_high, loss = out.loss
+    cdef double[:, ::1] norm = out.norm
+    cdef double[:, :, ::1] projection = out.projection
+    cdef int32_t[:, :, ::1] active = out.active
+    cdef int64_t[::1] flips = out.flips
+    cdef double[:, :, ::1] h_low = out.h_low, h_high = out.h_high
+
+    cdef Py_ssize_t words = lanes.shape[0], d = lanes.shape[1], neurons = W.shape[1]
+    cdef Py_ssize_t stride = W.shape[2], chunks = rows.shape[0]
+    cdef Py_ssize_t test_words = test_lanes.shape[0], groups = active.shape[2]
+    cdef Py_ssize_t test_groups = right.shape[1] - groups, k = means.shape[0]
+    cdef Py_ssize_t next_at = 0, q
+    cdef bint due, ranged
+    cdef double last = rfa_seconds()
+    cdef floating* weights
+    cdef uint64_t* current
+    cdef uint64_t* previous
+
+    clock[4] = 0
+    clock[5] = row
+    while next_at < at.shape[0] and at[next_at] < clock[0]:
+        next_at += 1
+    with nogil:
+        while True:
+            due = next_at < at.shape[0] and at[next_at] == clock[0]
+            if not due and clock[0] >= until:
+                break
+            ranged = due and clock[0] <= horizon
+            weights = &W[clock[1], 0, 0]
+            previous = &masks[clock[2], 0, 0]
+            current = &masks[1 - clock[2], 0, 0]
+            if not clock[3] or ranged:
+                clock[3] = 0
+                if ranged:
+                    ranges[:, :, :, 0] = INFINITY
+                    ranges[:, :, :, 1] = -INFINITY
+                evaluate(&lanes[0, 0, 0], words, d, weights, stride, &a[0], neurons, current,
+                         &partial[0], &scratch[0], &segments[0, 0], segments.shape[0], groups,
+                         &ranges[0, 0, 0, 0] if ranged else NULL, &f[0], n_threads, &last)
+                clock[3] = 1
+            if not loss_gradient(&f[0], &y[0], words * WORD, step_scale, &c[0]):
+                clock[4] = 1
+                break
+            if due:
+                if test_words:
+                    evaluate(&test_lanes[0, 0, 0], test_words, d, weights, stride, &a[0], neurons,
+                             NULL, &partial[0], &scratch[0], NULL, 0, 0, NULL, &test_f[0],
+                             n_threads, &last)
+                    observe_outputs(&test_f[0], &test_y[0], &test_group[0], test_words * WORD,
+                                    test_groups, &right[clock[5], groups], &low[clock[5], groups],
+                                    &high[clock[5], groups], &loss[clock[5], groups])
+                observe_outputs(&f[0], &y[0], &group[0], words * WORD, groups,
+                                &right[clock[5], 0], &low[clock[5], 0], &high[clock[5], 0],
+                                &loss[clock[5], 0])
+                observe_weights(weights, stride, m, d, &means[0, 0] if k else NULL, k,
+                                &norm[clock[5], 0], &projection[clock[5], 0, 0] if k else NULL,
+                                n_threads)
+                active[clock[5]] = 0
+                for q in range(segments.shape[0]):
+                    rfa_common(level()).count(
+                        current + segments[q, 0] * neurons, <uint64_t>segments[q, 2], m, groups,
+                        &active[clock[5], 0, segments[q, 1]])
+                flips[clock[5]] = 0
+                if clock[0] > 0:
+                    flips[clock[5]] = rfa_common(level()).differences(current, previous,
+                                                                      words * neurons)
+                if ranged:
+                    merge_ranges(ranges, m, &h_low[clock[5], 0, 0], &h_high[clock[5], 0, 0])
+                clock[5] += 1
+                next_at += 1
+            if clock[0] >= until:
+                break
+            masked_sum(current, words, neurons, &c[0], &rows[0, 0, 0], chunks, weights, &scale[0],
+                       stride, &W[1 - clock[1], 0, 0], &scratch[0], n_threads, &last)
+            if not all_finite(&W[1 - clock[1], 0, 0], neurons * stride):
+                clock[4] = 1
+                break
+            clock[1] = 1 - clock[1]
+            clock[2] = 1 - clock[2]
+            clock[3] = 0
+            clock[0] += 1
+            check_signals(&last)
+    return clock[5] - row
+
+
+cdef void merge_ranges(const double[:, :, :, ::1] ranges, Py_ssize_t m, double* low,
+                       double* high) noexcept nogil:
+    """The extremes over the threads, ranges (threads, neurons, groups, 2)."""
+    cdef Py_ssize_t t, j, g, groups = ranges.shape[2]
+    for j in range(m):
+        for g in range(groups):
+            low[j * groups + g] = ranges[0, j, g, 0]
+            high[j * groups + g] = ranges[0, j, g, 1]
+            for t in range(1, ranges.shape[0]):
+                low[j * groups + g] = min(low[j * groups + g], ranges[t, j, g, 0])
+                high[j * groups + g] = max(high[j * groups + g], ranges[t, j, g, 1])
+
+
+def pack(const floating[:, :] X, const int64_t[::1] order, floating[:, :, ::1] lanes):
+    """Fill lanes (words, d, 64) with X in the given order."""
+    with nogil:
+        pack_lanes(X, &order[0], &lanes[0, 0, 0])
+
+
+def pack_for_sums(const floating[:, :] X, const int64_t[::1] order, floating[:, :, ::1] rows):
+    """Fill rows (chunks, samples, columns) with X in the given order."""
+    with nogil:
+        pack_rows(X, &order[0], &rows[0, 0, 0])
+
+
+def layout(floating[::1] real, Py_ssize_t words, Py_ssize_t test_words, Py_ssize_t neurons,
+           Py_ssize_t d):
+    """(columns of a chunk, size of the partial sums, scratch of a thread), of real's type."""
+    return (columns(&real[0]), partial_size(max(words, test_words), neurons),
+            max(evaluate_scratch(d), sum_scratch(&real[0])))

@@ -1,0 +1,9 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+def advance(
+    W: NDArray[Any], engine: Any, until: int, at: NDArray[Any], out: Any, row: int
+) -> int: ...
+def find_arcs(x: NDArray[Any], N: int, W: NDArray[Any], arcs: NDArray[Any]) -> None: ...
+def sort_exactly(x: NDArray[Any], half: NDArray[Any], order: NDArray[Any]) -> None: ...

@@ -1,0 +1,327 @@
+"""The planar engine's loop (d = 2): samples on a ring, neurons active on arcs of it.
+
+Whether a neuron is active on a sample is decided by the exact sign of <w, x>, so that along the
+exact order of the samples by angle every neuron is active on one arc, and the arcs are a function
+of W alone, not of the path to it. All arithmetic is float64; W is rounded to its own type after
+every step.
+"""
+from libc.math cimport INFINITY, fabs, fma
+from libc.stdint cimport int32_t, int64_t
+
+from rfa._kernels cimport check_signals, level, rfa_common, rfa_seconds
+from rfa.engines._observe cimport observe_outputs, observe_weights
+
+cdef enum:
+    LANES = 8   # segments of a ring that are scanned side by side; as in _leaves.h
+
+
+cdef int exact_sign(double a, double b, double c, double d) noexcept nogil:
+    """The sign of a b + c d, without rounding (as long as no product leaves the normal range)."""
+    cdef double p = a * b, q = c * d, s = p + q, p_low, q_low, high, part, low
+    if fabs(s) > 4.4408920985006262e-16 * (fabs(p) + fabs(q)):
+        return 1 if s > 0 else -1
+    # here p and q nearly cancel, so that s is exact; what their rounding dropped is added exactly:
+    # p + p_low = a b, q + q_low = c d, high + low = p_low + q_low
+    p_low = fma(a, b, -p)
+    q_low = fma(c, d, -q)
+    high = p_low + q_low
+    part = high - p_low
+    low = (p_low - (high - part)) + (q_low - part)
+    s = (s + high) + low
+    return 1 if s > 0 else (-1 if s < 0 else 0)
+
+
+cdef inline bint is_active(const double* x0, const double* x1, Py_ssize_t i, double w0,
+                           double w1) noexcept nogil:
+    return exact_sign(w0, x0[i], w1, x1[i]) > 0
+
+
+cdef void find_arc(const double* x0, const double* x1, Py_ssize_t N, double w0, double w1,
+                   int64_t* start, int64_t* length) noexcept nogil:
+    """The arc of samples with <w, x> > 0, looked for from the arc (start, length) outwards.
+
+    Any start gives the same answer; a near one gives it soon: O(1 + samples between). The arc of
+    all samples and the empty one start at 0.
+    """
+    cdef Py_ssize_t p = start[0], e, r, k = 0
+    if N == 0 or (w0 == 0 and w1 == 0):
+        start[0] = 0
+        length[0] = 0
+        return
+    e = (p + length[0]) % N
+    if is_active(x0, x1, p - 1 if p > 0 else N - 1, w0, w1):
+        while k < N and is_active(x0, x1, p - 1 if p > 0 else N - 1, w0, w1):
+            p = p - 1 if p > 0 else N - 1
+            k += 1
+        if k == N:
+            start[0] = 0
+            length[0] = N
+            return
+    else:
+        while k < N and not is_active(x0, x1, p, w0, w1):
+            p = p + 1 if p < N - 1 else 0
+            k += 1
+        if k == N:
+            start[0] = 0
+            length[0] = 0
+            return
+    r = (e - p + N) % N
+    if r == 0:
+        r = 1
+    if is_active(x0, x1, (p + r - 1) % N, w0, w1):
+        while r < N and is_active(x0, x1, (p + r) % N, w0, w1):
+            r += 1
+    else:
+        while not is_active(x0, x1, (p + r - 1) % N, w0, w1):
+            r -= 1
+    start[0] = p
+    length[0] = r
+
+
+cdef void ring_forward(Py_ssize_t N, Py_ssize_t rows, const int64_t* place, const double* x0,
+                       const double* x1, double* d0, double* d1, Py_ssize_t m, const double* w0,
+                       const double* w1, const double* a, const int64_t* start,
+                       const int64_t* length, double* f) noexcept nogil:
+    """f_i = <S_i, x_i>, S_i = sum of a_j w_j over the neurons active on sample i: a_j w_j is added
+    where an arc begins and taken away where it ends, and S is the running sum. O(n + m)."""
+    cdef double base[2]
+    cdef double v0, v1
+    cdef Py_ssize_t j, p, end
+    base[0] = 0
+    base[1] = 0
+    for j in range(m):
+        if length[j] == 0:
+            continue
+        v0 = a[j] * w0[j]
+        v1 = a[j] * w1[j]
+        end = start[j] + length[j]
+        if length[j] == N:
+            base[0] += v0
+            base[1] += v1
+            continue
+        p = place[start[j]]
+        d0[p] += v0
+        d1[p] += v1
+        if end == N:
+            continue
+        if end > N:
+            base[0] += v0
+            base[1] += v1
+            end -= N
+        p = place[end]
+        d0[p] -= v0
+        d1[p] -= v1
+    rfa_common(level()).ring_outputs(rows, x0, x1, d0, d1, base, f)
+
+
+cdef inline double arc_sum(const double* p, const double* offsets, double total,
+                           const int64_t* place, Py_ssize_t N, Py_ssize_t start,
+                           Py_ssize_t length) noexcept nogil:
+    """The sum over an arc, as a difference of running sums over the ring."""
+    cdef Py_ssize_t end = start + length, first = place[start], last
+    cdef double before = p[first] + offsets[first % LANES], after = total
+    if length == N:
+        return total
+    if end == N:
+        return total - before
+    last = place[end if end < N else end - N]
+    after = p[last] + offsets[last % LANES]
+    return after - before if end < N else (total - before) + after
+
+
+cdef Py_ssize_t common_part(Py_ssize_t N, Py_ssize_t s, Py_ssize_t k, Py_ssize_t u,
+                            Py_ssize_t v) noexcept nogil:
+    """Samples that the arcs (start s, length k) and (start u, length v) share."""
+    cdef Py_ssize_t gap = (u - s + N) % N if N else 0, both = 0
+    if gap < k:
+        both = min(k - gap, v)
+    if gap + v > N:
+        both += min(gap + v - N, k)
+    return both
+
+
+def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at, out,
+            Py_ssize_t row):
+    """Take steps until t = `until`; see rfa.engines for the contract.
+
+    W (2, 2, m): W_t on side clock[1], its two columns apart; arcs (2, 2, m): start and length,
+    those of W_t on side clock[1] too and those of W_{t-1} on the other. clock: t, the side, unused,
+    1 if f is evaluated, 1 if diverged, the next row of out.
+    """
+    cdef int64_t[::1] clock = engine.clock
+    cdef int64_t[:, :, ::1] arcs = engine.arcs
+    cdef const double[::1] a = engine.a
+    ring, test = engine.ring, engine.test_ring
+    cdef Py_ssize_t N = ring.n_nonzero, test_N = test.n_nonzero
+    cdef const int64_t[::1] place = ring.place, test_place = test.place
+    cdef const double[:, ::1] x = ring.x, x_lanes = ring.x_lanes
+    cdef const double[:, ::1] test_x = test.x, test_lanes = test.x_lanes
+    cdef const double[::1] y = ring.y, test_y = test.y
+    cdef const int32_t[::1] group = ring.group, test_group = test.group
+    cdef double[:, ::1] changes = ring.changes, test_changes = test.changes
+    cdef double[::1] f = ring.f, test_f = test.f, c = engine.c
+    cdef double[:, ::1] sums = engine.sums
+    cdef double[::1] offsets = engine.offsets
+    cdef int64_t[:, ::1] test_arcs = engine.test_arcs
+    cdef const int32_t[:, ::1] counted = engine.counted
+    cdef const double[:, ::1] grouped = engine.grouped
+    cdef const int64_t[::1] group_start = engine.group_start
+    cdef double[:, ::1] W_rows = engine.W_rows
+    cdef const double[:, ::1] means = engine.means
+    cdef bint single = engine.single
+    cdef Py_ssize_t horizon = engine.horizon
+    cdef double scale = engine.alpha / engine.n
+
+    cdef int64_t[:, ::1] right = out.right
+    cdef double[:, ::1] low = out.margin_low, high = out.margin_high, loss = out.loss
+    cdef double[:, ::1] norm = out.norm
+    cdef double[:, :, ::1] projection = out.projection
+    cdef int32_t[:, :, ::1] active = out.active
+    cdef int64_t[::1] flips = out.flips
+    cdef double[:, :, ::1] h_low = out.h_low, h_high = out.h_high
+
+    cdef Py_ssize_t m = W.shape[2], rows = x_lanes.shape[1] // LANES
+    cdef Py_ssize_t test_rows = test_lanes.shape[1] // LANES
+    cdef Py_ssize_t groups = active.shape[2], test_groups = right.shape[1] - groups
+    cdef Py_ssize_t k = means.shape[0], next_at = 0, side, j, g
+    cdef bint due
+    cdef double last = rfa_seconds(), v0, v1
+    cdef double* w0
+    cdef double* w1
+
+    clock[4] = 0
+    clock[5] = row
+    while next_at < at.shape[0] and at[next_at] < clock[0]:
+        next_at += 1
+    with nogil:
+        while True:
+            due = next_at < at.shape[0] and at[next_at] == clock[0]
+            if not due and clock[0] >= until:
+                break
+            side = clock[1]
+            w0 = &W[side, 0, 0]
+            w1 = &W[side, 1, 0]
+            if not clock[3]:
+                ring_forward(N, rows, &place[0], &x_lanes[0, 0], &x_lanes[1, 0], &changes[0, 0],
+                             &changes[1, 0], m, w0, w1, &a[0], &arcs[side, 0, 0],
+                             &arcs[side, 1, 0], &f[0])
+                rfa_common(level()).ring_weights(rows, &f[0], &y[0], scale, &c[0])
+                rfa_common(level()).ring_sums(rows, &x_lanes[0, 0], &x_lanes[1, 0], &c[0],
+                                              &sums[0, 0], &sums[1, 0], &offsets[0])
+                if not all_finite(&f[0], rows * LANES):
+                    clock[4] = 1
+                    break
+                clock[3] = 1
+            if due:
+                if test_rows:
+                    for j in range(m):
+                        find_arc(&test_x[0, 0], &test_x[1, 0], test_N, w0[j], w1[j],
+                                 &test_arcs[0, j], &test_arcs[1, j])
+                    ring_forward(test_N, test_rows, &test_place[0], &test_lanes[0, 0],
+                                 &test_lanes[1, 0], &test_changes[0, 0], &test_changes[1, 0], m,
+                                 w0, w1, &a[0], &test_arcs[0, 0], &test_arcs[1, 0], &test_f[0])
+                    observe_outputs(&test_f[0], &test_y[0], &test_group[0], test_rows * LANES,
+                                    test_groups, &right[clock[5], groups], &low[clock[5], groups],
+                                    &high[clock[5], groups], &loss[clock[5], groups])
+                observe_outputs(&f[0], &y[0], &group[0], rows * LANES, groups,
+                                &right[clock[5], 0], &low[clock[5], 0], &high[clock[5], 0],
+                                &loss[clock[5], 0])
+                flips[clock[5]] = 0
+                for j in range(m):
+                    W_rows[j, 0] = w0[j]
+                    W_rows[j, 1] = w1[j]
+                    count_arc(counted, N, arcs[side, 0, j], arcs[side, 1, j],
+                              &active[clock[5], j, 0])
+                    if clock[0] > 0:
+                        flips[clock[5]] += (
+                            arcs[side, 1, j] + arcs[1 - side, 1, j]
+                            - 2 * common_part(N, arcs[side, 0, j], arcs[side, 1, j],
+                                              arcs[1 - side, 0, j], arcs[1 - side, 1, j]))
+                observe_weights(&W_rows[0, 0], 2, m, 2, &means[0, 0] if k else NULL, k,
+                                &norm[clock[5], 0], &projection[clock[5], 0, 0] if k else NULL, 1)
+                if clock[0] <= horizon:
+                    for j in range(m):
+                        for g in range(groups):
+                            h_low[clock[5], j, g] = INFINITY
+                            h_high[clock[5], j, g] = -INFINITY
+                            rfa_common(level()).planar_range(
+                                &grouped[0, group_start[g]], &grouped[1, group_start[g]],
+                                group_start[g + 1] - group_start[g], w0[j], w1[j],
+                                &h_low[clock[5], j, g], &h_high[clock[5], j, g])
+                clock[5] += 1
+                next_at += 1
+            if clock[0] >= until:
+                break
+            for j in range(m):
+                v0 = 0
+                v1 = 0
+                if arcs[side, 1, j] > 0:
+                    v0 = a[j] * arc_sum(&sums[0, 0], &offsets[0], offsets[2 * LANES], &place[0], N,
+                                        arcs[side, 0, j], arcs[side, 1, j])
+                    v1 = a[j] * arc_sum(&sums[1, 0], &offsets[LANES], offsets[2 * LANES + 1],
+                                        &place[0], N, arcs[side, 0, j], arcs[side, 1, j])
+                W[1 - side, 0, j] = <float>(w0[j] + v0) if single else w0[j] + v0
+                W[1 - side, 1, j] = <float>(w1[j] + v1) if single else w1[j] + v1
+            if not all_finite(&W[1 - side, 0, 0], 2 * m):
+                clock[4] = 1
+                break
+            for j in range(m):
+                arcs[1 - side, 0, j] = arcs[side, 0, j]
+                arcs[1 - side, 1, j] = arcs[side, 1, j]
+                # a neuron that did not move keeps its arc, however long a search for it would be
+                if W[1 - side, 0, j] != w0[j] or W[1 - side, 1, j] != w1[j]:
+                    find_arc(&x[0, 0], &x[1, 0], N, W[1 - side, 0, j], W[1 - side, 1, j],
+                             &arcs[1 - side, 0, j], &arcs[1 - side, 1, j])
+            clock[1] = 1 - side
+            clock[3] = 0
+            clock[0] += 1
+            check_signals(&last)
+    return clock[5] - row
+
+
+cdef bint all_finite(const double* values, Py_ssize_t size) noexcept nogil:
+    """x - x is 0 for finite x and NaN otherwise, and a sum keeps a NaN. size >= 1."""
+    cdef Py_ssize_t i
+    cdef double sums[4]
+    for i in range(4):
+        sums[i] = 0
+    for i in range(size):
+        sums[i % 4] += values[i] - values[i]
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]) == 0
+
+
+cdef void count_arc(const int32_t[:, ::1] counted, Py_ssize_t N, Py_ssize_t start,
+                    Py_ssize_t length, int32_t* active) noexcept nogil:
+    """Samples of each group on an arc; counted (N + 1, groups): of the samples before."""
+    cdef Py_ssize_t g, end = start + length
+    for g in range(counted.shape[1]):
+        if end <= N:
+            active[g] = counted[end, g] - counted[start, g]
+        else:
+            active[g] = counted[N, g] - counted[start, g] + counted[end - N, g]
+
+
+def find_arcs(const double[:, ::1] x, Py_ssize_t N, const double[:, ::1] W, int64_t[:, ::1] arcs):
+    """Replace arcs (2, m), guesses of start and length, by the arcs of W (2, m)."""
+    cdef Py_ssize_t j
+    with nogil:
+        for j in range(W.shape[1]):
+            find_arc(&x[0, 0], &x[1, 0], N, W[0, j], W[1, j], &arcs[0, j], &arcs[1, j])
+
+
+def sort_exactly(const double[:, ::1] x, const signed char[::1] half, int64_t[::1] order):
+    """Finish sorting samples by angle: order is sorted up to rounding; ties keep their order.
+
+    x (2, n); half: 0 for angles in [0, pi), 1 for [pi, 2 pi).
+    """
+    cdef Py_ssize_t i, j, p, q
+    for i in range(1, order.shape[0]):
+        j = i
+        while j > 0:
+            p = order[j - 1]
+            q = order[j]
+            if half[p] != half[q] or exact_sign(x[0, p], x[1, q], -x[1, p], x[0, q]) >= 0:
+                break
+            order[j - 1] = q
+            order[j] = p
+            j -= 1

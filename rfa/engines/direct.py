@@ -1,0 +1,114 @@
+"""The direct engine: any shape, O(n m d) a step, no n-by-m array of floats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rfa import _kernels
+from rfa.engines import FloatArray, IntArray, Observations, Problem, _direct, aligned_zeros
+
+WORD, TILE = 64, 6
+
+# Multiply-adds of a step from which a second thread pays for itself. Bits do not depend on it.
+PARALLEL_WORK = 2**20
+
+
+class DirectEngine:
+    """Blocked matrix multiply for the activations, table look-ups for the gradient.
+
+    Samples are sorted by group and stored twice: 64 side by side for the forward pass, in chunks
+    of columns for the sums. Memory beside W: two copies of X and n m / 4 bytes of masks.
+    """
+
+    def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
+        dtype = problem.X.dtype
+        self.n, d = problem.X.shape
+        self.m = len(W)
+        neurons = -(-self.m // TILE) * TILE
+        words, test_words = -(-self.n // WORD), -(-len(problem.test_X) // WORD)
+        width, partial, scratch = _direct.layout(
+            np.empty(1, dtype), words, test_words, neurons, d
+        )
+        chunks = -(-d // width)
+        self.horizon, self.alpha = problem.horizon, problem.alpha
+        self.means = problem.means
+        self.n_threads = n_threads if self.n * self.m * d >= PARALLEL_WORK else 1
+
+        order = np.argsort(problem.groups, kind="stable")
+        self.lanes = aligned_zeros((words, d, WORD), dtype)
+        _direct.pack(problem.X, order, self.lanes)
+        self.rows_of_X = aligned_zeros((chunks, words * WORD, width), dtype)
+        _direct.pack_for_sums(problem.X, order, self.rows_of_X)
+        self.y, self.group = _padded(problem.y[order], problem.groups[order])
+        segments = _kernels.mask_segments(self.group[: self.n])
+        self.segments = np.array(segments, dtype=np.int64).reshape(-1, 3)
+
+        test_order = np.arange(len(problem.test_X))
+        self.test_lanes = aligned_zeros((test_words, d, WORD), dtype)
+        if test_words:
+            _direct.pack(problem.test_X, test_order, self.test_lanes)
+        self.test_y, self.test_group = _padded(problem.test_y, problem.test_groups)
+
+        self.W = aligned_zeros((2, neurons, chunks * width), dtype)
+        self.W[0, : self.m, :d] = W
+        self.a = a
+        self.padded_a = aligned_zeros(neurons, dtype)
+        self.padded_a[: self.m] = a
+        self.masks = aligned_zeros((2, words, neurons), np.uint64)
+        self.f = aligned_zeros(words * WORD, dtype)
+        self.test_f = aligned_zeros(max(1, test_words) * WORD, dtype)
+        self.c = aligned_zeros(words * WORD, dtype)
+        self.partial = aligned_zeros(partial, dtype)
+        self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
+        self.ranges = np.empty((self.n_threads, neurons, problem.n_groups, 2))
+        self.clock = np.zeros(6, np.int64)  # see _direct.advance
+
+    @property
+    def t(self) -> int:
+        """Steps taken."""
+        return int(self.clock[0])
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the last advance stopped because f or the next W is not finite."""
+        return bool(self.clock[4])
+
+    @property
+    def rows(self) -> int:
+        """Rows of the observations that are filled."""
+        return int(self.clock[5])
+
+    def advance(self, until: int, at: IntArray, out: Observations, row: int) -> int:
+        """Step to t = until, observing at the steps in at; see :mod:`rfa.engines`."""
+        return int(_direct.advance(self.W, self, until, at, out, row))
+
+    def weights(self) -> tuple[FloatArray, FloatArray]:
+        """Copies of W_t and a."""
+        d = self.lanes.shape[1]
+        return self.W[self.clock[1], : self.m, :d].copy(), self.a.copy()
+
+    def get_state(self) -> dict[str, Any]:
+        """t, W_t and A_{t-1} (which flips needs)."""
+        return {
+            "t": self.t,
+            "W": self.weights()[0],
+            "previous": self.masks[self.clock[2]].copy(),
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from what get_state returned."""
+        self.clock[:] = 0
+        self.clock[0] = state["t"]
+        self.W[0, : self.m, : self.lanes.shape[1]] = state["W"]
+        self.masks[0] = state["previous"]
+
+
+def _padded(y: IntArray, groups: IntArray) -> tuple[FloatArray, np.ndarray[Any, Any]]:
+    """Labels and groups to whole words of samples: label 0 and group -1 beyond the last."""
+    size = max(1, -(-len(y) // WORD)) * WORD
+    labels, group = np.zeros(size), np.full(size, -1, np.int32)
+    labels[: len(y)] = y
+    group[: len(y)] = groups
+    return labels, group

@@ -1,0 +1,84 @@
+"""The reference engine: rfa.reference behind the engines' interface, for comparison."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rfa import reference
+from rfa.engines import FloatArray, IntArray, Observations, Problem
+
+
+class ReferenceEngine:
+    """Gradient descent in plain NumPy; everything observed is computed afresh from W_t."""
+
+    def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
+        self.problem = problem
+        self.W = W.copy()
+        self.a = a
+        self.previous = np.zeros((len(problem.X), len(W)), dtype=bool)
+        self.t = 0
+        self.rows = 0
+        self.diverged = False
+
+    def advance(self, until: int, at: IntArray, out: Observations, row: int) -> int:
+        """Step to t = until, observing at the steps in at; see :mod:`rfa.engines`."""
+        problem, due = self.problem, set(at.tolist())
+        self.rows, self.diverged = row, False
+        while self.t in due or self.t < until:
+            H = reference.preactivations(problem.X, self.W)
+            f = reference.forward(problem.X, self.W, self.a)
+            if not np.isfinite(f).all():
+                self.diverged = True
+                break
+            if self.t in due:
+                self.observe(H, f, out, self.rows)
+                self.rows += 1
+                due.discard(self.t)
+            if self.t >= until:
+                break
+            W = reference.step(problem.X, problem.y, self.W, self.a, problem.alpha)
+            if not np.isfinite(W).all():
+                self.diverged = True
+                break
+            self.previous = H > 0
+            self.W = W.astype(self.W.dtype)
+            self.t += 1
+        return self.rows - row
+
+    def observe(self, H: FloatArray, f: FloatArray, out: Observations, row: int) -> None:
+        """Fill one row of the observations."""
+        problem, A, margin = self.problem, H > 0, self.problem.y * f
+        G = problem.n_groups
+        test_margin = problem.test_y * reference.forward(problem.test_X, self.W, self.a)
+        margins = [margin[problem.groups == g] for g in range(G)]
+        margins += [test_margin[problem.test_groups == g] for g in range(problem.n_test_groups)]
+        for group, s in enumerate(margins):
+            out.right[row, group] = np.count_nonzero(s > 0)
+            out.margin_low[row, group] = s.min(initial=np.inf)
+            out.margin_high[row, group] = s.max(initial=-np.inf)
+            out.loss[row, group] = reference.logistic_loss(s).sum()
+        W = self.W.astype(np.float64)
+        out.norm[row] = np.linalg.norm(W, axis=1)
+        out.projection[row] = W @ problem.means.T
+        out.flips[row] = np.count_nonzero(A != self.previous) if self.t else 0
+        for group in range(G):
+            members = H[problem.groups == group]
+            out.active[row, :, group] = (members > 0).sum(axis=0)
+            if row < len(out.h_low):
+                out.h_low[row, :, group] = members.min(axis=0, initial=np.inf)
+                out.h_high[row, :, group] = members.max(axis=0, initial=-np.inf)
+
+    def weights(self) -> tuple[FloatArray, FloatArray]:
+        """Copies of W_t and a."""
+        return self.W.copy(), self.a.copy()
+
+    def get_state(self) -> dict[str, Any]:
+        """t, W_t and A_{t-1} (which flips needs)."""
+        return {"t": self.t, "W": self.W.copy(), "previous": self.previous.copy()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from what get_state returned."""
+        self.t, self.W = state["t"], state["W"].copy()
+        self.previous = state["previous"].copy()

@@ -1,0 +1,187 @@
+"""Every recorded quantity of a run, derived once from what the engine observed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfa.engines import Observations, Problem
+
+# The names a history can hold, in the order in which they are listed and stored.
+NAMES = (
+    "t",
+    "loss",
+    "clean_wrong",
+    "noisy_fitted",
+    "flips",
+    "test_error",
+    "norm",
+    "projection",
+    "active",
+    "margin_low",
+    "margin_high",
+    "h_low",
+    "h_high",
+)
+
+
+class History:
+    """What was recorded, one row for each of R recorded steps.
+
+    Entries are read-only arrays, as attributes or by name (``history["loss"]``); which ones there
+    are is listed by iterating. Data without clusters is one group, has no ``clean_wrong`` and
+    ``noisy_fitted``, and no ``projection``; ``test_error`` is there if test data was given.
+
+    Attributes
+    ----------
+    t : ndarray of int64, shape (R,)
+        The recorded steps.
+    loss : ndarray of float64, shape (R,)
+        Empirical risk, the mean of log(1 + exp(-y f)).
+    clean_wrong : ndarray of int64, shape (R,)
+        Clean samples with y f <= 0 (Theorem 3.1, part 1 says none at T).
+    noisy_fitted : ndarray of int64, shape (R,)
+        Noisy samples with y f > 0 for their observed label (Theorem 3.1: none at T).
+    flips : ndarray of int64, shape (R,)
+        Entries of the activation matrix that changed in the step t-1 -> t.
+    test_error : ndarray of float64, shape (R,)
+        Fraction of the test data with y f <= 0 on its own observed labels.
+    norm : ndarray of float64, shape (R, m)
+        Norms of the neurons.
+    projection : ndarray of float64, shape (R, m, 4)
+        <w_j, mu> for mu = +mu1, -mu1, +mu2, -mu2.
+    active : ndarray of int32, shape (R, m, 8)
+        Number of samples on which neuron j is active, in group 2c (clean) and 2c+1 (noisy) of
+        cluster c.
+    margin_low, margin_high : ndarray of float64, shape (R, 8)
+        Smallest and largest y f of each group; inf and -inf for an empty one.
+    h_low, h_high : ndarray of float64, shape (r, m, 8)
+        Smallest and largest <w_j, x_i> of each group, for the first r rows, those with t <= T.
+
+    Examples
+    --------
+    >>> import rfa
+    >>> run = rfa.preset("theorem").run(rng=0)
+    >>> run.history.t
+    array([0, 1, 2, 3, 4, 5, 6])
+    >>> run.history.clean_wrong[-1]
+    np.int64(0)
+    """
+
+    def __init__(self, entries: dict[str, NDArray[Any]]) -> None:
+        ordered = {name: entries[name] for name in NAMES if name in entries}
+        for array in ordered.values():
+            array.flags.writeable = False
+        object.__setattr__(self, "_entries", ordered)
+
+    _entries: dict[str, NDArray[Any]]
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise AttributeError(
+                f"this history has no {name!r}; it has {', '.join(self._entries)}"
+            ) from None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a History is read-only: cannot set {name!r}")
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries["t"])
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._entries]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, History):
+            return NotImplemented
+        return list(self) == list(other) and all(
+            np.array_equal(self[name], other[name]) for name in self
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getstate__(self) -> dict[str, NDArray[Any]]:
+        return dict(self._entries)
+
+    def __setstate__(self, state: dict[str, NDArray[Any]]) -> None:
+        History.__init__(self, state)
+
+    def __repr__(self) -> str:
+        steps = f"t={self.t[0]}..{self.t[-1]}" if len(self) else "empty"
+        return f"History({len(self)} rows, {steps}: {', '.join(self._entries)})"
+
+    def row(self, t: int) -> Row:
+        """The entries of one recorded step.
+
+        Parameters
+        ----------
+        t : int
+            A recorded step.
+
+        Returns
+        -------
+        Row
+            Each entry at that step, as an attribute.
+
+        Raises
+        ------
+        KeyError
+            If step t was not recorded.
+        """
+        i = int(np.searchsorted(self.t, t))
+        if i == len(self.t) or self.t[i] != t:
+            raise KeyError(f"step {t} was not recorded")
+        return Row({name: entry[i] for name, entry in self._entries.items() if i < len(entry)})
+
+
+class Row:
+    """One recorded step of a :class:`History`: each entry at that step, as an attribute."""
+
+    def __init__(self, entries: dict[str, Any]) -> None:
+        self.__dict__.update(entries)
+
+    def __repr__(self) -> str:
+        return f"Row({', '.join(f'{k}={v}' for k, v in vars(self).items() if np.ndim(v) == 0)})"
+
+
+def derive(
+    problem: Problem, out: Observations, at: NDArray[np.int64], begin: int, end: int
+) -> History:
+    """The history of the rows begin, ..., end-1, for which at holds the steps.
+
+    Groups 2c are the clean samples of cluster c, groups 2c+1 its noisy ones.
+    """
+    G, rows = problem.n_groups, slice(begin, end)
+    size = np.bincount(problem.groups, minlength=G)
+    right = out.right[rows, :G]
+    entries: dict[str, NDArray[Any]] = {
+        "t": at[rows].copy(),
+        "loss": out.loss[rows, :G].sum(axis=1) / len(problem.y),
+        "flips": out.flips[rows],
+        "norm": out.norm[rows],
+        "active": out.active[rows],
+        "margin_low": out.margin_low[rows, :G],
+        "margin_high": out.margin_high[rows, :G],
+        "h_low": out.h_low[rows],
+        "h_high": out.h_high[rows],
+    }
+    if len(problem.means):
+        entries["clean_wrong"] = (size - right)[:, 0::2].sum(axis=1)
+        entries["noisy_fitted"] = right[:, 1::2].sum(axis=1)
+        entries["projection"] = out.projection[rows]
+    if len(problem.test_y):
+        entries["test_error"] = 1 - out.right[rows, G:].sum(axis=1) / len(problem.test_y)
+    return History(entries)

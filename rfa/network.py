@@ -1,0 +1,307 @@
+"""The two-layer ReLU network f(x; W) of Section 2.1."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rfa import _files, _seeds, _validate
+
+
+class Network:
+    """f(x; W) = sum_j a_j relu(<w_j, x>); read-only.
+
+    Parameters
+    ----------
+    W : array-like of shape (m, d)
+        First layer; float32 stays, anything else becomes float64.
+    a : array-like of shape (m,), optional
+        Second layer; None: +1/sqrt(m) for the first half of the neurons, -1/sqrt(m) for the second,
+        and 0 for the last if m is odd.
+    omega_init, seed
+        For a random network, the standard deviation of W and the seed it was drawn with.
+
+    Attributes
+    ----------
+    W : ndarray of shape (m, d)
+        First layer.
+    a : ndarray of float64, shape (m,)
+        Second layer.
+    omega_init : float or None
+        Standard deviation of the initial entries, if the network was drawn at random.
+    seed : SeedSequence or None
+        The seed it was drawn with, if there was one.
+    m, d : int
+        Number of neurons and dimension.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an array has the wrong shape, type or values.
+
+    Examples
+    --------
+    >>> net = Network([[1.0, 0.0], [0.0, 1.0]])
+    >>> net.a.round(3)
+    array([ 0.707, -0.707])
+    >>> net.predict([[2.0, 1.0], [1.0, 2.0], [-1.0, -1.0]])
+    array([ 1, -1,  0])
+    """
+
+    W: NDArray[np.floating]
+    a: NDArray[np.float64]
+    omega_init: float | None
+    seed: np.random.SeedSequence | None
+
+    def __init__(
+        self,
+        W: ArrayLike,
+        a: ArrayLike | None = None,
+        *,
+        omega_init: float | None = None,
+        seed: np.random.SeedSequence | None = None,
+    ) -> None:
+        weights = _validate.weights(W)
+        second = second_layer(len(weights)) if a is None else a
+        self.__dict__.update(
+            W=weights,
+            a=_validate.vector(second, len(weights), "a"),
+            omega_init=(
+                None if omega_init is None else _validate.nonnegative_float(omega_init, "omega_init")
+            ),
+            seed=seed,
+        )
+
+    @classmethod
+    def random(
+        cls, m: int = 500, d: int = 2, omega_init: float | None = None, rng: _seeds.Seed = 0
+    ) -> Network:
+        """A random first layer, entries N(0, omega_init^2), and the paper's second layer.
+
+        Parameters
+        ----------
+        m : int, default 500
+            Number of neurons.
+        d : int, default 2
+            Dimension.
+        omega_init : float, optional
+            Standard deviation, at least 0; None: 1/(4 sqrt(m d)), as in Figure 1.
+        rng : int, SeedSequence, Generator or None, default 0
+            Seed (stream ``init``), or where to draw from.
+
+        Returns
+        -------
+        Network
+            With W in float64.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is out of range or of the wrong type.
+
+        Examples
+        --------
+        >>> Network.random(m=5, d=3, rng=0)
+        Network(m=5, d=3, float64)
+        """
+        m, d = _validate.positive_int(m, "m"), _validate.positive_int(d, "d")
+        _validate.sizes(m=m, d=d)
+        if omega_init is None:
+            omega_init = 1 / (4 * np.sqrt(m * d))
+        omega_init = _validate.nonnegative_float(omega_init, "omega_init")
+        origin = _seeds.root(rng)
+        W = omega_init * _seeds.generator(origin, "init").standard_normal((m, d))
+        seed = origin if isinstance(origin, np.random.SeedSequence) else None
+        return cls(W, omega_init=omega_init, seed=seed)
+
+    @property
+    def m(self) -> int:
+        """Number of neurons."""
+        return self.W.shape[0]
+
+    @property
+    def d(self) -> int:
+        """Dimension."""
+        return self.W.shape[1]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Network is read-only: cannot set {name!r}")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state["W"].flags.writeable = state["a"].flags.writeable = False
+        self.__dict__.update(state)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Network):
+            return NotImplemented
+        return np.array_equal(self.W, other.W) and np.array_equal(self.a, other.a)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Network(m={self.m}, d={self.d}, {self.W.dtype})"
+
+    def decision_function(
+        self, X: ArrayLike, n_threads: int | None = None
+    ) -> NDArray[np.floating]:
+        """f(x; W) at each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Samples.
+        n_threads : int, optional
+            Number of threads.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            In float32 if X and W are, else float64.
+
+        Examples
+        --------
+        >>> Network([[1.0, 0.0]], [2.0]).decision_function([[3.0, 1.0], [-3.0, 1.0]])
+        array([6., 0.])
+        """
+        from rfa import kernels
+
+        return kernels.forward(
+            _validate.samples(X, n_features=self.d), self.W, self.a, n_threads=n_threads
+        )
+
+    def predict(self, X: ArrayLike, n_threads: int | None = None) -> NDArray[np.int64]:
+        """sgn f(x; W): -1, +1, or 0 where f is 0, which is neither label.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Samples.
+        n_threads : int, optional
+            Number of threads.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+
+        Examples
+        --------
+        >>> Network([[1.0, 0.0]], [2.0]).predict([[3.0, 1.0], [-3.0, 1.0]])
+        array([1, 0])
+        """
+        return np.sign(self.decision_function(X, n_threads)).astype(np.int64)
+
+    def features(self, X: ArrayLike) -> NDArray[np.floating]:
+        """The hidden layer relu(W x) at each sample, the feature map of Proposition 3.2.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n, m)
+
+        Examples
+        --------
+        >>> Network([[1.0, 0.0], [0.0, 1.0]]).features([[3.0, -1.0]])
+        array([[3., 0.]])
+        """
+        return np.maximum(_validate.samples(X, n_features=self.d) @ self.W.T, 0)
+
+    def subnetwork(self, J: ArrayLike) -> Network:
+        """The network f^J of the neurons in J, their second layer unchanged (Section 4.2).
+
+        Parameters
+        ----------
+        J : array-like of int, or of bool of shape (m,)
+            Which neurons; at least one.
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        ValueError, TypeError
+            If J is empty or not a set of neurons.
+
+        Examples
+        --------
+        >>> Network([[1.0, 0.0], [0.0, 1.0]]).subnetwork([1]).a.round(3)
+        array([-0.707])
+        """
+        chosen = _validate.indices(J, self.m, "J")
+        if len(chosen) == 0:
+            raise ValueError("J must have at least one neuron, got none")
+        return Network(self.W[chosen], self.a[chosen])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file that :func:`rfa.load` reads.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, a NumPy ``.npz`` (the name is kept as given) without pickled objects; an
+            existing file is replaced at once, when the new one is complete.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Network([[1.0]], [1.0]).save(os.path.join(folder, "net.npz"))
+        ...     os.listdir(folder)
+        ['net.npz']
+        """
+        meta = {
+            "kind": "network",
+            "omega_init": self.omega_init,
+            "seed": _seeds.describe(self.seed),
+        }
+        _files.write_npz(path, {"W": self.W, "a": self.a}, meta)
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: dict[str, NDArray[Any]], meta: dict[str, Any]
+    ) -> Network:
+        """The network of a file's content; see :func:`rfa.load`.
+
+        Parameters
+        ----------
+        arrays : dict
+            W and a.
+        meta : dict
+            omega_init and seed.
+
+        Returns
+        -------
+        Network
+        """
+        seed = _seeds.restore(meta["seed"])
+        return cls(arrays["W"], arrays["a"], omega_init=meta["omega_init"], seed=seed)
+
+
+def second_layer(m: int) -> NDArray[np.float64]:
+    """The paper's fixed second layer: half +1/sqrt(m), half -1/sqrt(m), 0 for an odd last one.
+
+    Parameters
+    ----------
+    m : int
+        Number of neurons.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+
+    Examples
+    --------
+    >>> second_layer(5).round(3)
+    array([ 0.447,  0.447, -0.447, -0.447,  0.   ])
+    """
+    a = np.zeros(m)
+    a[: m // 2] = 1 / np.sqrt(m)
+    a[m // 2 : 2 * (m // 2)] = -1 / np.sqrt(m)
+    return a

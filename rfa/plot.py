@@ -1,0 +1,252 @@
+"""Figures. Each function draws into ``ax``, or into a new figure, and returns the Axes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfa.run import Run
+from rfa.theory.dynamics import floored_horizon
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Of the labels +1 and -1, and of neurons with a_j > 0 and a_j < 0; dark enough to read in print.
+POSITIVE, NEGATIVE = "#2f6db3", "#c7522a"
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(layout="constrained")[1]
+
+
+def _means(run: Run) -> NDArray[np.float64]:
+    if run.data.means is None:
+        raise ValueError("not applicable: the run's data have no cluster means")
+    return run.data.means
+
+
+def decision_boundary(run: Run, ax: Axes | None = None, resolution: int = 300) -> Axes:
+    """The data and the regions where the last network says +1 and -1 (Figure 1).
+
+    Parameters
+    ----------
+    run : Run
+        A run on data with clusters.
+    ax : matplotlib Axes, optional
+        Where to draw.
+    resolution : int, default 300
+        Points of the grid in each direction.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If the data have no cluster means.
+
+    Notes
+    -----
+    In more than two dimensions the picture is the plane spanned by mu1 and mu2, on which the
+    samples are projected.
+
+    Examples
+    --------
+    >>> import rfa
+    >>> ax = rfa.plot.decision_boundary(rfa.preset("figure1").run(rng=0, record=None))
+    >>> ax.get_xlabel()
+    '$\\\\langle x, \\\\mu_1\\\\rangle$'
+    """
+    axes, data = _axes(ax), run.data
+    plane = _means(run)[[0, 2]]
+    points = data.X @ plane.T
+    reach = 1.05 * float(np.abs(points).max())
+    ticks = np.linspace(-reach, reach, resolution)
+    grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
+    f = run.network.decision_function(grid @ plane).reshape(resolution, resolution)
+    axes.contourf(
+        ticks, ticks, np.sign(f), levels=[-1.5, 0, 1.5], colors=[NEGATIVE, POSITIVE], alpha=0.18
+    )
+    if f.min() < 0 < f.max():
+        axes.contour(ticks, ticks, f, levels=[0], colors="black", linewidths=1.2)
+    size = float(np.clip(4e4 / data.n, 3, 30))
+    for label, colour in ((1, POSITIVE), (-1, NEGATIVE)):
+        clean = data.clean & (data.y == label)
+        noisy = data.noisy & (data.y == label)
+        axes.scatter(
+            *points[clean].T, s=size, color=colour, linewidths=0, alpha=0.6,
+            label=f"clean, y = {label:+d}",
+        )
+        axes.scatter(
+            *points[noisy].T, s=2.5 * size, color=colour, marker="x", linewidths=0.8,
+            label=f"noisy, y = {label:+d}", zorder=3,
+        )
+    axes.scatter(
+        *(_means(run) @ plane.T).T, s=130, marker="*", color="gold", edgecolors="black",
+        linewidths=0.8, zorder=4, label="cluster means",
+    )
+    axes.set(
+        xlabel=r"$\langle x, \mu_1\rangle$", ylabel=r"$\langle x, \mu_2\rangle$", aspect="equal",
+        xlim=(-reach, reach), ylim=(-reach, reach), title=f"Decision boundary at t = {run.t}",
+    )
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize="small")
+    return axes
+
+
+def amplification(run: Run, ax: Axes | None = None) -> Axes:
+    """Each neuron's normalized correlation with its best mean at t = 0, 1 and T.
+
+    Parameters
+    ----------
+    run : Run
+        A run on data with clusters that recorded these steps (any ``record`` but None does).
+    ax : matplotlib Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If the data have no cluster means, or none of the steps was recorded.
+
+    Notes
+    -----
+    max over mu of <w_j, mu> / norm(w_j), of order 1/sqrt(d) at t = 0 and of order 1 from t = 1 on
+    (Lemma 4.10): what the paper calls random feature amplification.
+
+    Examples
+    --------
+    >>> import rfa
+    >>> ax = rfa.plot.amplification(rfa.preset("theorem").run(rng=0))
+    >>> [label.get_text() for label in ax.get_xticklabels()]
+    ['$t = 0$', '$t = 1$', '$t = T = 6$']
+    """
+    axes = _axes(ax)
+    _means(run)
+    T = floored_horizon(run.alpha)[0] + 1
+    steps = [t for t in dict.fromkeys((0, 1, T)) if t in run.history.t]
+    if not steps:
+        raise ValueError("not applicable: the run recorded none of the steps 0, 1 and T")
+    rows = [run.history.row(t) for t in steps]
+    best = np.stack([_cosine(row.projection.max(axis=1), row.norm) for row in rows])
+    place = np.arange(len(steps))
+    for sign, colour in ((1, POSITIVE), (-1, NEGATIVE)):
+        chosen = best[:, np.sign(run.network.a) == sign]
+        if not chosen.size:
+            continue
+        axes.plot(place, chosen, color=colour, linewidth=0.5, alpha=0.25)
+        axes.plot(
+            place, np.median(chosen, axis=1), color=colour, linewidth=2.5, marker="o",
+            label=f"median of the neurons with $a_j {'>' if sign > 0 else '<'} 0$",
+        )
+    names = {T: f"$t = T = {T}$", 0: "$t = 0$", 1: "$t = 1$"}
+    axes.axhline(1 / np.sqrt(run.data.d), color="black", linestyle=":", linewidth=1)
+    axes.annotate(
+        r"$1/\sqrt{d}$", (place[-1], 1 / np.sqrt(run.data.d)), xytext=(0, 4),
+        textcoords="offset points", ha="center",
+    )
+    axes.set_xticks(place, [names[t] for t in steps])
+    axes.set(
+        ylim=(min(0, float(np.nanmin(best))), 1.03),
+        ylabel=r"$\max_\mu \langle w_j, \mu\rangle / \|w_j\|$",
+        title="Random feature amplification, a line a neuron",
+    )
+    axes.legend(loc="upper left", fontsize="small")
+    return axes
+
+
+def _cosine(projection: NDArray[Any], norm: NDArray[Any]) -> NDArray[Any]:
+    """projection / norm, NaN (not drawn) for a neuron that is zero."""
+    return np.divide(projection, norm, out=np.full_like(norm, np.nan), where=norm > 0)
+
+
+def neurons(run: Run, ax: Axes | None = None) -> Axes:
+    """The neurons in the plane of mu1 and mu2 at the first and the last recorded step.
+
+    Parameters
+    ----------
+    run : Run
+        A run on data with clusters.
+    ax : matplotlib Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If the data have no cluster means.
+
+    Examples
+    --------
+    >>> import rfa
+    >>> ax = rfa.plot.neurons(rfa.preset("theorem").run(rng=0))
+    >>> ax.get_ylabel()
+    '$\\\\langle w_j, \\\\mu_2\\\\rangle$'
+    """
+    axes = _axes(ax)
+    _means(run)
+    first, last = run.history.projection[0], run.history.projection[-1]
+    for sign, colour in ((1, POSITIVE), (-1, NEGATIVE)):
+        chosen = np.sign(run.network.a) == sign
+        axes.scatter(
+            *last[chosen][:, [0, 2]].T, s=14, color=colour, alpha=0.7, linewidths=0,
+            label=f"$t = {run.history.t[-1]}$, $a_j {'>' if sign > 0 else '<'} 0$",
+        )
+    axes.scatter(
+        *first[:, [0, 2]].T, s=6, color="black", linewidths=0, label=f"$t = {run.history.t[0]}$"
+    )
+    axes.set(
+        xlabel=r"$\langle w_j, \mu_1\rangle$", ylabel=r"$\langle w_j, \mu_2\rangle$",
+        aspect="equal", title="Neurons",
+    )
+    axes.legend(fontsize="small")
+    return axes
+
+
+def history(run: Run, ax: Axes | None = None) -> Axes:
+    """Loss and error rates over time, on a logarithmic axis from t = 1.
+
+    Parameters
+    ----------
+    run : Run
+        Any run; what its history does not have is left out.
+    ax : matplotlib Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> import rfa
+    >>> ax = rfa.plot.history(rfa.preset("theorem").run(rng=0))
+    >>> [line.get_label() for line in ax.get_lines()]
+    ['loss', 'clean samples wrong', 'noisy samples fitted']
+    """
+    axes, recorded = _axes(ax), run.history
+    lines = {"loss": recorded.loss}
+    if "clean_wrong" in recorded:
+        lines["clean samples wrong"] = recorded.clean_wrong / max(1, run.data.clean.sum())
+        lines["noisy samples fitted"] = recorded.noisy_fitted / max(1, run.data.noisy.sum())
+    if "test_error" in recorded:
+        lines["test error"] = recorded.test_error
+    for label, values in lines.items():
+        axes.plot(recorded.t, values, label=label, marker="." if len(recorded) < 30 else None)
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set(xlabel="t", ylabel="loss, fractions", ylim=(-0.02, None), title="Training")
+    axes.legend(fontsize="small")
+    return axes

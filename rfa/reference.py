@@ -1,0 +1,317 @@
+"""The oracle: every computation of rfa in plain NumPy, an equation per function.
+
+Slow and obvious on purpose. The compiled kernels (:mod:`rfa.kernels`, same names and signatures)
+and the engines are tested against these functions; read them to learn what rfa computes. Imports
+NumPy alone. References are to Frei, Chatterji and Bartlett, *Random Feature Amplification: Feature
+Learning and Generalization in Neural Networks*, arXiv 2202.07626.
+
+Shapes: X (n, d) samples, y (n,) labels in {-1, +1}, W (m, d) first layer, a (m,) second layer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+
+def preactivations(X: Array, W: Array) -> Array:
+    """Inner products of every sample with every neuron, H = X W^T (Section 2.1).
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Samples.
+    W : ndarray of shape (m, d)
+        First layer.
+
+    Returns
+    -------
+    ndarray of shape (n, m)
+        ``H[i, j]`` = <w_j, x_i>. Costs 2 n m d flops.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> preactivations(np.array([[1.0, 2.0]]), np.array([[3.0, 0.0], [0.0, -1.0]]))
+    array([[ 3., -2.]])
+    """
+    return X @ W.T
+
+
+def activation_masks(X: Array, W: Array) -> NDArray[np.uint64]:
+    """The ReLU's derivative A = 1[H > 0] as bits; the derivative at 0 is taken as 0.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Samples.
+    W : ndarray of shape (m, d)
+        First layer.
+
+    Returns
+    -------
+    ndarray of uint64, shape (m, ceil(n / 64))
+        Bit ``i % 64``, least significant first, of word ``i // 64`` of row j is set where neuron j
+        is active on sample i; bits beyond the last sample are zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> activation_masks(np.array([[1.0], [-1.0], [2.0], [0.0]]), np.array([[1.0], [-1.0]]))
+    array([[5],
+           [2]], dtype=uint64)
+    """
+    n = len(X)
+    active = np.zeros((len(W), -(-n // 64) * 64), dtype=bool)
+    active[:, :n] = (preactivations(X, W) > 0).T
+    return np.packbits(active, axis=1, bitorder="little").view("<u8").astype(np.uint64)
+
+
+def unpack_masks(masks: NDArray[np.uint64], n: int) -> NDArray[np.bool_]:
+    """The masks as booleans, sample by neuron.
+
+    Parameters
+    ----------
+    masks : ndarray of uint64, shape (m, ceil(n / 64))
+        As :func:`activation_masks` returns them.
+    n : int
+        Number of samples.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, m)
+        ``A[i, j]``: neuron j is active on sample i.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> unpack_masks(np.array([[5]], dtype=np.uint64), 4)[:, 0]
+    array([ True, False,  True, False])
+    """
+    octets = np.ascontiguousarray(masks, dtype="<u8").view(np.uint8)
+    return np.unpackbits(octets, axis=1, count=n, bitorder="little").astype(bool).T
+
+
+def active_counts(X: Array, W: Array, groups: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Number of samples of each group on which each neuron is active.
+
+    With the clusters as groups these are the counts in the neuron alignment condition
+    (Condition 4.7) and in Lemma 4.4.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Samples.
+    W : ndarray of shape (m, d)
+        First layer.
+    groups : ndarray of int, shape (n,)
+        The group of each sample, 0, ..., G-1.
+
+    Returns
+    -------
+    ndarray of int64, shape (m, G)
+        G is the largest group plus one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> active_counts(np.array([[1.0], [-1.0], [2.0]]), np.array([[1.0]]), np.array([0, 1, 1]))
+    array([[1, 1]])
+    """
+    A = preactivations(X, W) > 0
+    return np.stack([A[groups == g].sum(axis=0) for g in range(int(groups.max()) + 1)], axis=1)
+
+
+def forward(X: Array, W: Array, a: Array) -> Array:
+    """The network, f(x; W) = sum_j a_j relu(<w_j, x>) (Section 2.1).
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Samples.
+    W : ndarray of shape (m, d)
+        First layer.
+    a : ndarray of shape (m,)
+        Second layer.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        f at each sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> forward(np.array([[2.0], [-3.0]]), np.array([[1.0], [-1.0]]), np.array([1.0, -1.0]))
+    array([ 2., -3.])
+    """
+    return np.maximum(preactivations(X, W), 0) @ a
+
+
+def logistic_loss(s: Array) -> Array:
+    """The logistic loss l(s) = log(1 + exp(-s)) of the margin s = y f, for s of any size.
+
+    Parameters
+    ----------
+    s : ndarray
+        Margins.
+
+    Returns
+    -------
+    ndarray
+        Same shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logistic_loss(np.array([0.0, 1000.0, -1000.0])).round(3)
+    array([   0.693,    0.   , 1000.   ])
+    """
+    return np.maximum(-s, 0) + np.log1p(np.exp(-np.abs(s)))
+
+
+def loss_weights(s: Array) -> Array:
+    """The weight of a sample in the gradient, g = -l'(s) = 1 / (1 + exp(s)).
+
+    Parameters
+    ----------
+    s : ndarray
+        Margins.
+
+    Returns
+    -------
+    ndarray
+        Same shape, in [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss_weights(np.array([0.0, 1000.0, -1000.0]))
+    array([0.5, 0. , 1. ])
+    """
+    e = np.exp(-np.abs(s))
+    return np.where(s >= 0, e, 1) / (1 + e)
+
+
+def loss(X: Array, y: NDArray, W: Array, a: Array) -> float:
+    """The empirical risk, the mean of l(y_i f(x_i; W)) (Section 2.1).
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Samples.
+    y : ndarray of shape (n,)
+        Labels in {-1, +1}.
+    W : ndarray of shape (m, d)
+        First layer.
+    a : ndarray of shape (m,)
+        Second layer.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(loss(np.ones((1, 2)), np.array([1]), np.zeros((3, 2)), np.ones(3)), 4)
+    0.6931
+    """
+    return float(logistic_loss(y * forward(X, W, a)).mean())
+
+
+def gradient(X: Array, y: NDArray, W: Array, a: Array) -> Array:
+    """Gradient of the empirical risk in W: row j is -(a_j / n) sum_i g_i y_i A_ij x_i.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Samples.
+    y : ndarray of shape (n,)
+        Labels in {-1, +1}.
+    W : ndarray of shape (m, d)
+        First layer.
+    a : ndarray of shape (m,)
+        Second layer.
+
+    Returns
+    -------
+    ndarray of shape (m, d)
+        Costs 4 n m d flops.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gradient(np.array([[2.0]]), np.array([1]), np.array([[0.0], [1.0]]), np.array([1.0, 0.0]))
+    array([[-0.],
+           [-0.]])
+    """
+    H = preactivations(X, W)
+    c = y * loss_weights(y * (np.maximum(H, 0) @ a)) / len(X)
+    return -a[:, None] * ((H > 0) * c[:, None]).T @ X
+
+
+def step(X: Array, y: NDArray, W: Array, a: Array, alpha: float) -> Array:
+    """One step of gradient descent, W - alpha * gradient (Section 2.1).
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Samples.
+    y : ndarray of shape (n,)
+        Labels in {-1, +1}.
+    W : ndarray of shape (m, d)
+        First layer.
+    a : ndarray of shape (m,)
+        Second layer.
+    alpha : float
+        Step size.
+
+    Returns
+    -------
+    ndarray of shape (m, d)
+        A new array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> step(np.array([[2.0]]), np.array([1]), np.array([[0.5]]), np.array([0.0]), alpha=0.1)
+    array([[0.5]])
+    """
+    return W - alpha * gradient(X, y, W, a)
+
+
+def train(X: Array, y: NDArray, W: Array, a: Array, alpha: float, steps: int) -> Array:
+    """Full-batch gradient descent from W.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Samples.
+    y : ndarray of shape (n,)
+        Labels in {-1, +1}.
+    W : ndarray of shape (m, d)
+        First layer at t = 0.
+    a : ndarray of shape (m,)
+        Second layer, fixed.
+    alpha : float
+        Step size.
+    steps : int
+        Number of steps.
+
+    Returns
+    -------
+    ndarray of shape (m, d)
+        W after the last step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> train(np.array([[2.0]]), np.array([1]), np.array([[0.5]]), np.array([1.0]), 0.1, 100).round(2)
+    array([[1.6]])
+    """
+    for _ in range(steps):
+        W = step(X, y, W, a, alpha)
+    return W

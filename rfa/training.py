@@ -1,0 +1,350 @@
+"""Gradient descent: train() owns the loop, the recorded steps, stopping and progress."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import numpy as np
+
+from rfa import _runtime, _seeds, _validate
+from rfa.data import Dataset
+from rfa.engines import FloatArray, IntArray, Observations, Problem
+from rfa.engines.direct import DirectEngine
+from rfa.engines.planar import PlanarEngine
+from rfa.engines.reference import ReferenceEngine
+from rfa.history import History, Row, derive
+from rfa.network import Network
+from rfa.run import Run
+from rfa.theory.dynamics import floored_horizon
+
+logger = logging.getLogger("rfa")
+
+# Steps up to this one, or to the horizon if that comes first, are recorded by every setting but
+# None, so that the theory's statements, which speak of every step, can be checked.
+EARLY_STEPS = 1000
+
+# Progress is shown for runs that last longer than DELAY, in pieces of about INTERVAL seconds.
+DELAY, INTERVAL = 2.0, 0.2
+
+
+class Engine(Protocol):
+    """The interface of the engines; see :mod:`rfa.engines`."""
+
+    def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None: ...
+    @property
+    def t(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def diverged(self) -> bool: ...
+    def advance(self, until: int, at: IntArray, out: Observations, row: int) -> int: ...
+    def weights(self) -> tuple[FloatArray, FloatArray]: ...
+    def get_state(self) -> dict[str, Any]: ...
+    def set_state(self, state: dict[str, Any]) -> None: ...
+
+
+ENGINES: dict[str, type[Engine]] = {
+    "direct": DirectEngine,
+    "planar": PlanarEngine,
+    "reference": ReferenceEngine,
+}
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was interrupted by Ctrl-C.
+
+    Attributes
+    ----------
+    run : Run
+        The run up to the last whole step, with status ``"interrupted"``.
+
+    Examples
+    --------
+    >>> import rfa
+    >>> issubclass(rfa.Interrupted, KeyboardInterrupt)
+    True
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(f"interrupted at t={run.t}")
+        self.run = run
+
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[Run]]:
+        return Interrupted, (self.run,)
+
+
+def train(
+    net: Network,
+    data: Dataset,
+    alpha: float = 0.05,
+    steps: int | None = None,
+    test: Dataset | None = None,
+    engine: str = "auto",
+    record: str | int | Iterable[int] | None = "log",
+    snapshots: Iterable[int] = (),
+    stop: Callable[[int, Row], bool] | None = None,
+    n_threads: int | None = None,
+    progress: bool | None = None,
+) -> Run:
+    """Train the first layer by full-batch gradient descent on the logistic loss.
+
+    Parameters
+    ----------
+    net : Network
+        The network at t = 0. Its second layer stays fixed.
+    data : Dataset
+        Training data of n samples in dimension d.
+    alpha : float, default 0.05
+        Step size.
+    steps : int, optional
+        Number of steps; None: the theorem's horizon T = 1 + 1/(4 alpha). 0 records the initial
+        state.
+    test : Dataset, optional
+        Data on which the error is recorded.
+    engine : {"auto", "direct", "planar", "reference"}
+        How a step is computed, see :mod:`rfa.engines`. All take the same steps up to rounding.
+        "auto" is planar for d = 2 and direct otherwise.
+    record : {"log", "all", None}, int or iterable of int
+        Which steps go into the history. "log": t = round(10^(k/40)) and the last; "all"; k: every
+        k-th and the last; a list of steps; None: the last only. Each but None also takes the steps
+        0, ..., min(T, 1000), T-1 and T.
+    snapshots : iterable of int
+        Further steps (beside 1 and T) whose W_t is kept; steps beyond the last are an error.
+    stop : callable(t, row) -> bool, optional
+        Called at recorded steps with the history entries of that step; the run ends there if the
+        answer is true.
+    n_threads : int, optional
+        Number of threads, None: OMP_NUM_THREADS or the CPUs available. It does not change a bit of
+        the result.
+    progress : bool, optional
+        Whether to show a progress bar on stderr; None: if the run takes longer than about two
+        seconds and stderr is a terminal.
+
+    Returns
+    -------
+    Run
+        The result; net and data are not changed.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of range or of the wrong type, before anything is computed.
+    Interrupted
+        After Ctrl-C, carrying the run so far.
+
+    Notes
+    -----
+    W_{t+1} = W_t - alpha * gradient of (1/n) sum_i log(1 + exp(-y_i f(x_i; W_t))), Section 2.1.
+    X decides the type: float32 if X is float32, else float64; W_0 is rounded to it once. A step
+    costs O(n m d), planar O(n + m). What is recorded, snapshots, stop and progress never change W.
+
+    Examples
+    --------
+    >>> import rfa
+    >>> data = rfa.XORClusters(d=2).sample(n=500, rng=0)
+    >>> run = rfa.train(rfa.Network.random(m=50, d=2, rng=0), data, alpha=0.05, steps=500)
+    >>> run.status, run.t, bool(run.history.loss[-1] < run.history.loss[0])
+    ('finished', 500, True)
+    """
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be a rfa.Network, got {type(net).__name__}")
+    if not isinstance(data, Dataset):
+        raise TypeError(f"data must be a rfa.Dataset, got {type(data).__name__}")
+    if test is not None and not isinstance(test, Dataset):
+        raise TypeError(f"test must be a rfa.Dataset or None, got {type(test).__name__}")
+    for name, other in (("net", net.d), ("test", data.d if test is None else test.d)):
+        if other != data.d:
+            raise ValueError(f"{name} has dimension d={other}, the data have d={data.d}")
+    alpha = _validate.positive_float(alpha, "alpha")
+    K, rounded = floored_horizon(alpha)
+    T = K + 1
+    if steps is None:
+        steps = T
+        if rounded:
+            warnings.warn(
+                f"1/(4 alpha) is not an integer: T is rounded down to {T}", stacklevel=2
+            )
+    steps = _validate.nonnegative_int(steps, "steps")
+    name = choose_engine(engine, data.d)
+    if stop is not None and not callable(stop):
+        raise TypeError(f"stop must be callable or None, got {type(stop).__name__}")
+    at = recorded_steps(record, steps, T)
+    keep = kept_steps(snapshots, steps, T)
+    threads = _runtime.threads(n_threads)
+
+    problem = make_problem(data, test, alpha, T)
+    dtype = data.X.dtype
+    W, a = net.W.astype(dtype), net.a.astype(dtype)
+    out = Observations.allocate(problem, net.m, at)
+    seconds = -time.perf_counter()
+    running = ENGINES[name](problem, W, a, threads)
+    kept: dict[int, FloatArray] = {}
+    halts = np.unique(np.concatenate([keep, at if stop is not None else at[:0], [steps]]))
+    status, row, bar = "finished", 0, _Progress(progress, steps)
+    try:
+        for halt in halts:
+            while running.t < halt or row < np.searchsorted(at, halt, side="right"):
+                row += running.advance(bar.next_halt(running.t, int(halt)), at[row:], out, row)
+                bar.show(running.t)
+                if running.diverged:
+                    break
+            if running.diverged:
+                status = "diverged"
+                logger.warning(
+                    "the run diverged at t=%d: f or the next W is beyond the range of %s; "
+                    "try a smaller alpha",
+                    running.t,
+                    dtype,
+                )
+                break
+            if halt in keep:
+                kept[int(halt)] = running.weights()[0]
+                kept[int(halt)].flags.writeable = False
+            if stop is not None and row and at[row - 1] == halt:
+                history = derive(problem, out, at, row - 1, row)
+                if stop(int(halt), history.row(int(halt))):
+                    status = "stopped" if halt < steps else status
+                    break
+    except KeyboardInterrupt:
+        status, row = "interrupted", running.rows
+    finally:
+        bar.close()
+    seconds += time.perf_counter()
+    result = Run(
+        network=Network(running.weights()[0], a, omega_init=net.omega_init, seed=net.seed),
+        initial=Network(W, a, omega_init=net.omega_init, seed=net.seed),
+        data=data,
+        test=test,
+        alpha=alpha,
+        t=running.t,
+        status=status,
+        engine=name,
+        history=derive(problem, out, at, 0, row),
+        snapshots=kept,
+        stats={"seconds": seconds},
+        provenance=_runtime.provenance(
+            name,
+            threads,
+            {"data": _seeds.describe(data.seed), "init": _seeds.describe(net.seed)},
+        ),
+    )
+    logger.info("%r in %.3f s", result, seconds)
+    if status == "interrupted":
+        raise Interrupted(result)
+    return result
+
+
+def choose_engine(engine: str, d: int) -> str:
+    """The engine's name: "auto" depends on d alone, so that a short run is a prefix of a long."""
+    if engine == "auto":
+        return "planar" if d == 2 else "direct"
+    if engine not in ENGINES:
+        raise ValueError(f"engine must be 'auto' or one of {sorted(ENGINES)}, got {engine!r}")
+    if engine == "planar" and d != 2:
+        raise ValueError(f"engine 'planar' needs d=2, the data have d={d}: use 'direct'")
+    return engine
+
+
+def recorded_steps(record: str | int | Iterable[int] | None, steps: int, T: int) -> IntArray:
+    """The steps to record, ascending."""
+    if record is None:
+        return np.array([steps], np.int64)
+    early = np.arange(min(T, EARLY_STEPS, steps) + 1)
+    if isinstance(record, str):
+        if record == "all":
+            return np.arange(steps + 1, dtype=np.int64)
+        if record != "log":
+            raise ValueError(
+                f"record must be 'log', 'all', None, a positive int or steps, got {record!r}"
+            )
+        decades = np.log10(max(steps, 1))
+        chosen = np.round(10 ** (np.arange(int(40 * decades) + 1) / 40))
+    elif isinstance(record, Iterable):
+        chosen = np.array([_validate.nonnegative_int(t, "record") for t in record])
+        if (chosen > steps).any():
+            raise ValueError(f"record has step {int(chosen.max())}, the run ends at {steps}")
+        return _ascending([early, chosen, [T - 1, T]], steps)
+    else:
+        chosen = np.arange(0, steps + 1, _validate.positive_int(record, "record"))
+    return _ascending([early, chosen, [T - 1, T, steps]], steps)
+
+
+def _ascending(parts: list[Any], steps: int) -> IntArray:
+    merged = np.unique(np.concatenate(parts)).astype(np.int64)
+    return merged[merged <= steps]
+
+
+def kept_steps(snapshots: Iterable[int], steps: int, T: int) -> IntArray:
+    """The steps whose W is kept: 1, T and those asked for."""
+    if not isinstance(snapshots, Iterable) or isinstance(snapshots, str):
+        raise TypeError(f"snapshots must be steps, got {snapshots!r}")
+    asked = [_validate.nonnegative_int(t, "snapshots") for t in snapshots]
+    if any(t > steps for t in asked):
+        raise ValueError(f"snapshots has step {max(asked)}, the run ends at {steps}")
+    return _ascending([[1, T], np.array(asked, np.int64)], steps)
+
+
+def make_problem(data: Dataset, test: Dataset | None, alpha: float, T: int) -> Problem:
+    """The data as an engine takes them; groups are 2 * cluster + noisy."""
+    groups, n_groups = _groups(data)
+    test_groups, n_test_groups = _groups(test) if test is not None else (groups[:0], 0)
+    return Problem(
+        X=data.X,
+        y=data.y,
+        groups=groups,
+        n_groups=n_groups,
+        means=data.means if data.means is not None else np.empty((0, data.d)),
+        test_X=data.X[:0] if test is None else test.X.astype(data.X.dtype, copy=False),
+        test_y=data.y[:0] if test is None else test.y,
+        test_groups=test_groups,
+        n_test_groups=n_test_groups,
+        alpha=alpha,
+        horizon=T,
+    )
+
+
+def _groups(data: Dataset) -> tuple[IntArray, int]:
+    if data.cluster is None or data.y_clean is None or data.means is None:
+        return np.zeros(data.n, np.int64), 1
+    return 2 * data.cluster + data.noisy, 2 * len(data.means)
+
+
+class _Progress:
+    """A tqdm bar, made only if it will be shown, and the pieces in which the run is then cut."""
+
+    def __init__(self, wanted: bool | None, steps: int) -> None:
+        self.wanted = sys.stderr.isatty() if wanted is None else wanted
+        self.delay = DELAY if wanted is None else 0.0
+        self.steps = steps
+        self.piece = 1
+        self.begin = self.last = time.perf_counter() if self.wanted else 0.0
+        self.bar: Any = None
+
+    def next_halt(self, t: int, halt: int) -> int:
+        return min(halt, t + self.piece) if self.wanted else halt
+
+    def show(self, t: int) -> None:
+        if not self.wanted:
+            return
+        now = time.perf_counter()
+        spent = now - self.last
+        self.last = now
+        if spent < INTERVAL / 2:
+            self.piece *= 2
+        elif spent > 2 * INTERVAL and self.piece > 1:
+            self.piece //= 2
+        if self.bar is None and now - self.begin >= self.delay:
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=self.steps, unit="step", initial=0, leave=False)
+        if self.bar is not None:
+            self.bar.update(t - self.bar.n)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,123 @@
+"""Builds rfa's extensions: C from Cython, with OpenMP where the compiler has it.
+
+Environment: RFA_OPENMP=0 builds without OpenMP. Metadata are in pyproject.toml.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+MODULES = ("rfa._kernels", "rfa.engines._observe", "rfa.engines._direct", "rfa.engines._planar")
+HEADERS = sorted(str(path) for path in Path("rfa").rglob("*.h"))
+DECLARATIONS = sorted(str(path) for path in Path("rfa").rglob("*.pxd"))
+
+# No flag names a machine, and none relaxes IEEE arithmetic: the SIMD variants are functions with
+# their own target, chosen at import. -ffp-contract=off: multiply-adds are fused only where written.
+FLAGS = ["-O3", "-ffp-contract=off", "-Wno-unused-function"]
+
+# (compiler flags, linker flags) of OpenMP: gcc and clang, then Apple's clang with a libomp.
+OPENMP = [(["-fopenmp"], ["-fopenmp"])] + [
+    (["-Xpreprocessor", "-fopenmp", *include], [*library, "-lomp"])
+    for include, library in (
+        ([], []),
+        (["-I/opt/homebrew/opt/libomp/include"], ["-L/opt/homebrew/opt/libomp/lib"]),
+        (["-I/usr/local/opt/libomp/include"], ["-L/usr/local/opt/libomp/lib"]),
+    )
+]
+
+PROBE_PYTHON = "#include <Python.h>\nint main(void) { return 0; }\n"
+PROBE_OPENMP = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+PROBE_PAUSE = (
+    "#include <omp.h>\nint main(void) { return omp_pause_resource_all(omp_pause_hard); }\n"
+)
+
+MISSING = (
+    "rfa needs a C compiler and Python's headers to build: "
+    "Debian, Ubuntu: apt install build-essential python3-dev; "
+    "Fedora: dnf install gcc python3-devel; macOS: xcode-select --install"
+)
+
+
+class BuildExtensions(build_ext):
+    """Probes the compiler, then builds."""
+
+    def build_extensions(self):
+        if not self.works(PROBE_PYTHON, link=False):
+            sys.exit(f"error: {MISSING}")
+        compile_flags, link_flags, macros = self.openmp()
+        stamp = self.stamp([*self.compiler.compiler_so, *FLAGS, *compile_flags, *map(str, macros)])
+        for extension in self.extensions:
+            extension.extra_compile_args = [*FLAGS, *compile_flags]
+            extension.extra_link_args = link_flags
+            extension.define_macros = macros
+            extension.depends = [*HEADERS, *DECLARATIONS, stamp]
+        super().build_extensions()
+
+    def openmp(self):
+        """Flags and macros of OpenMP, or none, with a warning unless that was asked for."""
+        if os.environ.get("RFA_OPENMP") == "0":
+            return [], [], []
+        for compile_flags, link_flags in OPENMP:
+            if self.works(PROBE_OPENMP, compile_flags, link_flags):
+                paused = self.works(PROBE_PAUSE, compile_flags, link_flags)
+                return compile_flags, link_flags, [("RFA_HAVE_OMP_PAUSE", None)] * paused
+        self.warn("rfa: the compiler has no OpenMP: building for one thread")
+        return [], [], []
+
+    def works(self, source, compile_flags=(), link_flags=(), link=True):
+        """Whether a program compiles, and links if asked to."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "probe.c")
+            path.write_text(source)
+            include = [f"-I{directory}" for directory in self.compiler.include_dirs]
+            output = ["-o", str(path.with_suffix(""))]
+            command = [*self.compiler.compiler_so, *compile_flags, *include, str(path), *output]
+            command += link_flags if link else ["-c"]
+            try:
+                return subprocess.run(command, capture_output=True, check=False).returncode == 0
+            except OSError:
+                return False
+
+    def stamp(self, flags):
+        """A file that changes when the flags do: setuptools looks at the age of files only."""
+        path = Path("build", f"flags-{sys.implementation.cache_tag}.txt")
+        text = "\n".join(flags)
+        if not path.is_file() or path.read_text() != text:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        return str(path)
+
+
+def extensions():
+    """The extensions, translated to C in build/ so that no C lies beside the sources."""
+    from Cython.Build import cythonize
+
+    found = [
+        Extension(name, [name.replace(".", "/") + ".pyx"], include_dirs=["rfa"])
+        for name in MODULES
+    ]
+    directives = {
+        "language_level": 3,
+        "boundscheck": False,
+        "wraparound": False,
+        "cdivision": True,
+        "initializedcheck": False,
+    }
+    return cythonize(found, build_dir="build/cython", compiler_directives=directives)
+
+
+# only a command that builds needs the C: sdist and metadata do not
+building = any(
+    argument.startswith(("build", "bdist", "install", "develop", "editable"))
+    for argument in sys.argv[1:]
+)
+setup(
+    ext_modules=extensions() if building else [],
+    cmdclass={"build_ext": BuildExtensions},
+    options={"build_ext": {"parallel": os.cpu_count()}},
+)
