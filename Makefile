@@ -36,4 +36,4 @@ dist:
 	$(PYTHON) -m build
 
 clean:
-	rm -rf build dist docs/_build docs/api/generated *.egg-info rfa/*.so rfa/*/*.so
+	rm -rf build dist docs/_build *.egg-info rfa/*.so rfa/*/*.so

@@ -98,8 +98,7 @@ def extensions():
     from Cython.Build import cythonize
 
     found = [
-        Extension(name, [name.replace(".", "/") + ".pyx"], include_dirs=["rfa"])
-        for name in MODULES
+        Extension(name, [name.replace(".", "/") + ".pyx"], include_dirs=["rfa"]) for name in MODULES
     ]
     directives = {
         "language_level": 3,

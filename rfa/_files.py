@@ -57,7 +57,12 @@ def read_npz(
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {path!r}") from None
     except (
-        ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        AttributeError,
+        zipfile.BadZipFile,
     ) as error:
         raise ValueError(f"{path!r} is not a file of rfa, or is damaged: {error}") from error
     if schema > SCHEMA:

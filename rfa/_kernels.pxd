@@ -35,7 +35,8 @@ cdef extern from "_leaves.h" nogil:
                              const double*, double*) noexcept nogil
         void (*ring_sums)(Py_ssize_t, const double*, const double*, const double*, double*,
                           double*, double*) noexcept nogil
-        void (*ring_weights)(Py_ssize_t, const double*, const double*, double, double*) noexcept nogil
+        void (*ring_weights)(Py_ssize_t, const double*, const double*, double,
+                             double*) noexcept nogil
         void (*planar_range)(const double*, const double*, Py_ssize_t, double, double, double*,
                              double*) noexcept nogil
     const rfa_leaves_f32* rfa_f32(int level)
@@ -52,7 +53,8 @@ cdef int activation_masks_out(const floating[:, :] X, const floating[:, :] W,
 cdef int forward_out(const floating[:, :] X, const floating[:, :] W, const floating[:] a,
                      floating[::1] f, int n_threads) except -1 nogil
 cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[:, :] W,
-                      const floating[:] a, floating[:, ::1] gradient, int n_threads) except -1 nogil
+                      const floating[:] a, floating[:, ::1] gradient, int n_threads
+                      ) except -1 nogil
 cdef int active_counts_out(const uint64_t[:, ::1] masks, const int64_t[:] groups,
                            int64_t[:, ::1] counts) except -1 nogil
 

@@ -8,7 +8,6 @@ threads. Loops without decisions are the leaves of _leaves.h; here are threads, 
 import os
 
 from cython.parallel cimport prange, threadid
-from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -67,6 +66,12 @@ OPENMP = rfa_openmp()   # the date of the OpenMP specification, 0 without OpenMP
 def pause_threads():
     """Stop the OpenMP threads of this thread's pool; the next parallel region starts new ones."""
     rfa_pause_threads()
+
+
+# libgomp's threads do not exist in a forked child, but its pool believes they do and waits for
+# them: without a pool at the time of the fork the child starts its own
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=pause_threads)
 
 
 cdef int level() noexcept nogil:

@@ -164,7 +164,8 @@ def labels(y: ArrayLike, size: int, name: str = "y") -> NDArray[np.int64]:
     if given.dtype.kind == "b" or wrong.any():
         hint = ""
         if np.isin(given, (0, 1)).all():
-            hint = f"; for labels 0 and 1 use 2 * {name}{'.astype(int)' * (given.dtype.kind == 'b')} - 1"
+            numbers = f"{name}.astype(int)" if given.dtype.kind == "b" else name
+            hint = f"; for labels 0 and 1 use 2 * {numbers} - 1"
         first = int(np.argmax(wrong))
         raise ValueError(f"{name} must be -1 or +1, but {name}[{first}] is {given[first]}{hint}")
     result = given.astype(np.int64)

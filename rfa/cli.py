@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import sys
@@ -64,11 +65,16 @@ def _parser() -> argparse.ArgumentParser:
         commands, "reproduce", _reproduce, "run presets and draw the paper's figures"
     )
     reproduce.add_argument(
-        "presets", nargs="*", metavar="PRESET", default=DEFAULT_PRESETS,
+        "presets",
+        nargs="*",
+        metavar="PRESET",
+        default=DEFAULT_PRESETS,
         help=f"one of {', '.join(PRESETS)} (default: {' '.join(DEFAULT_PRESETS)})",
     )
     reproduce.add_argument(
-        "--out", default="rfa-output", metavar="DIR",
+        "--out",
+        default="rfa-output",
+        metavar="DIR",
         help="folder for figures and summary.json (default: %(default)s)",
     )
     reproduce.add_argument("--steps", type=int, help="number of steps, in place of the preset's")
@@ -80,10 +86,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     for field in dataclasses.fields(Experiment):
         training.add_argument(
-            f"--{field.name.replace('_', '-')}", dest=f"experiment_{field.name}",
-            type=_FIELD_TYPES.get(field.name, str), metavar=field.name.upper(),
+            f"--{field.name.replace('_', '-')}",
+            dest=f"experiment_{field.name}",
+            type=_FIELD_TYPES.get(field.name, str),
+            metavar=field.name.upper(),
             help=f"see rfa.Experiment (default: {field.default})"
-            if field.default is not dataclasses.MISSING else "see rfa.Experiment",
+            if field.default is not dataclasses.MISSING
+            else "see rfa.Experiment",
         )
     training.add_argument("--engine", default="auto", help="auto, direct, planar or reference")
     training.add_argument("--record", default="log", help="log, all, none or a number of steps")
@@ -188,14 +197,12 @@ def _figures(name: str, run: Run, folder: str) -> list[str]:
         figure = Figure(figsize=(7.2, 5.2), layout="constrained")
         draw(run, figure.add_subplot())
         path = os.path.join(folder, f"{name}{suffix}.png")
-        _files.replace(path, lambda file, f=figure: f.savefig(file, format="png", dpi=150))
+        _files.replace(path, functools.partial(figure.savefig, format="png", dpi=150))
         paths.append(path)
     return paths
 
 
-def _summary(
-    name: str, experiment: Experiment, run: Run, n_threads: int | None
-) -> dict[str, Any]:
+def _summary(name: str, experiment: Experiment, run: Run, n_threads: int | None) -> dict[str, Any]:
     """What a run came to at the horizon T and at its last step, JSON-able."""
     T = floored_horizon(run.alpha)[0] + 1
     states = {T: run.snapshots[T]} if T in run.snapshots else {}
@@ -246,23 +253,34 @@ def _print(summaries: list[dict[str, Any]], as_json: bool) -> None:
         print(json.dumps(summaries, indent=2))
         return
     titles = (
-        "preset", "t", "clean_wrong", "noisy_fitted", "test_error", "eta", "clean_error", "seconds"
+        "preset",
+        "t",
+        "clean_wrong",
+        "noisy_fitted",
+        "test_error",
+        "eta",
+        "clean_error",
+        "seconds",
     )
     rows = [titles]
     for summary in summaries:
         for state in summary["steps"]:
             t = f"{state['t']} (T)" if state["t"] == summary["T"] else f"{state['t']}"
             error = state["test_error"]
-            rows.append((
-                summary["preset"],
-                t,
-                f"{state['clean_wrong']} of {summary['clean']}",
-                f"{state['noisy_fitted']} of {summary['noisy']}",
-                "-" if error is None else f"{error:.5f}",
-                f"{summary['eta']:g}",
-                f"{state['test_error_clean']:.2g}",
-                f"{summary['seconds']:.3f}",
-            ))
+            rows.append(
+                (
+                    summary["preset"],
+                    t,
+                    f"{state['clean_wrong']} of {summary['clean']}",
+                    f"{state['noisy_fitted']} of {summary['noisy']}",
+                    "-" if error is None else f"{error:.5f}",
+                    f"{summary['eta']:g}",
+                    f"{state['test_error_clean']:.2g}",
+                    f"{summary['seconds']:.3f}",
+                )
+            )
     widths = [max(len(row[i]) for row in rows) for i in range(len(titles))]
     for cells in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+        )

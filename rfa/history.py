@@ -153,6 +153,9 @@ class Row:
     def __init__(self, entries: dict[str, Any]) -> None:
         self.__dict__.update(entries)
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"this row has no {name!r}; it has {', '.join(vars(self))}")
+
     def __repr__(self) -> str:
         return f"Row({', '.join(f'{k}={v}' for k, v in vars(self).items() if np.ndim(v) == 0)})"
 

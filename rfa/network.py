@@ -70,7 +70,9 @@ class Network:
             W=weights,
             a=_validate.vector(second, len(weights), "a"),
             omega_init=(
-                None if omega_init is None else _validate.nonnegative_float(omega_init, "omega_init")
+                None
+                if omega_init is None
+                else _validate.nonnegative_float(omega_init, "omega_init")
             ),
             seed=seed,
         )
@@ -144,9 +146,7 @@ class Network:
     def __repr__(self) -> str:
         return f"Network(m={self.m}, d={self.d}, {self.W.dtype})"
 
-    def decision_function(
-        self, X: ArrayLike, n_threads: int | None = None
-    ) -> NDArray[np.floating]:
+    def decision_function(self, X: ArrayLike, n_threads: int | None = None) -> NDArray[np.floating]:
         """f(x; W) at each sample.
 
         Parameters
@@ -264,9 +264,7 @@ class Network:
         _files.write_npz(path, {"W": self.W, "a": self.a}, meta)
 
     @classmethod
-    def from_arrays(
-        cls, arrays: dict[str, NDArray[Any]], meta: dict[str, Any]
-    ) -> Network:
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Network:
         """The network of a file's content; see :func:`rfa.load`.
 
         Parameters

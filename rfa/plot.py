@@ -81,20 +81,43 @@ def decision_boundary(run: Run, ax: Axes | None = None, resolution: int = 300) -
         clean = data.clean & (data.y == label)
         noisy = data.noisy & (data.y == label)
         axes.scatter(
-            *points[clean].T, s=size, color=colour, linewidths=0, alpha=0.6,
+            points[clean, 0],
+            points[clean, 1],
+            s=size,
+            color=colour,
+            linewidths=0,
+            alpha=0.6,
             label=f"clean, y = {label:+d}",
         )
         axes.scatter(
-            *points[noisy].T, s=2.5 * size, color=colour, marker="x", linewidths=0.8,
-            label=f"noisy, y = {label:+d}", zorder=3,
+            points[noisy, 0],
+            points[noisy, 1],
+            s=2.5 * size,
+            color=colour,
+            marker="x",
+            linewidths=0.8,
+            label=f"noisy, y = {label:+d}",
+            zorder=3,
         )
+    stars = _means(run) @ plane.T
     axes.scatter(
-        *(_means(run) @ plane.T).T, s=130, marker="*", color="gold", edgecolors="black",
-        linewidths=0.8, zorder=4, label="cluster means",
+        stars[:, 0],
+        stars[:, 1],
+        s=130,
+        marker="*",
+        color="gold",
+        edgecolors="black",
+        linewidths=0.8,
+        zorder=4,
+        label="cluster means",
     )
     axes.set(
-        xlabel=r"$\langle x, \mu_1\rangle$", ylabel=r"$\langle x, \mu_2\rangle$", aspect="equal",
-        xlim=(-reach, reach), ylim=(-reach, reach), title=f"Decision boundary at t = {run.t}",
+        xlabel=r"$\langle x, \mu_1\rangle$",
+        ylabel=r"$\langle x, \mu_2\rangle$",
+        aspect="equal",
+        xlim=(-reach, reach),
+        ylim=(-reach, reach),
+        title=f"Decision boundary at t = {run.t}",
     )
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize="small")
     return axes
@@ -146,14 +169,21 @@ def amplification(run: Run, ax: Axes | None = None) -> Axes:
             continue
         axes.plot(place, chosen, color=colour, linewidth=0.5, alpha=0.25)
         axes.plot(
-            place, np.median(chosen, axis=1), color=colour, linewidth=2.5, marker="o",
+            place,
+            np.median(chosen, axis=1),
+            color=colour,
+            linewidth=2.5,
+            marker="o",
             label=f"median of the neurons with $a_j {'>' if sign > 0 else '<'} 0$",
         )
     names = {T: f"$t = T = {T}$", 0: "$t = 0$", 1: "$t = 1$"}
     axes.axhline(1 / np.sqrt(run.data.d), color="black", linestyle=":", linewidth=1)
     axes.annotate(
-        r"$1/\sqrt{d}$", (place[-1], 1 / np.sqrt(run.data.d)), xytext=(0, 4),
-        textcoords="offset points", ha="center",
+        r"$1/\sqrt{d}$",
+        (place[-1], 1 / np.sqrt(run.data.d)),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="center",
     )
     axes.set_xticks(place, [names[t] for t in steps])
     axes.set(
@@ -202,15 +232,21 @@ def neurons(run: Run, ax: Axes | None = None) -> Axes:
     for sign, colour in ((1, POSITIVE), (-1, NEGATIVE)):
         chosen = np.sign(run.network.a) == sign
         axes.scatter(
-            *last[chosen][:, [0, 2]].T, s=14, color=colour, alpha=0.7, linewidths=0,
+            last[chosen, 0],
+            last[chosen, 2],
+            s=14,
+            color=colour,
+            alpha=0.7,
+            linewidths=0,
             label=f"$t = {run.history.t[-1]}$, $a_j {'>' if sign > 0 else '<'} 0$",
         )
-    axes.scatter(
-        *first[:, [0, 2]].T, s=6, color="black", linewidths=0, label=f"$t = {run.history.t[0]}$"
-    )
+    label = f"$t = {run.history.t[0]}$"
+    axes.scatter(first[:, 0], first[:, 2], s=6, color="black", linewidths=0, label=label)
     axes.set(
-        xlabel=r"$\langle w_j, \mu_1\rangle$", ylabel=r"$\langle w_j, \mu_2\rangle$",
-        aspect="equal", title="Neurons",
+        xlabel=r"$\langle w_j, \mu_1\rangle$",
+        ylabel=r"$\langle w_j, \mu_2\rangle$",
+        aspect="equal",
+        title="Neurons",
     )
     axes.legend(fontsize="small")
     return axes

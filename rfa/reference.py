@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
+Labels = NDArray[np.number]
 
 
 def preactivations(X: Array, W: Array) -> Array:
@@ -166,8 +167,8 @@ def logistic_loss(s: Array) -> Array:
     Examples
     --------
     >>> import numpy as np
-    >>> logistic_loss(np.array([0.0, 1000.0, -1000.0])).round(3)
-    array([   0.693,    0.   , 1000.   ])
+    >>> logistic_loss(np.array([0.0, 1000.0, -1000.0])).round(3).tolist()
+    [0.693, 0.0, 1000.0]
     """
     return np.maximum(-s, 0) + np.log1p(np.exp(-np.abs(s)))
 
@@ -195,7 +196,7 @@ def loss_weights(s: Array) -> Array:
     return np.where(s >= 0, e, 1) / (1 + e)
 
 
-def loss(X: Array, y: NDArray, W: Array, a: Array) -> float:
+def loss(X: Array, y: Labels, W: Array, a: Array) -> float:
     """The empirical risk, the mean of l(y_i f(x_i; W)) (Section 2.1).
 
     Parameters
@@ -222,7 +223,7 @@ def loss(X: Array, y: NDArray, W: Array, a: Array) -> float:
     return float(logistic_loss(y * forward(X, W, a)).mean())
 
 
-def gradient(X: Array, y: NDArray, W: Array, a: Array) -> Array:
+def gradient(X: Array, y: Labels, W: Array, a: Array) -> Array:
     """Gradient of the empirical risk in W: row j is -(a_j / n) sum_i g_i y_i A_ij x_i.
 
     Parameters
@@ -245,15 +246,15 @@ def gradient(X: Array, y: NDArray, W: Array, a: Array) -> Array:
     --------
     >>> import numpy as np
     >>> gradient(np.array([[2.0]]), np.array([1]), np.array([[0.0], [1.0]]), np.array([1.0, 0.0]))
-    array([[-0.],
-           [-0.]])
+    array([[0.],
+           [0.]])
     """
     H = preactivations(X, W)
     c = y * loss_weights(y * (np.maximum(H, 0) @ a)) / len(X)
     return -a[:, None] * ((H > 0) * c[:, None]).T @ X
 
 
-def step(X: Array, y: NDArray, W: Array, a: Array, alpha: float) -> Array:
+def step(X: Array, y: Labels, W: Array, a: Array, alpha: float) -> Array:
     """One step of gradient descent, W - alpha * gradient (Section 2.1).
 
     Parameters
@@ -283,7 +284,7 @@ def step(X: Array, y: NDArray, W: Array, a: Array, alpha: float) -> Array:
     return W - alpha * gradient(X, y, W, a)
 
 
-def train(X: Array, y: NDArray, W: Array, a: Array, alpha: float, steps: int) -> Array:
+def train(X: Array, y: Labels, W: Array, a: Array, alpha: float, steps: int) -> Array:
     """Full-batch gradient descent from W.
 
     Parameters
@@ -309,8 +310,9 @@ def train(X: Array, y: NDArray, W: Array, a: Array, alpha: float, steps: int) ->
     Examples
     --------
     >>> import numpy as np
-    >>> train(np.array([[2.0]]), np.array([1]), np.array([[0.5]]), np.array([1.0]), 0.1, 100).round(2)
-    array([[1.6]])
+    >>> X, y = np.array([[2.0]]), np.array([1])
+    >>> train(X, y, np.array([[0.5]]), np.array([1.0]), 0.1, 100).round(2)
+    array([[1.85]])
     """
     for _ in range(steps):
         W = step(X, y, W, a, alpha)

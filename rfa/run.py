@@ -68,9 +68,7 @@ class Run:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            k: dict(v) if isinstance(v, MappingProxyType) else v for k, v in vars(self).items()
-        }
+        return {k: dict(v) if isinstance(v, MappingProxyType) else v for k, v in vars(self).items()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -211,9 +209,7 @@ def _dataset_meta(data: Dataset) -> dict[str, Any]:
     }
 
 
-def _dataset(
-    arrays: dict[str, np.ndarray[Any, Any]], prefix: str, meta: dict[str, Any]
-) -> Dataset:
+def _dataset(arrays: dict[str, np.ndarray[Any, Any]], prefix: str, meta: dict[str, Any]) -> Dataset:
     found = {name: arrays.get(f"{prefix}_{name}") for name in DATA_ARRAYS}
     distribution = meta["distribution"]
     return Dataset(

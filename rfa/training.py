@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rfa import _runtime, _seeds, _validate
 from rfa.data import Dataset
@@ -17,7 +18,7 @@ from rfa.engines import FloatArray, IntArray, Observations, Problem
 from rfa.engines.direct import DirectEngine
 from rfa.engines.planar import PlanarEngine
 from rfa.engines.reference import ReferenceEngine
-from rfa.history import History, Row, derive
+from rfa.history import Row, derive
 from rfa.network import Network
 from rfa.run import Run
 from rfa.theory.dynamics import floored_horizon
@@ -166,9 +167,7 @@ def train(
     if steps is None:
         steps = T
         if rounded:
-            warnings.warn(
-                f"1/(4 alpha) is not an integer: T is rounded down to {T}", stacklevel=2
-            )
+            warnings.warn(f"1/(4 alpha) is not an integer: T is rounded down to {T}", stacklevel=2)
     steps = _validate.nonnegative_int(steps, "steps")
     name = choose_engine(engine, data.d)
     if stop is not None and not callable(stop):
@@ -255,6 +254,7 @@ def recorded_steps(record: str | int | Iterable[int] | None, steps: int, T: int)
     if record is None:
         return np.array([steps], np.int64)
     early = np.arange(min(T, EARLY_STEPS, steps) + 1)
+    chosen: NDArray[Any]
     if isinstance(record, str):
         if record == "all":
             return np.arange(steps + 1, dtype=np.int64)
@@ -279,7 +279,7 @@ def _ascending(parts: list[Any], steps: int) -> IntArray:
     return merged[merged <= steps]
 
 
-def kept_steps(snapshots: Iterable[int], steps: int, T: int) -> IntArray:
+def kept_steps(snapshots: Any, steps: int, T: int) -> IntArray:
     """The steps whose W is kept: 1, T and those asked for."""
     if not isinstance(snapshots, Iterable) or isinstance(snapshots, str):
         raise TypeError(f"snapshots must be steps, got {snapshots!r}")

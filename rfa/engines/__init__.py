@@ -10,10 +10,10 @@ Every engine has the same interface, and each takes the step of :mod:`rfa.refere
     engine.get_state(), engine.set_state(s)     # bit-exact
 
 ``advance`` steps to t = ``until`` and fills the rows ``row``, ``row + 1``, ... of ``out`` at the
-steps in ``at`` (ascending, those still to be recorded). It returns early when f or the next W is not
-finite; a signal handled by Python (Ctrl-C) is raised from it. Either way a step is taken whole or
-not at all, no row is half filled (``engine.rows`` tells how many are), and going on gives the bits
-of an undisturbed run.
+steps in ``at`` (ascending, those still to be recorded). It returns early when f or the next W is
+not finite; a signal handled by Python (Ctrl-C) is raised from it. Either way a step is taken whole
+or not at all, no row is half filled (``engine.rows`` tells how many are), and going on gives the
+bits of an undisturbed run.
 
 - ``direct``: any shape. The forward pass is a blocked matrix multiply that keeps activations as
   bits; the gradient adds up rows of X by table look-up. O(n m d) a step.
@@ -25,9 +25,10 @@ of an undisturbed run.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.int64]
@@ -125,7 +126,7 @@ class Observations:
         )
 
 
-def aligned_zeros(shape: int | tuple[int, ...], dtype: np.typing.DTypeLike) -> NDArray:
+def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Zeros whose first entry is at a multiple of 64 bytes, so that no vector straddles a line."""
     itemsize = np.dtype(dtype).itemsize
     size = int(np.prod(shape))

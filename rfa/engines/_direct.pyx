@@ -68,7 +68,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef double[:, :, :, ::1] ranges = engine.ranges
     cdef const double[:, ::1] means = engine.means
     cdef int n_threads = engine.n_threads
-    cdef Py_ssize_t m = engine.m, n = engine.n, horizon = engine.horizon
+    cdef Py_ssize_t m = engine.m, horizon = engine.horizon
     cdef double step_scale = engine.alpha / engine.n
 
     cdef int64_t[:, ::1] right = out.right

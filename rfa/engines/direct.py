@@ -28,9 +28,7 @@ class DirectEngine:
         self.m = len(W)
         neurons = -(-self.m // TILE) * TILE
         words, test_words = -(-self.n // WORD), -(-len(problem.test_X) // WORD)
-        width, partial, scratch = _direct.layout(
-            np.empty(1, dtype), words, test_words, neurons, d
-        )
+        width, partial, scratch = _direct.layout(np.empty(1, dtype), words, test_words, neurons, d)
         chunks = -(-d // width)
         self.horizon, self.alpha = problem.horizon, problem.alpha
         self.means = problem.means

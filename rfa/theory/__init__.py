@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from rfa.theory.dynamics import horizon
-from rfa.theory.generalization import TestError, test_error
+from rfa.theory.generalization import ErrorEstimate, test_error
 
-__all__ = ["TestError", "horizon", "test_error"]
+__all__ = ["ErrorEstimate", "horizon", "test_error"]

@@ -15,7 +15,7 @@ from rfa.network import Network
 BATCH_REALS = 2**22
 
 
-class TestError(NamedTuple):
+class ErrorEstimate(NamedTuple):
     """Estimate of the error of a network on fresh points.
 
     Attributes
@@ -31,8 +31,6 @@ class TestError(NamedTuple):
         Number of points.
     """
 
-    __test__ = False  # not a test class, whatever its name
-
     error: float
     clean_error: float
     standard_error: float
@@ -45,7 +43,7 @@ def test_error(
     n: int = 200_000,
     rng: _seeds.Seed = None,
     n_threads: int | None = None,
-) -> TestError:
+) -> ErrorEstimate:
     """Error of a network on fresh points of the distribution, the label noise integrated out.
 
     Parameters
@@ -63,7 +61,7 @@ def test_error(
 
     Returns
     -------
-    TestError
+    ErrorEstimate
         A named tuple (error, clean_error, standard_error, n).
 
     Raises
@@ -101,7 +99,7 @@ def test_error(
         clean += float(np.count_nonzero(margin <= 0))
     mean = total / n
     variance = max(0.0, squares / n - mean**2)
-    return TestError(mean, clean / n, math.sqrt(variance / n), n)
+    return ErrorEstimate(mean, clean / n, math.sqrt(variance / n), n)
 
 
 test_error.__test__ = False  # type: ignore[attr-defined]

@@ -1,0 +1,25 @@
+"""Print every skipped test of JUnit reports; fail on one that is not in the list with its reason.
+
+Use: check_skips.py LIST REPORT ..., or check_skips.py --count REPORT ... for a closing line.
+A line of the list: beginning of the test's name, two spaces, # and the reason.
+"""
+
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+listed, *reports = sys.argv[1:]
+cases = [case for report in reports for case in ElementTree.parse(report).iter("testcase")]
+skipped = [case for case in cases if case.find("skipped") is not None]
+if listed == "--count":
+    failed = sum(case.find(kind) is not None for case in cases for kind in ("failure", "error"))
+    print(f"{len(cases) - len(skipped) - failed} passed, {failed} failed, {len(skipped)} skipped")
+    sys.exit(failed > 0)
+allowed = [line.split("  #")[0] for line in Path(listed).read_text().splitlines() if "  #" in line]
+unlisted = []
+for case in skipped:
+    name = f"{case.get('classname')}::{case.get('name')}"
+    print(f"skipped: {name}: {case.find('skipped').get('message')}")
+    if not name.startswith(tuple(allowed)):
+        unlisted.append(name)
+sys.exit("\n".join(f"skipped, but not in {listed}: {name}" for name in unlisted))

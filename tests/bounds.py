@@ -1,0 +1,146 @@
+"""How far rounding can take an engine's step from the true one: derived, not tuned.
+
+Notation. u is the unit roundoff of the engine's type (2^-24, 2^-53), v = 2^-53 that of float64 and
+u_o that of the type in which the oracle is evaluated. gamma(k, u) = k u / (1 - k u) bounds the
+relative error of a product of k factors 1 + delta with abs(delta) <= u (Higham, Accuracy and
+Stability of Numerical Algorithms, Lemma 3.1). A sum of k products, in whatever order and with or
+without fused operations, is off by at most gamma(k, u) times the sum of their absolute values:
+a term is multiplied once and takes part in at most k - 1 additions that round. Adding a zero never
+rounds, so inactive neurons, padding and empty places do not count. Nothing here underflows.
+
+The step is w_j' = w_j + a_j (alpha/n) S_j, S_j = sum_i A_ij y_i g_i x_i, g = 1/(1 + exp(y f)).
+
+Forward pass, by inner products (direct, and the oracle):
+
+    h_ij = <w_j, x_i>             abs error <= e_ij = gamma(d, u) sum_k abs(w_jk) abs(x_ik)
+    A_ij = 1[h_ij > 0]            can be wrong only where 0 < e_ij and abs(h_ij) <= e_ij
+    f_i = sum_j a_j relu(h_ij)    abs error <= sum_j abs(a_j) e_ij
+                                               + gamma(m, u) sum_j abs(a_j) (relu(h_ij) + e_ij)
+
+since relu moves by no more than its argument, whether or not A_ij is right.
+
+Forward pass, by running sums (planar, always in float64): A is exact, being decided by the exact
+sign of h. f_i = <x_i, S_i>, where S_i is a sum of at most 3 terms +-fl(a_j w_j) for each neuron
+(where its arc begins, where it ends, and if it goes around the end of the ring), of which those
+that do not belong to i cancel exactly in exact arithmetic. So, with V = sum_j abs(a_j) abs(w_j),
+
+    abs error of S_i <= v V + gamma(3m, v) 3 (1 + v) V <= 3 gamma(3m + 1, v) V
+    abs error of f_i <= 3 gamma(3m + 3, v) <abs(x_i), V>        two more for the inner product.
+
+Loss weights, in float64 by all engines: 1/(1 + exp(s)) has Lipschitz constant 1/4 and is computed
+with a relative error of at most 4 v (tested by itself), so
+
+    g_i                           abs error <= q_i = (abs error of f_i)/4 + 4 v.
+
+Sum over samples. From g_i to the summand that is added to w_j there are at most 6 roundings beside
+those of the sum (alpha/n, its product with g_i, the rounding of c_i to the type, a_j times the sum,
+and what the oracle does in another order), so with gamma = gamma(n + 6, u), r_i = g_i + q_i and
+D_j the samples on which A_ij can be wrong
+
+    S_j   abs error <= sum_i A_ij q_i abs(x_i) + sum_{i in D_j} r_i abs(x_i)
+                       + gamma (sum_i A_ij r_i abs(x_i) + sum_{i in D_j} r_i abs(x_i))
+
+for the look-ups of direct and for the oracle. Planar takes up to three running sums over samples
+that need not belong to the arc, hence for it (D_j is empty)
+
+    S_j   abs error <= sum_i A_ij q_i abs(x_i) + 3 gamma(n + 6, v) sum_{all i} r_i abs(x_i).
+
+Last, w_j' is rounded once when it is added up, in planar once more to its type: gamma(2, u) times
+abs(w_j) plus the size of the step.
+
+The difference to the oracle is at most the engine's bound plus the oracle's own, u = u_o. Where A
+is compared, abs(h_ij) is known up to the oracle's error, which is added to e_ij.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rfa import reference
+
+FLOAT64 = 2.0**-53
+ORACLE = float(np.finfo(np.longdouble).eps) / 2
+
+
+def unit_roundoff(dtype):
+    return float(np.finfo(dtype).eps) / 2
+
+
+def gamma(k, u):
+    return k * u / (1 - k * u)
+
+
+class Step(NamedTuple):
+    """The oracle's step from W, evaluated in the longest type there is."""
+
+    H: np.ndarray
+    g: np.ndarray
+    W: np.ndarray
+
+
+def oracle_step(X, y, W, a, alpha):
+    X, W, a = (array.astype(np.longdouble) for array in (X, W, a))
+    f = reference.forward(X, W, a)
+    return Step(
+        H=reference.preactivations(X, W).astype(np.float64),
+        g=reference.loss_weights(y * f).astype(np.float64),
+        W=reference.step(X, y, W, a, alpha),
+    )
+
+
+def preactivation_error(X, W, u):
+    """e_ij, the oracle's own error included."""
+    X, W = np.abs(X.astype(np.float64)), np.abs(W.astype(np.float64))
+    return (gamma(X.shape[1], u) + gamma(X.shape[1], ORACLE)) * (X @ W.T)
+
+
+def output_error(X, W, a, H, engine, u):
+    """Bound on the error of f_i (n,)."""
+    X, W, a = (np.abs(array.astype(np.float64)) for array in (X, W, a))
+    m = len(W)
+    if engine == "planar":
+        return 3 * gamma(3 * m + 3, FLOAT64) * (X @ (a @ W))
+    e = preactivation_error(X, W, u)
+    return e @ a + gamma(m, u) * ((np.maximum(H, 0) + e) @ a)
+
+
+class StepError(NamedTuple):
+    """Bound on abs(W_engine - W_exact) (m, d), the part of it that does not come from activations
+    that can be wrong, and which those are (n, m)."""
+
+    bound: np.ndarray
+    smooth: np.ndarray
+    uncertain: np.ndarray
+
+
+def step_error(X, W, a, alpha, exact, engine, u):
+    """The bound for one computation of the step; u is the unit roundoff of its type."""
+    q = output_error(X, W, a, exact.H, engine, u) / 4 + 4 * min(u, FLOAT64)
+    X, W, a = (np.abs(array.astype(np.float64)) for array in (X, W, a))
+    n = len(X)
+    A, r = exact.H > 0, exact.g + q
+    active = (A * r[:, None]).T @ X
+    if engine == "planar":
+        uncertain = np.zeros_like(A)
+        rounding = 3 * gamma(n + 6, FLOAT64) * (r @ X)
+    else:
+        e = preactivation_error(X, W, u)
+        uncertain = (np.abs(exact.H) <= e) & (e > 0)
+        rounding = gamma(n + 6, u) * active
+    wrong = (uncertain * r[:, None]).T @ X
+    scale = a[:, None] * alpha / n
+    smooth = scale * ((A * q[:, None]).T @ X + rounding)
+    smooth += gamma(2, u) * (W + scale * active)
+    bound = smooth + scale * wrong * (1 + gamma(n + 6, u) + gamma(2, u))
+    return StepError(bound, smooth, uncertain)
+
+
+def difference_bound(X, W, a, alpha, exact, engine, u):
+    """The bound for an engine's difference to the oracle."""
+    own = step_error(X, W, a, alpha, exact, engine, u)
+    oracle = step_error(X, W, a, alpha, exact, "direct", ORACLE)
+    return StepError(
+        own.bound + oracle.bound, own.smooth + oracle.smooth, own.uncertain | oracle.uncertain
+    )

@@ -1,0 +1,217 @@
+"""Small training problems with awkward shapes, and a program that takes their steps.
+
+Drawn here with a few lines of NumPy of their own, so that no test of an engine rests on rfa's own
+sampling. Run as a program (``python problems.py trajectories.npz steps.npz``), in an environment
+where RFA_SIMD is set, it takes the steps of given trajectories on every engine, which is how the
+SIMD levels, fixed when rfa is imported, are all tested in one session.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+import numpy as np
+
+from rfa import _kernels
+from rfa.engines import Observations, Problem, direct
+from rfa.training import ENGINES
+
+THREADS = (1, 2, 3, 4, 7)
+DTYPES = ("float32", "float64")
+
+# What tests measured and report at the end of the session: name -> text.
+FIGURES: dict[str, str] = {}
+
+
+def own_rng(seed):
+    return np.random.Generator(np.random.PCG64(seed))
+
+
+def xor_points(n, d, rng, width=0.3):
+    """n points around +e1, -e1 (label 1), +e2, -e2 (label -1): X, clean labels, cluster, means."""
+    means = np.zeros((4, d))
+    means[[0, 1], 0] = 1, -1
+    means[[2, 3], 1] = 1, -1
+    cluster = rng.integers(0, 4, n)
+    X = means[cluster] + width / np.sqrt(d) * rng.standard_normal((n, d))
+    return X, np.where(cluster < 2, 1, -1), cluster, means
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Data, a network and a number of steps."""
+
+    name: str
+    X: np.ndarray
+    y: np.ndarray
+    W: np.ndarray
+    a: np.ndarray
+    steps: int = 200
+    alpha: float = 0.25
+    means: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    groups: np.ndarray | None = None
+
+    def rounded(self, dtype):
+        """The case in numbers of the type."""
+        X, W, a = (array.astype(dtype) for array in (self.X, self.W, self.a))
+        return replace(self, X=X, W=W, a=a)
+
+    @property
+    def engines(self):
+        return ("direct", "planar") if self.X.shape[1] == 2 else ("direct",)
+
+    def problem(self, dtype, horizon=0):
+        n, d = self.X.shape
+        groups = np.zeros(n, np.int64) if self.groups is None else self.groups
+        return Problem(
+            X=self.X.astype(dtype),
+            y=self.y.astype(np.int64),
+            groups=groups,
+            n_groups=int(groups.max()) + 1 if self.groups is None else 8,
+            means=self.means if self.means.size else np.empty((0, d)),
+            test_X=np.empty((0, d), dtype),
+            test_y=np.empty(0, np.int64),
+            test_groups=np.empty(0, np.int64),
+            n_test_groups=0,
+            alpha=self.alpha,
+            horizon=horizon,
+        )
+
+    def engine(self, name, dtype, n_threads=1, horizon=0):
+        W, a = self.W.astype(dtype), self.a.astype(dtype)
+        return ENGINES[name](self.problem(dtype, horizon), W, a, n_threads)
+
+    def rows(self, name, dtype, at):
+        """Observations for the steps in at."""
+        at = np.asarray(at, np.int64)
+        return at, Observations.allocate(self.problem(dtype, int(at.max())), len(self.W), at)
+
+
+def make_case(name, n, d, m, seed, **changes):
+    rng = own_rng(seed)
+    X, y, cluster, means = xor_points(n, d, rng)
+    noisy = rng.random(n) < 0.15
+    W = rng.standard_normal((m, d)) / (4 * np.sqrt(m * d))
+    a = np.zeros(m)
+    a[: m // 2], a[m // 2 : m - m % 2] = 1 / np.sqrt(m), -1 / np.sqrt(m)
+    groups = 2 * cluster + noisy
+    case = Case(name, X, np.where(noisy, -y, y), W, a, means=means, groups=groups)
+    return replace(case, **changes)
+
+
+@cache
+def cases():
+    """All cases by name; those with d = 2 are for both engines."""
+    made = [
+        make_case("n=313 d=17 m=46", 313, 17, 46, 1),
+        make_case("n=313 d=2 m=45", 313, 2, 45, 2),
+        make_case("d=600 m=500", 130, 600, 500, 3, steps=3),
+        make_case("d=2 m=500", 97, 2, 500, 4, steps=40),
+    ]
+    for d in (2, 3):
+        one = make_case(f"one neuron d={d}", 70, d, 1, 10 + d)
+        same = make_case(f"equal labels d={d}", 65, d, 12, 20 + d)
+        twice = make_case(f"duplicates d={d}", 131, d, 13, 30 + d)
+        origin = make_case(f"origin d={d}", 67, d, 12, 40 + d)
+        zero = make_case(f"zero neuron d={d}", 64, d, 9, 50 + d)
+        X_origin, W_zero = origin.X.copy(), zero.W.copy()
+        X_origin[[5, 66]] = 0
+        W_zero[3] = 0
+        repeated = np.arange(131) % 40
+        made += [
+            make_case(f"one sample d={d}", 1, d, 7, 70 + d),
+            replace(one, a=np.array([1.0])),
+            replace(same, y=np.ones(65, int)),
+            replace(
+                twice,
+                X=twice.X[repeated],
+                y=twice.y[repeated],
+                groups=twice.groups[repeated],
+            ),
+            replace(origin, X=X_origin),
+            replace(zero, W=W_zero),
+        ]
+    return {case.name: case for case in made}
+
+
+def levels():
+    """The SIMD levels that can be used here, worst first."""
+    return _kernels.LEVELS[: _kernels.LEVELS.index(_kernels.SIMD_LEVEL) + 1]
+
+
+def in_fresh_python(program, *arguments, **environment):
+    """What a program prints that is run in another process, in a temporary environment."""
+    result = subprocess.run(
+        [sys.executable, *program, *map(str, arguments)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def active_samples(engine, name, previous):
+    """The activation matrix (m, n) that an engine keeps as its state, samples in given order."""
+    if name == "planar":
+        start, length = previous
+        N, order = engine.ring.n_nonzero, engine.ring.order
+        A = np.zeros((engine.m, engine.n), bool)
+        for j in range(engine.m):
+            A[j, order[(start[j] + np.arange(length[j])) % max(N, 1)]] = True
+        return A
+    words, neurons = previous.shape
+    bits = previous.T.copy().view(np.uint8).reshape(neurons, words * 8)
+    sorted_A = np.unpackbits(bits, axis=1, bitorder="little")[: engine.m].astype(bool)
+    assert not sorted_A[:, engine.n :].any(), "a bit beyond the last sample is set"
+    A = np.zeros((engine.m, engine.n), bool)
+    A[:, engine.sample_order] = sorted_A[:, : engine.n]
+    return A
+
+
+def take_steps(case, name, dtype, trajectory):
+    """One step from each W_t: W (steps, m, d), A (steps, m, n); equal for all thread counts."""
+    direct.PARALLEL_WORK = 1  # or small cases would never see a second thread
+    results = []
+    for n_threads in THREADS if name == "direct" else THREADS[:1]:
+        engine = case.engine(name, dtype, n_threads)
+        if name == "direct":
+            engine.sample_order = np.argsort(case.problem(dtype).groups, kind="stable")
+        state = engine.get_state()
+        at, out = np.empty(0, np.int64), case.rows(name, dtype, [0])[1]
+        after, masks = [], []
+        for t, W in enumerate(trajectory):
+            engine.set_state({**state, "t": t, "W": W.astype(dtype)})
+            engine.advance(t + 1, at, out, 0)
+            assert engine.t == t + 1
+            after.append(engine.weights()[0])
+            masks.append(active_samples(engine, name, engine.get_state()["previous"]))
+        results.append((np.array(after), np.array(masks)))
+    for other in results[1:]:
+        assert all(x.tobytes() == y.tobytes() for x, y in zip(results[0], other, strict=True))
+    return results[0]
+
+
+def main(source, target):
+    """Take the steps from every trajectory ("case|dtype" in source), write them to target."""
+    steps = {}
+    with np.load(source) as trajectories:
+        for key in trajectories.files:
+            case, dtype = cases()[key.split("|")[0]], key.split("|")[1]
+            for name in (*case.engines, "reference"):
+                if name == "reference":
+                    continue
+                W, A = take_steps(case, name, dtype, trajectories[key])
+                steps[f"{key}|{name}|W"] = W
+                steps[f"{key}|{name}|A"] = np.packbits(A, axis=-1)
+    np.savez(target, **steps)
+    print(_kernels.SIMD_LEVEL)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,332 @@
+"""Every engine, type, thread count and SIMD level against the oracle; what engines observe."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from fractions import Fraction
+
+import bounds
+import numpy as np
+import problems
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rfa import reference
+from rfa.engines import Observations, _planar
+from rfa.engines.planar import Ring
+from rfa.training import ENGINES
+
+CASES = problems.cases()
+NAMES = list(CASES)
+
+
+@functools.cache
+def trajectory(name, dtype):
+    """The oracle's W_t (steps, m, d), rounded to the type after every step, and its steps."""
+    case = CASES[name].rounded(dtype)
+    W, visited, steps = case.W, [], []
+    for _ in range(case.steps):
+        step = bounds.oracle_step(case.X, case.y, W, case.a, case.alpha)
+        visited.append(W)
+        steps.append(step)
+        W = step.W.astype(dtype)
+    return np.array(visited), steps
+
+
+@functools.cache
+def error_bounds(name, dtype, engine):
+    case, u = CASES[name].rounded(dtype), bounds.unit_roundoff(dtype)
+    return [
+        bounds.difference_bound(case.X, W, case.a, case.alpha, step, engine, u)
+        for W, step in zip(*trajectory(name, dtype), strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def steps_at(tmp_path_factory):
+    """level -> the steps that rfa takes at that level, from every W_t of every case."""
+    folder = tmp_path_factory.mktemp("steps")
+    source = folder / "trajectories.npz"
+    np.savez(
+        source,
+        **{f"{n}|{dtype}": trajectory(n, dtype)[0] for n in NAMES for dtype in problems.DTYPES},
+    )
+
+    @functools.cache
+    def steps(level):
+        target = folder / f"{level}.npz"
+        used = problems.in_fresh_python([problems.__file__], source, target, RFA_SIMD=level)
+        assert used.strip() == level
+        with np.load(target) as file:
+            return dict(file)
+
+    return steps
+
+
+@pytest.mark.parametrize("level", problems.levels())
+@pytest.mark.parametrize("dtype", problems.DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_each_step_is_the_oracles_to_rounding(name, dtype, level, steps_at):
+    case = CASES[name]
+    exact = trajectory(name, dtype)[1]
+    n = len(case.X)
+    for engine in case.engines:
+        W = steps_at(level)[f"{name}|{dtype}|{engine}|W"]
+        A = np.unpackbits(steps_at(level)[f"{name}|{dtype}|{engine}|A"], axis=-1, count=n)
+        assert W.dtype == dtype
+        worst = 0.0
+        for t, error in enumerate(error_bounds(name, dtype, engine)):
+            difference = np.abs(W[t] - exact[t].W).astype(np.float64)
+            assert (difference <= error.bound).all(), f"{engine}, step {t}"
+            # neurons whose activations can be wrong have bounds that only such an error comes near
+            sure = (error.bound > 0) & ~error.uncertain.any(axis=0)[:, None]
+            ratio = np.divide(difference, error.bound, out=np.zeros_like(difference), where=sure)
+            worst = max(worst, float(ratio.max()))
+            wrong = (A[t].T != (exact[t].H > 0)) & ~error.uncertain
+            assert not wrong.any(), f"{engine}, step {t}: masks differ where they must not"
+        key = f"largest difference / bound, {engine} {dtype} {level}"
+        if worst > float(problems.FIGURES.get(key, "0").split()[0]):
+            problems.FIGURES[key] = f"{worst:.3f} ({name})"
+
+
+@pytest.mark.parametrize("dtype", problems.DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_bounds_say_something(name, dtype):
+    """A bound is no more than a thousandth of the step, and few activations are left open."""
+    W, steps = trajectory(name, dtype)
+    for engine in CASES[name].engines:
+        for t, error in enumerate(error_bounds(name, dtype, engine)):
+            size = np.linalg.norm((steps[t].W - W[t]).astype(np.float64))
+            assert np.linalg.norm(error.smooth) < 1e-3 * size
+            assert error.uncertain.mean() < 1e-3 or error.uncertain.sum() <= 1
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if CASES[name].steps == 200])
+def test_a_free_run_stays_with_the_oracle(name):
+    case = CASES[name]
+    W = reference.train(case.X, case.y, case.W, case.a, case.alpha, 200)
+    for engine_name in case.engines:
+        engine = case.engine(engine_name, "float64")
+        at, out = case.rows(engine_name, "float64", [200])
+        assert engine.advance(200, at, out, 0) == 1
+        assert np.linalg.norm(engine.weights()[0] - W) <= 1e-9 * np.linalg.norm(W)
+
+
+# ------------------------------------------------------------------------------- observations
+
+
+def bracketed(count, values, error):
+    """Whether count can be the number of positive values, each known up to error."""
+    return ((values > error).sum(axis=0) <= count) & (count <= (values > -error).sum(axis=0))
+
+
+@pytest.mark.parametrize("dtype", problems.DTYPES)
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("d=600")])
+def test_observations_are_those_of_the_weights(name, dtype):
+    """Each observed row against a few lines of NumPy on W_t, in the oracle's type."""
+    case, u = CASES[name].rounded(dtype), bounds.unit_roundoff(dtype)
+    groups, last, horizon = case.groups, 12, 9
+    for engine_name in case.engines:
+        engine = case.engine(engine_name, dtype, n_threads=2, horizon=horizon)
+        at = np.arange(last + 1)
+        out = Observations.allocate(case.problem(dtype, horizon), len(case.W), at)
+        assert len(out.h_low) == horizon + 1
+        before, open_before = None, 0
+        for t in range(last + 1):
+            assert engine.advance(t, at[t:], out, t) == 1
+            W = engine.weights()[0].astype(np.longdouble)
+            X, a = case.X.astype(np.longdouble), case.a.astype(np.longdouble)
+            H = X @ W.T
+            s = case.y * (np.where(H > 0, H, 0) @ a)
+            W, H, s = (array.astype(float) for array in (W, H, s))
+            e_s = bounds.output_error(case.X, W, case.a, H, engine_name, u)
+            e_s += bounds.output_error(case.X, W, case.a, H, "direct", bounds.ORACLE)
+            # planar finds h anew, in float64, where its range is asked for
+            u_h = bounds.FLOAT64 if engine_name == "planar" else u
+            e_h = bounds.preactivation_error(case.X, W, u_h)
+            if engine_name == "planar":
+                e_A = bounds.gamma(2, bounds.ORACLE) * (np.abs(case.X) @ np.abs(W).T).astype(float)
+            else:
+                e_A = e_h
+            for g in range(8):
+                members = groups == g
+                if not members.any():
+                    assert (out.right[t, g], out.loss[t, g]) == (0, 0)
+                    assert (out.margin_low[t, g], out.margin_high[t, g]) == (np.inf, -np.inf)
+                    assert not out.active[t, :, g].any()
+                    continue
+                size, e = members.sum(), e_s[members]
+                assert bracketed(out.right[t, g], s[members], e)
+                assert abs(out.margin_low[t, g] - s[members].min()) <= e.max()
+                assert abs(out.margin_high[t, g] - s[members].max()) <= e.max()
+                # the loss has Lipschitz constant 1, its leaf 8 v and the sum gamma(size, v)
+                losses = np.logaddexp(0, -s[members])
+                allowed = e.sum() + bounds.gamma(size + 8, bounds.FLOAT64) * (losses + e).sum()
+                assert abs(out.loss[t, g] - losses.sum()) <= allowed
+                assert bracketed(out.active[t, :, g], H[members], e_A[members]).all()
+                if t <= horizon:
+                    lowest, highest = H[members].min(axis=0), H[members].max(axis=0)
+                    assert (abs(out.h_low[t, :, g] - lowest) <= e_h[members].max(axis=0)).all()
+                    assert (abs(out.h_high[t, :, g] - highest) <= e_h[members].max(axis=0)).all()
+            d = W.shape[1]
+            length = np.sqrt((W**2).sum(axis=1))
+            assert (abs(out.norm[t] - length) <= bounds.gamma(d + 4, bounds.FLOAT64) * length).all()
+            e_p = bounds.gamma(2 * d, bounds.FLOAT64) * (np.abs(W) @ np.abs(case.means).T)
+            assert (abs(out.projection[t] - W @ case.means.T) <= e_p).all()
+            A, open_now = H > 0, ((np.abs(H) <= e_A) & (e_A > 0)).sum()
+            changed = 0 if t == 0 else (A != before).sum()
+            assert abs(out.flips[t] - changed) <= (open_now + open_before if t else 0)
+            before, open_before = A, open_now
+
+
+def test_no_observation_is_left_open_in_double_precision():
+    """The brackets above close: in the main case no activation or answer is within its error."""
+    for name in ("n=313 d=17 m=46", "n=313 d=2 m=45"):
+        for W, step in zip(*trajectory(name, "float64"), strict=True):
+            error = bounds.preactivation_error(CASES[name].X, W, bounds.FLOAT64)
+            assert (np.abs(step.H) > error).all()
+
+
+def test_flips_and_rows_do_not_depend_on_what_else_is_recorded():
+    for name in ("n=313 d=17 m=46", "n=313 d=2 m=45"):
+        case = CASES[name]
+        for engine_name in case.engines:
+            all_at, full = case.rows(engine_name, "float64", np.arange(41))
+            case.engine(engine_name, "float64").advance(40, all_at, full, 0)
+            some_at, some = case.rows(engine_name, "float64", [0, 7, 8, 25, 40])
+            assert case.engine(engine_name, "float64").advance(40, some_at, some, 0) == 5
+            assert full.flips[1:].any()
+            assert some.flips.tolist() == full.flips[some_at].tolist()
+            assert some.active.tobytes() == full.active[some_at].tobytes()
+            assert some.loss.tobytes() == full.loss[some_at].tobytes()
+
+
+@pytest.mark.parametrize("engine_name", ["direct", "planar"])
+def test_test_points_are_observed_like_training_points(engine_name):
+    """The same points as test data, in another order, give the same observations."""
+    case = CASES["n=313 d=2 m=45"]
+    n, order = len(case.X), problems.own_rng(5).permutation(313)[:200]
+    problem = replace(
+        case.problem("float64"),
+        test_X=case.X[order],
+        test_y=case.y[order],
+        test_groups=case.groups[order] // 2,
+        n_test_groups=5,
+    )
+    engine = ENGINES[engine_name](problem, case.W, case.a, 2)
+    at = np.arange(0, 60, 6)
+    out = Observations.allocate(problem, len(case.W), at)
+    for row, t in enumerate(at):
+        engine.advance(t, at[row:], out, row)
+        W = engine.weights()[0]
+        f = reference.forward(case.X, W, case.a)
+        H = reference.preactivations(case.X, W)
+        error = 2 * bounds.output_error(case.X, W, case.a, H, engine_name, bounds.FLOAT64)
+        s, e = (case.y * f)[order], error[order]
+        for g in range(4):
+            mine = case.groups[order] // 2 == g
+            assert bracketed(out.right[row, 8 + g], s[mine], e[mine])
+            assert abs(out.margin_low[row, 8 + g] - s[mine].min()) <= e.max()
+            assert abs(out.margin_high[row, 8 + g] - s[mine].max()) <= e.max()
+            losses = np.logaddexp(0, -s[mine])
+            allowed = e.sum() + bounds.gamma(n, bounds.FLOAT64) * losses.sum()
+            assert abs(out.loss[row, 8 + g] - losses.sum()) <= allowed
+        assert out.right[row, 12] == 0 and out.margin_low[row, 12] == np.inf
+
+
+# ------------------------------------------------------------------- geometry of the planar engine
+
+
+@st.composite
+def planar_problems(draw):
+    """Points (n, 2) with ties of every kind, and neurons (m, 2) that are orthogonal to some."""
+    whole = st.tuples(st.integers(-3, 3), st.integers(-3, 3))
+    real = st.tuples(st.floats(-1, 1, width=32), st.floats(-1, 1, width=32))
+    scale = st.sampled_from([1.0, 1.0, 1 / 3, 1e-60, 1e60])
+    directions = np.array(draw(st.lists(whole | real, min_size=1, max_size=25)), float)
+    # no product of a smaller entry may leave the normal range, which the exact sign needs
+    directions[np.abs(directions) < 1e-10] = 0
+    X = directions * np.array([[draw(scale)] for _ in directions])
+    nudged = draw(st.lists(st.integers(0, len(X) - 1), max_size=5))
+    X = np.vstack([X, np.nextafter(X[nudged], 2 * X[nudged]), -X[nudged]])
+    turned = np.stack([-X[:, 1], X[:, 0]], axis=1)
+    free = np.array(draw(st.lists(whole | real, min_size=1, max_size=6)), float)
+    free[np.abs(free) < 1e-10] = 0
+    W = np.vstack([turned, -turned[:5], X[:5], -X[:5], np.nextafter(turned[:5], 1), free])
+    W[np.abs(W) < 1e-75] = 0
+    return X, W
+
+
+def arcs_as_masks(ring, arcs, n):
+    A = np.zeros((n, arcs.shape[1]), bool)
+    for j, (start, length) in enumerate(arcs.T):
+        A[ring.order[(start + np.arange(length)) % max(ring.n_nonzero, 1)], j] = True
+    return A
+
+
+def exactly_active(X, W):
+    def fractions(array):
+        return [[Fraction(float(entry)) for entry in row] for row in array]
+
+    return np.array(
+        [[x[0] * w[0] + x[1] * w[1] > 0 for w in fractions(W)] for x in fractions(X)], dtype=bool
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(planar_problems(), st.randoms(use_true_random=False))
+def test_arcs_are_the_exact_signs_from_any_guess(problem, random):
+    X, W = problem
+    n, m = len(X), len(W)
+    ring = Ring(X, np.ones(n, np.int64), np.zeros(n, np.int64))
+    assert sorted(ring.order) == list(range(n))
+    assert ring.n_nonzero == X.any(axis=1).sum()
+    columns = np.ascontiguousarray(W.T)
+    arcs = ring.arcs(columns)
+    assert (arcs_as_masks(ring, arcs, n) == exactly_active(X, W)).all()
+    N = ring.n_nonzero
+    for _ in range(3):
+        guess = np.array(
+            [[random.randrange(max(N, 1)), random.randint(0, N)] for _ in range(m)], np.int64
+        ).T.copy()
+        _planar.find_arcs(ring.x, N, columns, guess)
+        assert guess.tolist() == arcs.tolist()
+
+
+def test_arcs_of_all_samples_and_of_none():
+    angles = np.linspace(-1, 1, 9)
+    X = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    ring = Ring(X, np.ones(9, np.int64), np.zeros(9, np.int64))
+    assert ring.arcs(np.array([[1.0, -1.0, 0.0], [0.0, 0.0, 0.0]])).T.tolist() == [
+        [0, 9],
+        [0, 0],
+        [0, 0],
+    ]
+
+
+@pytest.mark.parametrize("where", ["half-plane", "circle", "origin"])
+def test_a_neuron_that_turns_around_completely(where):
+    """A step so long that neurons end up opposite to where they were; flips counts every change."""
+    rng = problems.own_rng(7)
+    angles = rng.uniform(-1, 1, 40) if where == "half-plane" else rng.uniform(-np.pi, np.pi, 40)
+    X = (where != "origin") * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    a = np.array([-1.0, 1.0, -1.0, 1.0])
+    W = np.array([[1e-9, 0.0], [-1e-9, 0.0], [0.0, 1e-9], [0.0, 0.0]])
+    case = problems.Case("turn", X, np.ones(40, int), W, a, steps=4, alpha=50.0)
+    for dtype in problems.DTYPES:
+        rounded = case.rounded(dtype)
+        engine = case.engine("planar", dtype)
+        at, out = case.rows("planar", dtype, np.arange(5))
+        before = rounded.W
+        engine.advance(0, at[:1], out, 0)
+        for t in range(1, 5):
+            engine.advance(t, at[t:], out, t)
+            W = engine.weights()[0]
+            changed = exactly_active(rounded.X, W) != exactly_active(rounded.X, before)
+            assert out.flips[t] == changed.sum()
+            assert out.active[t, :, 0].tolist() == exactly_active(rounded.X, W).sum(axis=0).tolist()
+            before = W
+        if where == "half-plane":
+            assert out.active[0, 0, 0] == 40 and out.active[1, 0, 0] == 0

@@ -1,0 +1,408 @@
+"""train(): what it records and keeps, how it ends, what it refuses, and what it costs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import signal
+import sys
+import threading
+import time
+import warnings
+
+import numpy as np
+import problems
+import pytest
+
+import rfa
+from rfa import reference
+from rfa.theory import horizon
+
+ENGINES = [("direct", 6), ("direct", 2), ("planar", 2), ("reference", 6)]
+
+
+def start(d=6, dtype="float64", **changes):
+    exp = rfa.Experiment(n=150, d=d, m=25, alpha=0.05, dtype=dtype, n_test=40).replace(**changes)
+    return exp.network(rng=5), exp.sample(rng=5), exp.sample(rng=5, split="test")
+
+
+# ------------------------------------------------------------------------------ steps and records
+
+
+@pytest.mark.parametrize(("engine", "d"), ENGINES)
+def test_a_finished_run(engine, d):
+    net, data, test = start(d)
+    W, X = net.W.copy(), data.X.copy()
+    run = rfa.train(net, data, alpha=0.05, steps=30, test=test, engine=engine)
+    assert (run.status, run.t, run.engine, run.alpha) == ("finished", 30, engine, 0.05)
+    assert run.data is data and run.test is test
+    assert run.initial == net and (net.W == W).all() and (data.X == X).all()
+    expected = reference.train(X, data.y, W, net.a, 0.05, 30)
+    assert run.network.W == pytest.approx(expected, rel=1e-10, abs=1e-14)
+    assert list(run.snapshots) == [1, 6]
+    assert run.snapshots[1] == pytest.approx(reference.step(X, data.y, W, net.a, 0.05), rel=1e-10)
+    assert not run.snapshots[1].flags.writeable
+    assert run.stats["seconds"] >= 0
+    assert run.provenance["engine"] == engine
+    json.dumps(dict(run.provenance))
+
+
+def test_auto_takes_planar_for_two_dimensions_only():
+    for d, engine in [(2, "planar"), (3, "direct")]:
+        net, data, _ = start(d)
+        assert rfa.train(net, data, steps=0).engine == engine
+    assert rfa.train(rfa.Network([[1.0]], [1.0]), rfa.Dataset([[2.0]], [1]), steps=2).t == 2
+
+
+@pytest.mark.parametrize(("engine", "d"), ENGINES)
+def test_no_steps(engine, d):
+    net, data, _ = start(d)
+    run = rfa.train(net, data, steps=0, engine=engine, snapshots=[0])
+    assert (run.status, run.t, run.history.t.tolist(), list(run.snapshots)) == (
+        "finished",
+        0,
+        [0],
+        [0],
+    )
+    assert run.network == run.initial == net
+    assert run.history.flips.tolist() == [0]
+
+
+def log_steps(steps):
+    """t = round(10^(k/40)) up to steps, from integers: 10^k <= (2t+1)^40 / 2^40 ..."""
+    return {round(10 ** (k / 40)) for k in range(2 + int(40 * np.log10(steps)))} & set(
+        range(steps + 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("record", "alpha", "steps", "expected"),
+    [
+        ("log", 0.05, 3000, {0, 1, 2, 3, 4, 5, 6, 3000} | log_steps(3000)),
+        ("log", 0.05, 3, {0, 1, 2, 3}),
+        ("log", 0.001, 100, set(range(101))),
+        # T = 2501: all steps to 1000, then T - 1 and T
+        ("log", 1e-4, 4000, set(range(1001)) | {2500, 2501, 4000} | log_steps(4000)),
+        ("all", 0.05, 77, set(range(78))),
+        (10, 0.05, 45, {0, 1, 2, 3, 4, 5, 6, 10, 20, 30, 40, 45}),
+        (1, 0.05, 9, set(range(10))),
+        ([9, 30, 12], 0.05, 45, {0, 1, 2, 3, 4, 5, 6, 9, 12, 30}),
+        ([], 0.05, 45, {0, 1, 2, 3, 4, 5, 6}),
+        (np.array([7]), 0.05, 45, {0, 1, 2, 3, 4, 5, 6, 7}),
+        (None, 0.05, 45, {45}),
+        (None, 0.05, 0, {0}),
+    ],
+)
+def test_recorded_steps(record, alpha, steps, expected):
+    net, data = rfa.Network([[1.0, 0.5]], [1.0]), rfa.Dataset([[1.0, 2.0], [-1.0, 1.0]], [1, -1])
+    for engine in ("planar", "direct"):
+        run = rfa.train(net, data, alpha=alpha, steps=steps, record=record, engine=engine)
+        assert run.history.t.tolist() == sorted(expected)
+
+
+def test_snapshots_are_those_of_the_steps():
+    net, data, _ = start()
+    run = rfa.train(net, data, steps=20, snapshots=[20, 4, 0, 4])
+    assert list(run.snapshots) == [0, 1, 4, 6, 20]
+    assert run.snapshots[0].tobytes() == net.W.tobytes()
+    assert run.snapshots[20].tobytes() == run.network.W.tobytes()
+    assert run.snapshots[4].tobytes() == rfa.train(net, data, steps=4).network.W.tobytes()
+
+
+def test_default_steps_are_the_horizon():
+    net, data, _ = start()
+    assert rfa.train(net, data, alpha=0.05).t == horizon(0.05) == 6
+    with pytest.warns(UserWarning, match="rounded down to 9"):
+        assert rfa.train(net, data, alpha=0.03).t == 9
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert rfa.train(net, data, alpha=0.03, steps=9).t == 9
+
+
+def test_precision_follows_X():
+    net, data, test = start(dtype="float32")
+    run = rfa.train(net, data, steps=10, test=test)
+    assert run.network.W.dtype == run.initial.W.dtype == run.snapshots[1].dtype == np.float32
+    assert (run.initial.W == net.W.astype(np.float32)).all()
+    narrow = rfa.Network(net.W.astype(np.float32), net.a)
+    assert rfa.train(narrow, data, steps=10, test=test).network == run.network
+    wide = rfa.Dataset(data.X.astype(np.float64), data.y)
+    assert rfa.train(narrow, wide, steps=1).network.W.dtype == np.float64
+
+
+# ------------------------------------------------------------------------------ how a run ends
+
+
+@pytest.mark.parametrize(("engine", "d"), ENGINES)
+def test_stop_sees_recorded_steps_and_their_rows(engine, d):
+    net, data, test = start(d)
+    options = {"steps": 60, "test": test, "engine": engine, "record": 8}
+    whole = rfa.train(net, data, **options)
+    seen = []
+
+    def stop(t, row):
+        seen.append(t)
+        i = whole.history.t.tolist().index(t)
+        for name in whole.history:
+            entry = whole.history[name]
+            if i < len(entry):
+                assert np.array_equal(getattr(row, name), entry[i]), name
+            else:
+                assert not hasattr(row, name)
+        return row.t == 32
+
+    run = rfa.train(net, data, stop=stop, **options)
+    assert seen == [0, 1, 2, 3, 4, 5, 6, 8, 16, 24, 32]
+    assert (run.status, run.t, run.history.t.tolist()) == ("stopped", 32, seen)
+    assert run.network == rfa.train(net, data, steps=32, engine=engine).network
+    assert list(run.snapshots) == [1, 6]
+    immediately = rfa.train(net, data, stop=lambda t, row: True, **options)
+    assert (immediately.status, immediately.t, dict(immediately.snapshots)) == ("stopped", 0, {})
+    finally_ = rfa.train(net, data, stop=lambda t, row: t == 60, **options)
+    assert (finally_.status, finally_.t) == ("finished", 60)
+
+
+def test_an_error_in_stop_comes_through():
+    net, data, _ = start()
+    with pytest.raises(ZeroDivisionError):
+        rfa.train(net, data, stop=lambda t, row: 1 / 0)
+
+
+def overflowing(d, dtype):
+    """Data so far out that f overflows as soon as the neurons have grown with a huge alpha."""
+    net, data, _ = start(d, dtype)
+    far = np.asarray(data.X) * (1e10 if dtype == "float64" else 1e4)
+    return net, rfa.Dataset(far.astype(dtype), data.y)
+
+
+@pytest.mark.parametrize("record", ["log", "all", None])
+@pytest.mark.parametrize(
+    ("dtype", "alpha", "t"),
+    # W_1, or else f(x; W_1), is out of range
+    [("float64", 1e300, 0), ("float64", 1e292, 1), ("float32", 1e37, 0), ("float32", 1e33, 1)],
+)
+@pytest.mark.parametrize(("engine", "d"), ENGINES)
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
+def test_a_diverging_run_stops_with_its_last_whole_step(engine, d, dtype, alpha, t, record, caplog):
+    net, data = overflowing(d, dtype)
+    with caplog.at_level(logging.WARNING, "rfa"):
+        run = rfa.train(net, data, alpha=alpha, steps=500, engine=engine, record=record)
+    assert (run.status, run.t) == ("diverged", t)
+    assert np.isfinite(run.network.W).all()
+    assert f"diverged at t={t}" in caplog.text
+    # f(x; W_1) cannot be recorded, f(x; W_0) can
+    assert run.history.t.tolist() == ([] if record is None else [0])
+    assert all(np.isfinite(run.history[name]).all() for name in ("loss", "norm", "flips"))
+    assert (run.network == run.initial) == (t == 0)
+    with pytest.raises(KeyError):
+        run.history.row(1)
+    a = run.network.a.astype(dtype)
+    f = reference.forward(data.X, run.network.W, a)
+    after = reference.step(data.X, data.y, run.network.W, a, alpha).astype(dtype)
+    assert not (np.isfinite(f).all() and np.isfinite(after).all())
+
+
+@pytest.mark.parametrize(("engine", "d"), ENGINES[:3])
+def test_a_huge_step_size_alone_is_not_divergence(engine, d):
+    """The gradient is bounded: the neurons are of the size of alpha and stay so."""
+    net, data, _ = start(d)
+    run = rfa.train(net, data, alpha=1e300, steps=50, engine=engine)
+    assert run.status == "finished" and np.abs(run.network.W).max() > 1e297
+    f = reference.forward(data.X, run.network.W, net.a)
+    right = (data.y * f > 0).sum()
+    assert data.n - run.history.clean_wrong[-1] - data.noisy.sum() + run.history.noisy_fitted[-1] == right
+
+
+def test_ctrl_c_stops_a_long_run_at_once_with_what_there_is():
+    """Steps of any length: many short ones, and some that take long."""
+    slowest = 0.0
+    for n, d, m, steps in [(3000, 2, 300, 10**9), (300, 20, 40, 10**9), (200_000, 40, 400, 10**6)]:
+        exp = rfa.Experiment(n=n, d=d, m=m)
+        net, data, sent = exp.network(), exp.sample(), []
+
+        def interrupt(sent=sent):
+            sent.append(time.perf_counter())
+            signal.raise_signal(signal.SIGINT)
+
+        timer = threading.Timer(0.4, interrupt)
+        timer.start()
+        with pytest.raises(KeyboardInterrupt) as caught:
+            rfa.train(net, data, alpha=0.05, steps=steps, record=10**6)
+        slowest = max(slowest, time.perf_counter() - sent[0])
+        timer.join()
+        assert isinstance(caught.value, rfa.Interrupted)
+        run = caught.value.run
+        assert run.status == "interrupted" and run.t < steps
+        assert run.history.t.tolist()[:7] == list(range(min(run.t, 6) + 1))
+        assert np.isfinite(run.history.loss).all() and (run.history.norm > 0).all()
+        assert np.isfinite(run.network.W).all()
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert again.run.network == run.network and str(again) == f"interrupted at t={run.t}"
+    problems.FIGURES["Ctrl-C, slowest of three runs"] = f"{slowest:.3f} s"
+    assert slowest < 5  # against hanging; what is promised is half a second
+
+
+def test_ctrl_c_within_stop():
+    net, data, _ = start()
+
+    def stop(t, row):
+        if t == 3:
+            raise KeyboardInterrupt
+        return False
+
+    with pytest.raises(rfa.Interrupted) as caught:
+        rfa.train(net, data, steps=50, stop=stop)
+    assert caught.value.run.t == 3
+    assert caught.value.run.history.t.tolist() == [0, 1, 2, 3]
+
+
+# ------------------------------------------------------------------------------ progress and log
+
+
+def test_progress_is_shown_on_request_only(capfd, monkeypatch):
+    net, data, _ = start()
+    rfa.train(net, data, steps=50)
+    rfa.train(net, data, steps=50, progress=False)
+    assert capfd.readouterr() == ("", "")
+    rfa.train(net, data, steps=50, progress=True)
+    shown = capfd.readouterr()
+    assert shown.out == "" and "step" in shown.err
+    # on a terminal, but too short to be worth a bar
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    rfa.train(net, data, steps=50)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_reaches_the_end(monkeypatch):
+    import tqdm
+
+    made = []
+
+    class Bar(tqdm.tqdm):
+        def __init__(self, *args, **options):
+            made.append(self)
+            self.closed = False
+            super().__init__(*args, **options)
+
+        def close(self):
+            self.closed = True
+            super().close()
+
+    monkeypatch.setattr(tqdm, "tqdm", Bar)
+    net, data, _ = start()
+    rfa.train(net, data, steps=500, progress=True)
+    assert [(bar.n, bar.total, bar.closed) for bar in made] == [(500, 500, True)]
+
+
+def test_a_run_is_logged(caplog):
+    net, data, _ = start()
+    with caplog.at_level(logging.INFO, "rfa"):
+        run = rfa.train(net, data, steps=5)
+    assert [record.name for record in caplog.records] == ["rfa"]
+    assert repr(run) in caplog.text
+
+
+# ------------------------------------------------------------------------------ bad arguments
+
+BAD = [
+    ("net", np.ones((3, 6)), TypeError, "net must be a rfa.Network, got ndarray"),
+    ("net", rfa.Network(np.ones((3, 5))), ValueError, "net has dimension d=5"),
+    ("data", np.ones((3, 6)), TypeError, "data must be a rfa.Dataset, got ndarray"),
+    ("test", np.ones((3, 6)), TypeError, "test must be a rfa.Dataset or None"),
+    ("test", rfa.Dataset(np.ones((3, 5)), [1, 1, -1]), ValueError, "test has dimension d=5"),
+    ("alpha", 0, ValueError, "alpha must be positive"),
+    ("alpha", -0.1, ValueError, "alpha must be positive"),
+    ("alpha", float("nan"), ValueError, "alpha must be finite"),
+    ("alpha", 1e-320, ValueError, "alpha must be large enough"),
+    ("alpha", "fast", TypeError, "alpha must be a real number"),
+    ("alpha", 1j, TypeError, "alpha must be a real number"),
+    ("steps", -1, ValueError, "steps must be at least 0, got -1"),
+    ("steps", 2.5, TypeError, "steps must be an integer"),
+    ("steps", True, TypeError, "steps must be an integer"),
+    ("engine", "fast", ValueError, "engine must be 'auto' or one of"),
+    ("engine", "planar", ValueError, "engine 'planar' needs d=2, the data have d=6"),
+    ("record", "some", ValueError, "record must be"),
+    ("record", 0, ValueError, "record must be at least 1, got 0"),
+    ("record", -3, ValueError, "record must be at least 1"),
+    ("record", 1.5, TypeError, "record must be an integer"),
+    ("record", [1, -1], ValueError, "record must be at least 0"),
+    ("record", [1, 99], ValueError, "record has step 99, the run ends at 10"),
+    ("record", [0.5], TypeError, "record must be an integer"),
+    ("snapshots", [11], ValueError, "snapshots has step 11, the run ends at 10"),
+    ("snapshots", [-1], ValueError, "snapshots must be at least 0"),
+    ("snapshots", 3, TypeError, "snapshots must be steps, got 3"),
+    ("snapshots", "all", TypeError, "snapshots must be steps"),
+    ("stop", 5, TypeError, "stop must be callable or None, got int"),
+    ("n_threads", 0, ValueError, "n_threads must be at least 1, got 0"),
+    ("n_threads", -1, ValueError, "n_threads must be at least 1"),
+    ("n_threads", 2.0, TypeError, "n_threads must be an integer"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "error", "message"), BAD)
+def test_bad_arguments_are_named(name, value, error, message):
+    net, data, _ = start()
+    arguments = {"net": net, "data": data, "steps": 10} | {name: value}
+    with pytest.raises(error, match=message) as caught:
+        rfa.train(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_huge_numbers_of_steps_are_not_allocated():
+    net, data = overflowing(6, "float64")
+    run = rfa.train(net, data, steps=10**15, record=None, n_threads=3, alpha=1e300)
+    assert run.status == "diverged"
+
+
+# ------------------------------------------------------------------------------ what it costs
+
+
+@pytest.mark.parametrize(("engine", "d"), [("direct", 6), ("planar", 2)])
+def test_a_thousand_steps_are_few_python_calls(engine, d):
+    net, data, test = start(d)
+    calls = []
+
+    def count(frame, event, arg):
+        if event == "call":
+            calls.append(frame.f_code.co_name)
+
+    for _ in range(2):
+        calls.clear()
+        sys.setprofile(count)
+        try:
+            rfa.train(net, data, steps=1000, test=test, engine=engine)
+        finally:
+            sys.setprofile(None)
+    problems.FIGURES[f"Python calls in 1000 steps, {engine}"] = str(len(calls))
+    assert len(calls) < 50, calls
+
+
+MEASURE_MEMORY = """
+import json, resource, sys, tracemalloc
+import numpy as np
+import rfa
+n, m, d, dtype = 50_000, 1000, int(sys.argv[1]), sys.argv[2]
+exp = rfa.Experiment(n=n, d=d, m=m, dtype=dtype)
+net, data = exp.network(), exp.sample()
+rfa.train(net, rfa.Dataset(data.X[:9], data.y[:9]), steps=1)  # what is loaded once
+tracemalloc.start()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+rfa.train(net, data, steps=2, n_threads=2)
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps([tracemalloc.get_traced_memory()[1], after - before]))
+"""
+
+
+@pytest.mark.parametrize(("engine", "d"), [("direct", 8), ("planar", 2)])
+@pytest.mark.parametrize("dtype", problems.DTYPES)
+def test_no_array_of_n_times_m_floats(engine, d, dtype):
+    pytest.importorskip("resource", reason="the system has no getrusage")
+    traced, grown = json.loads(problems.in_fresh_python(["-c", MEASURE_MEMORY], d, dtype))
+    grown *= 1 if sys.platform == "darwin" else 1024
+    full = 50_000 * 1000 * 4
+    problems.FIGURES[f"memory of a run with n*m*4 = 200 MB, {engine} {dtype}"] = (
+        f"{traced / 1e6:.0f} MB traced, {grown / 1e6:.0f} MB resident"
+    )
+    assert traced < full / 2
+    assert grown < full / 2
