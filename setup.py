@@ -47,7 +47,7 @@ class BuildExtensions(build_ext):
     """Probes the compiler, then builds."""
 
     def build_extensions(self):
-        if not self.works(PROBE_PYTHON, link=False):
+        if not self.works(PROBE_PYTHON, run=False):
             sys.exit(f"error: {MISSING}")
         compile_flags, link_flags, macros = self.openmp()
         stamp = self.stamp([*self.compiler.compiler_so, *FLAGS, *compile_flags, *map(str, macros)])
@@ -69,19 +69,19 @@ class BuildExtensions(build_ext):
         self.warn("rfa: the compiler has no OpenMP: building for one thread")
         return [], [], []
 
-    def works(self, source, compile_flags=(), link_flags=(), link=True):
-        """Whether a program compiles, and links if asked to."""
+    def works(self, source, compile_flags=(), link_flags=(), run=True):
+        """Whether a program compiles and, if asked to, links and runs."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "probe.c")
             path.write_text(source)
             include = [f"-I{directory}" for directory in self.compiler.include_dirs]
-            output = ["-o", str(path.with_suffix(""))]
-            command = [*self.compiler.compiler_so, *compile_flags, *include, str(path), *output]
-            command += link_flags if link else ["-c"]
-            try:
-                return subprocess.run(command, capture_output=True, check=False).returncode == 0
-            except OSError:
+            program = str(path.with_suffix(""))
+            command = [*self.compiler.compiler_so, *compile_flags, *include, str(path)]
+            command += ["-o", program, *(link_flags if run else ["-c"])]
+            if status(command) != 0:
                 return False
+            # None: built for another machine, so it cannot be tried on this one
+            return not run or status([program]) in (0, None)
 
     def stamp(self, flags):
         """A file that changes when the flags do: setuptools looks at the age of files only."""
@@ -91,6 +91,14 @@ class BuildExtensions(build_ext):
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
         return str(path)
+
+
+def status(command):
+    """Exit status of a command, or None if it cannot be started."""
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode
+    except OSError:
+        return None
 
 
 def extensions():

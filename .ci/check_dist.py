@@ -35,4 +35,4 @@ for where, names in (("sdist", source), ("wheel", built)):
     faults += [f"the {where} has {name}" for name in names if name.endswith((".c", ".pyc", ".o"))]
 faults += [f"the wheel has {name}" for name in built if name.endswith(".pyx") or "tests" in name]
 print(f"{len(source)} files in the sdist, {len(built)} in the wheel")
-sys.exit("\n".join(faults))
+sys.exit("\n".join(faults) or 0)

@@ -50,7 +50,8 @@ def read_npz(
     """The arrays, read-only, and the record of a file of write_npz."""
     path = os.fspath(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # opened here, since np.load leaves the file open where it does not understand it
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(str(arrays.pop("meta")))
         schema = int(meta["schema"])

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
-Labels = NDArray[np.number]
+Labels = NDArray[np.integer]
 
 
 def preactivations(X: Array, W: Array) -> Array:

@@ -150,6 +150,8 @@ def test_observations_are_those_of_the_weights(name, dtype):
                 e_A = bounds.gamma(2, bounds.ORACLE) * (np.abs(case.X) @ np.abs(W).T).astype(float)
             else:
                 e_A = e_h
+            # f is 0, which is no answer, where no neuron that counts is active
+            e_s[~((H > -e_A) & (a != 0)).any(axis=1) | (H == 0).all(axis=1)] = 0
             for g in range(8):
                 members = groups == g
                 if not members.any():

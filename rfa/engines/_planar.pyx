@@ -14,12 +14,17 @@ from rfa.engines._observe cimport observe_outputs, observe_weights
 cdef enum:
     LANES = 8   # segments of a ring that are scanned side by side; as in _leaves.h
 
+cdef double SMALL = 2.0 ** -600
+
 
 cdef int exact_sign(double a, double b, double c, double d) noexcept nogil:
-    """The sign of a b + c d, without rounding (as long as no product leaves the normal range)."""
+    """The sign of a b + c d, without rounding (as long as no product is below the normal range)."""
     cdef double p = a * b, q = c * d, s = p + q, p_low, q_low, high, part, low
     if fabs(s) > 4.4408920985006262e-16 * (fabs(p) + fabs(q)):
         return 1 if s > 0 else -1
+    if not fabs(p) + fabs(q) < INFINITY:
+        # the larger product is beyond the range; what the other may lose by this is beneath notice
+        return exact_sign(a * SMALL, b * SMALL, c * SMALL, d * SMALL)
     # here p and q nearly cancel, so that s is exact; what their rounding dropped is added exactly:
     # p + p_low = a b, q + q_low = c d, high + low = p_low + q_low
     p_low = fma(a, b, -p)
@@ -114,6 +119,30 @@ cdef void ring_forward(Py_ssize_t N, Py_ssize_t rows, const int64_t* place, cons
     rfa_common(level()).ring_outputs(rows, x0, x1, d0, d1, base, f)
 
 
+cdef void clear_unreached(Py_ssize_t N, const int64_t* place, Py_ssize_t m, const double* a,
+                          const int64_t* start, const int64_t* length, int32_t* changes,
+                          double* f) noexcept nogil:
+    """f = 0 where no neuron with a_j != 0 is active: there the running sum leaves what it rounded
+    off, which has a sign, but f = 0 is neither label. changes (N + 1): zero, and left so."""
+    cdef Py_ssize_t i, j, end
+    cdef int32_t reached = 0
+    for j in range(m):
+        if a[j] == 0 or length[j] == 0:
+            continue
+        end = start[j] + length[j]
+        if end > N:
+            reached += 1
+            end -= N
+        changes[start[j]] += 1
+        changes[end] -= 1
+    for i in range(N):
+        reached += changes[i]
+        changes[i] = 0
+        if reached == 0:
+            f[place[i]] = 0
+    changes[N] = 0
+
+
 cdef inline double arc_sum(const double* p, const double* offsets, double total,
                            const int64_t* place, Py_ssize_t N, Py_ssize_t start,
                            Py_ssize_t length) noexcept nogil:
@@ -162,6 +191,7 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
     cdef double[::1] f = ring.f, test_f = test.f, c = engine.c
     cdef double[:, ::1] sums = engine.sums
     cdef double[::1] offsets = engine.offsets
+    cdef int32_t[::1] reached = engine.reached
     cdef int64_t[:, ::1] test_arcs = engine.test_arcs
     cdef const int32_t[:, ::1] counted = engine.counted
     cdef const double[:, ::1] grouped = engine.grouped
@@ -220,9 +250,13 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
                     ring_forward(test_N, test_rows, &test_place[0], &test_lanes[0, 0],
                                  &test_lanes[1, 0], &test_changes[0, 0], &test_changes[1, 0], m,
                                  w0, w1, &a[0], &test_arcs[0, 0], &test_arcs[1, 0], &test_f[0])
+                    clear_unreached(test_N, &test_place[0], m, &a[0], &test_arcs[0, 0],
+                                    &test_arcs[1, 0], &reached[0], &test_f[0])
                     observe_outputs(&test_f[0], &test_y[0], &test_group[0], test_rows * LANES,
                                     test_groups, &right[clock[5], groups], &low[clock[5], groups],
                                     &high[clock[5], groups], &loss[clock[5], groups])
+                clear_unreached(N, &place[0], m, &a[0], &arcs[side, 0, 0], &arcs[side, 1, 0],
+                                &reached[0], &f[0])
                 observe_outputs(&f[0], &y[0], &group[0], rows * LANES, groups,
                                 &right[clock[5], 0], &low[clock[5], 0], &high[clock[5], 0],
                                 &loss[clock[5], 0])

@@ -85,6 +85,8 @@ class PlanarEngine:
         self.c = np.zeros_like(self.ring.y)
         self.sums = aligned_zeros((2, len(self.c)), np.float64)
         self.offsets = np.zeros(2 * LANES + 2)
+        largest = max(self.ring.n_nonzero, self.test_ring.n_nonzero)
+        self.reached = np.zeros(largest + 1, np.int32)
         self.W_rows = np.zeros((self.m, 2))
 
         # what only observations need: samples counted along the ring, and listed by group

@@ -17,6 +17,9 @@ class ReferenceEngine:
         self.problem = problem
         self.W = W.copy()
         self.a = a
+        # of the type of X, so that nothing is computed in another
+        self.y = problem.y.astype(W.dtype)
+        self.alpha = W.dtype.type(problem.alpha)
         self.previous = np.zeros((len(problem.X), len(W)), dtype=bool)
         self.t = 0
         self.rows = 0
@@ -27,8 +30,11 @@ class ReferenceEngine:
         problem, due = self.problem, set(at.tolist())
         self.rows, self.diverged = row, False
         while self.t in due or self.t < until:
-            H = reference.preactivations(problem.X, self.W)
-            f = reference.forward(problem.X, self.W, self.a)
+            # out of range is what is looked for, not an accident
+            with np.errstate(over="ignore", invalid="ignore"):
+                H = reference.preactivations(problem.X, self.W)
+                f = reference.forward(problem.X, self.W, self.a)
+                W = reference.step(problem.X, self.y, self.W, self.a, self.alpha)
             if not np.isfinite(f).all():
                 self.diverged = True
                 break
@@ -38,12 +44,11 @@ class ReferenceEngine:
                 due.discard(self.t)
             if self.t >= until:
                 break
-            W = reference.step(problem.X, problem.y, self.W, self.a, problem.alpha)
             if not np.isfinite(W).all():
                 self.diverged = True
                 break
             self.previous = H > 0
-            self.W = W.astype(self.W.dtype)
+            self.W = W
             self.t += 1
         return self.rows - row
 

@@ -1,0 +1,135 @@
+"""Put small faults into the code, one at a time, and see that a test fails for each.
+
+Works on a copy of the tree in a temporary folder: applies an edit, rebuilds, runs the tests that
+have to notice. Prints a line a mutant and fails if one survives.
+
+Use: python tests/mutants.py [--only WORD]
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TESTS = ["test_kernels.py", "test_engines.py", "test_history.py", "test_training.py"]
+TESTS += ["test_determinism.py"]
+
+# file, what stands there (once), what is put there
+MUTANTS = [
+    # a mask bit is dropped
+    ("rfa/_leaves_real.h", "masks[j] |= (uint64_t)POSITIVE(v) << s;",
+     "masks[j] |= (uint64_t)(POSITIVE(v) & ~1u) << s;"),
+    ("rfa/_leaves_real.h", "(bits >> 4 * g & 15)", "(bits >> 4 * g & 7)"),
+    ("rfa/_kernels.pyx", "range(w * WORD, min((w + 1) * WORD, n))",
+     "range(w * WORD, min((w + 1) * WORD - 1, n))"),
+    # the wrong half of a mask word
+    ("rfa/_leaves_real.h", "(uint32_t)(masks[j] >> shift)", "(uint32_t)(masks[j])"),
+    # wrong signs
+    ("rfa/_leaves_real.h", "sum = FMA(SPLAT(a[j])", "sum = FMA(SPLAT(-a[j])"),
+    ("rfa/_kernels.pyx", "scale[j] = -a[j]", "scale[j] = a[j]"),
+    ("rfa/engines/_planar.pyx", "d1[p] -= v1", "d1[p] += v1"),
+    # edges off by one
+    ("rfa/_leaves_real.h", "for (int b = 0; b < 1 << i; ++b)",
+     "for (int b = 0; b < (1 << i) - (i == 3); ++b)"),
+    ("rfa/_kernels.pyx", "min(neurons - j, <Py_ssize_t>BLOCK)",
+     "min(neurons - j, <Py_ssize_t>BLOCK - TILE)"),
+    ("rfa/_kernels.pyx", "count = min(neurons - j, <Py_ssize_t>SUM_BLOCK)",
+     "count = min(neurons - j, <Py_ssize_t>SUM_BLOCK - 1)"),
+    ("rfa/_kernels.pyx", "for b in range(blocks):", "for b in range(min(blocks, 2)):"),
+    ("rfa/_kernels.pyx", "(~<uint64_t>0 >> (WORD - (i - begin)))",
+     "(~<uint64_t>0 >> (WORD - 1 - (i - begin)))"),
+    ("rfa/engines/_planar.pyx", "if gap + v > N:", "if gap + v > N + 1:"),
+    ("rfa/engines/_direct.pyx", "ranged = due and clock[0] <= horizon",
+     "ranged = due and clock[0] < horizon"),
+    ("rfa/_leaves_level.h", "start += sums[l];", "start += l ? sums[l] : 0;"),
+    # a panel of columns forgets the ones before it
+    ("rfa/_leaves_real.h", "if (!first)", "if (0)"),
+    # wrong groups
+    ("rfa/_kernels.pyx", "masks[j, w] & keep[g])", "masks[j, w] & keep[0])"),
+    ("rfa/history.py", "right[:, 1::2]", "right[:, 0::2]"),
+    ("rfa/history.py", "(size - right)[:, 0::2]", "(size - right)[:, 1::2]"),
+    ("rfa/engines/_planar.pyx",
+     "counted[N, g] - counted[start, g] + counted[end - N, g]",
+     "counted[N, g] - counted[start, g]"),
+    # a part of a sum is lost, or its scale wrong
+    ("rfa/engines/_planar.pyx", "else (total - before) + after", "else total - before"),
+    ("rfa/engines/_direct.pyx", "engine.alpha / engine.n", "engine.alpha / (engine.n + 1)"),
+    ("rfa/history.py", "/ len(problem.y)", "/ (len(problem.y) + 1)"),
+    ("rfa/history.py", "1 - out.right[rows, G:]", "out.right[rows, G:]"),
+    # flips against the wrong masks
+    ("rfa/engines/_direct.pyx", "differences(current, previous,", "differences(current, current,"),
+    ("rfa/engines/_direct.pyx", "clock[2] = 1 - clock[2]", "clock[2] = clock[2]"),
+    # a diverging step is taken all the same
+    ("rfa/engines/_direct.pyx", "if not all_finite(&W[1 - clock[1], 0, 0], neurons * stride):",
+     "if False:"),
+    ("rfa/engines/_planar.pyx", "if not all_finite(&W[1 - side, 0, 0], 2 * m):", "if False:"),
+    # signs decided by rounded products
+    ("rfa/engines/_planar.pyx", "4.4408920985006262e-16 *", "0.0 *"),
+    # W is not rounded to its type
+    ("rfa/engines/_planar.pyx", "<float>(w0[j] + v0) if single else w0[j] + v0", "w0[j] + v0"),
+    # f = 0 counts as an answer
+    ("rfa/engines/_observe.pyx", "right[g] += s[i] > 0", "right[g] += s[i] >= 0"),
+    ("rfa/engines/_observe.pyx", "norm[j] = sqrt(out[j * (k + 1)])", "norm[j] = out[j * (k + 1)]"),
+    # a step that every record setting must have is missing
+    ("rfa/training.py", "[T - 1, T, steps]", "[T, steps]"),
+    # a child waits for threads that it does not have
+    ("rfa/_kernels.pyx", "os.register_at_fork(before=pause_threads)", "pass"),
+]  # fmt: skip
+
+
+def run(command, folder, limit):
+    """Whether a command succeeds in time."""
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, timeout=limit, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="only mutants of files with this in their name")
+    chosen = [mutant for mutant in MUTANTS if parser.parse_args().only in mutant[0]]
+    build = [sys.executable, "setup.py", "build_ext", "--inplace"]
+    tests = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    tests += [f"tests/{name}" for name in TESTS]
+    survivors = []
+    with tempfile.TemporaryDirectory() as scratch:
+        tree = Path(scratch, "rfa")
+        leave = shutil.ignore_patterns(
+            ".git", "build", "*.so", "*.egg-info", ".venv*", "__pycache__"
+        )
+        shutil.copytree(ROOT, tree, ignore=leave)
+        if not (run(build, tree, 300) and run(tests, tree, 300)):
+            sys.exit("the tests fail without any fault")
+        for number, (name, old, new) in enumerate(chosen, 1):
+            path = tree / name
+            text = path.read_text()
+            if text.count(old) != 1:
+                sys.exit(f"{name} has {old!r} {text.count(old)} times, not once")
+            path.write_text(text.replace(old, new))
+            start = time.perf_counter()
+            if name.endswith(".py") or run(build, tree, 300):
+                caught = not run(tests, tree, 120)
+                verdict = "caught" if caught else "SURVIVED"
+            else:
+                caught, verdict = False, "DOES NOT BUILD"
+            path.write_text(text)
+            seconds = time.perf_counter() - start
+            print(f"{number:2} {verdict}: {name}: {old} -> {new}  ({seconds:.0f} s)", flush=True)
+            if not caught:
+                survivors.append(number)
+        print(f"{len(chosen) - len(survivors)} passed, {len(survivors)} failed")
+    return bool(survivors)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
