@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
-Labels = NDArray[np.integer]
+Labels = NDArray[np.integer] | NDArray[np.floating]
 
 
 def preactivations(X: Array, W: Array) -> Array:

@@ -227,7 +227,7 @@ def test_interrupted_and_continued(engine, n, d, m, steps):
 
 
 def test_a_signal_from_a_thread_interrupts_train():
-    """Ctrl-C as the terminal sends it, in the main thread's train(); the partial run is a prefix."""
+    """Ctrl-C as the terminal sends it, in the main thread; the partial run is a prefix."""
     net, data, test = start(17)
     sender = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
     sender.start()

@@ -19,7 +19,7 @@ class ReferenceEngine:
         self.a = a
         # of the type of X, so that nothing is computed in another
         self.y = problem.y.astype(W.dtype)
-        self.alpha = W.dtype.type(problem.alpha)
+        self.alpha = float(problem.alpha)
         self.previous = np.zeros((len(problem.X), len(W)), dtype=bool)
         self.t = 0
         self.rows = 0
