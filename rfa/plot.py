@@ -191,7 +191,9 @@ def amplification(run: Run, ax: Axes | None = None) -> Axes:
         ylabel=r"$\max_\mu \langle w_j, \mu\rangle / \|w_j\|$",
         title="Random feature amplification, a line a neuron",
     )
-    axes.legend(loc="upper left", fontsize="small")
+    axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=2, frameon=False, fontsize="small"
+    )
     return axes
 
 
