@@ -16,6 +16,10 @@ import numpy as np
 from rfa import _kernels, _validate
 
 
+# Beyond this the OpenMP runtime may end the process, for want of threads, in place of failing.
+MAX_THREADS = 1024
+
+
 def threads(n_threads: int | None = None) -> int:
     """The number of threads to use.
 
@@ -24,6 +28,8 @@ def threads(n_threads: int | None = None) -> int:
     """
     if n_threads is not None:
         n_threads = _validate.positive_int(n_threads, "n_threads")
+        if n_threads > MAX_THREADS:
+            raise ValueError(f"n_threads must be at most {MAX_THREADS}, got {n_threads}")
     return 1 if not _kernels.OPENMP else n_threads or default_threads()
 
 

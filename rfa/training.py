@@ -29,6 +29,9 @@ logger = logging.getLogger("rfa")
 # None, so that the theory's statements, which speak of every step, can be checked.
 EARLY_STEPS = 1000
 
+# No run takes this many; up to here steps are exact in every type they go through.
+MAX_STEPS = 2**53
+
 # Progress is shown for runs that last longer than DELAY, in pieces of about INTERVAL seconds.
 DELAY, INTERVAL = 2.0, 0.2
 
@@ -169,6 +172,8 @@ def train(
         if rounded:
             warnings.warn(f"1/(4 alpha) is not an integer: T is rounded down to {T}", stacklevel=2)
     steps = _validate.nonnegative_int(steps, "steps")
+    if steps > MAX_STEPS:
+        raise ValueError(f"steps must be at most 2^53, got {float(steps):.3g}")
     name = choose_engine(engine, data.d)
     if stop is not None and not callable(stop):
         raise TypeError(f"stop must be callable or None, got {type(stop).__name__}")
@@ -176,7 +181,7 @@ def train(
     keep = kept_steps(snapshots, steps, T)
     threads = _runtime.threads(n_threads)
 
-    problem = make_problem(data, test, alpha, T)
+    problem = make_problem(data, test, alpha, min(T, steps))
     dtype = data.X.dtype
     W, a = net.W.astype(dtype), net.a.astype(dtype)
     out = Observations.allocate(problem, net.m, at)
@@ -275,7 +280,11 @@ def recorded_steps(record: str | int | Iterable[int] | None, steps: int, T: int)
 
 
 def _ascending(parts: list[Any], steps: int) -> IntArray:
-    merged = np.unique(np.concatenate(parts)).astype(np.int64)
+    """The steps of all parts that the run has, each once; T may be far beyond any integer type."""
+    reached = [
+        [t for t in part if t <= steps] if isinstance(part, list) else part for part in parts
+    ]
+    merged = np.unique(np.concatenate(reached)).astype(np.int64)
     return merged[merged <= steps]
 
 

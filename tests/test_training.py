@@ -437,3 +437,24 @@ def test_no_array_of_n_times_m_floats(engine, d, dtype):
     assert traced < full / 2
     assert grown < full / 2
     assert control > full / 2  # such an array would have been seen
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"steps": 2**60}, r"steps must be at most 2\^53"),
+        ({"alpha": 1e-300}, r"steps must be at most 2\^53"),
+        ({"n_threads": 10**6}, "n_threads must be at most 1024"),
+    ],
+)
+def test_sizes_beyond_all_use_are_refused(arguments, words):
+    net, data, _ = start()
+    with pytest.raises(ValueError, match=f"^{words}"):
+        rfa.train(net, data, **arguments)
+
+
+def test_a_horizon_beyond_all_integers_is_no_obstacle():
+    net, data, _ = start()
+    run = rfa.train(net, data, alpha=1e-300, steps=3)
+    assert run.history.t.tolist() == [0, 1, 2, 3]
+    assert len(run.history.h_low) == 4
