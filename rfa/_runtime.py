@@ -15,7 +15,6 @@ import numpy as np
 
 from rfa import _kernels, _validate
 
-
 # Beyond this the OpenMP runtime may end the process, for want of threads, in place of failing.
 MAX_THREADS = 1024
 
