@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-import problems
+import os
+
+# threads of tiny problems meet thousands of times: on a busy machine they must not wait spinning
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import problems  # noqa: E402
 
 
 def pytest_terminal_summary(terminalreporter):
