@@ -7,7 +7,7 @@ import os
 # threads of tiny problems meet thousands of times: on a busy machine they must not wait spinning
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-import problems  # noqa: E402
+import problems
 
 
 def pytest_terminal_summary(terminalreporter):
