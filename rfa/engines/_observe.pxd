@@ -4,6 +4,6 @@ from libc.stdint cimport int32_t, int64_t
 cdef void observe_outputs(const floating* f, const double* y, const int32_t* group, Py_ssize_t n,
                           Py_ssize_t groups, int64_t* right, double* low, double* high,
                           double* loss) noexcept nogil
-cdef void observe_weights(const floating* W, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t d,
-                          const double* means, Py_ssize_t k, double* norm, double* projection,
-                          int n_threads) noexcept nogil
+cdef int observe_weights(const floating* W, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t d,
+                         const double* means, Py_ssize_t k, double* norm, double* projection,
+                         int n_threads) except -1 nogil

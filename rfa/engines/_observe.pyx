@@ -2,7 +2,7 @@
 from cython.parallel cimport prange
 from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int32_t, int64_t
-from libc.stdlib cimport abort, free, malloc
+from libc.stdlib cimport free, malloc
 
 from rfa._kernels cimport WORD, level, rfa_common, rfa_f32, rfa_f64
 
@@ -39,14 +39,15 @@ cdef void observe_outputs(const floating* f, const double* y, const int32_t* gro
             loss[g] += losses[i]
 
 
-cdef void observe_weights(const floating* W, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t d,
-                          const double* means, Py_ssize_t k, double* norm, double* projection,
-                          int n_threads) noexcept nogil:
+cdef int observe_weights(const floating* W, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t d,
+                         const double* means, Py_ssize_t k, double* norm, double* projection,
+                         int n_threads) except -1 nogil:
     """norm_j = |w_j| and projection_jc = <w_j, means_c>, in float64. O(m d k)."""
     cdef Py_ssize_t j, c
     cdef double* out = <double*>malloc(m * (k + 1) * sizeof(double))
     if out == NULL:
-        abort()
+        with gil:
+            raise MemoryError()
     for j in prange(m, num_threads=n_threads, schedule="static"):
         if floating is float:
             rfa_f32(level()).dots(W + j * stride, means, k, d, out + j * (k + 1))
@@ -56,3 +57,4 @@ cdef void observe_weights(const floating* W, Py_ssize_t stride, Py_ssize_t m, Py
         for c in range(k):
             projection[j * k + c] = out[j * (k + 1) + 1 + c]
     free(out)
+    return 0
