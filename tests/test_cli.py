@@ -115,7 +115,9 @@ def test_import_loads_numpy_alone():
     code = (
         "import sys, rfa; print([m for m in ('scipy', 'matplotlib', 'tqdm') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # -P: the current folder may be a source tree, whose rfa/ is not built
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 

@@ -1,10 +1,14 @@
-"""What the package says where it cannot be built or imported, and its version."""
+"""Building and installing: versions, the messages of a build that cannot be, rebuilding."""
+
+from __future__ import annotations
 
 import os
-import re
+import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -13,37 +17,116 @@ import pytest
 import rfa
 
 ROOT = Path(__file__).resolve().parent.parent
+CC = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+
+needs_setup = pytest.mark.skipif(
+    not (ROOT / "setup.py").is_file(), reason="the tests do not stand in a source tree"
+)
+needs_compiler = pytest.mark.skipif(shutil.which(CC[0]) is None, reason="no C compiler")
+
+# an extension that knows whether it was built with OpenMP
+PYX = """
+cdef extern from *:
+    '''
+    #ifdef _OPENMP
+    #define WITH_OPENMP 1
+    #else
+    #define WITH_OPENMP 0
+    #endif
+    '''
+    const int WITH_OPENMP
+
+OPENMP = bool(WITH_OPENMP)
+"""
 
 
-def test_an_unbuilt_source_tree_says_so_in_one_line(tmp_path):
+def run(folder, *command, **environment):
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def setup(folder, *arguments, **environment):
+    return run(folder, sys.executable, "setup.py", *arguments, **environment)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """rfa's build scripts around extensions that are quickly compiled."""
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("rfa", "rfa/engines", "rfa/theory"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+    for name in ("_kernels", "engines/_observe", "engines/_direct", "engines/_planar"):
+        (tmp_path / f"rfa/{name}.pyx").write_text(PYX)
+    return tmp_path
+
+
+def test_one_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / "CITATION.cff").read_text().splitlines()
+    (cited,) = [line.split(":")[1].strip() for line in lines if line.startswith("version:")]
+    assert project["version"] == cited == metadata.version("rfa") == rfa.__version__
+
+
+def test_an_unbuilt_tree_says_so_in_one_line(tmp_path):
     package = Path(rfa.__file__).parent
-    shutil.copytree(package, tmp_path / "rfa", ignore=shutil.ignore_patterns("*.so", "*.pyd"))
-    # -S: without site-packages, where an editable install would lend its kernels
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", "import rfa"], cwd=tmp_path, capture_output=True, text=True,
-        check=False, env={**os.environ, "PYTHONPATH": str(tmp_path)},
-    )  # fmt: skip
-    last = done.stderr.strip().splitlines()[-1]
+    for path in package.rglob("*.py"):
+        copy = tmp_path / "rfa" / path.relative_to(package)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    # -S: the finder of an editable install would find the kernels of that one
+    done = run(tmp_path, sys.executable, "-S", "-c", "import rfa", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
     assert last.startswith("ImportError: rfa's compiled kernels are missing")
     assert "pip install ." in last
 
 
-@pytest.mark.skipif(not (ROOT / "setup.py").is_file(), reason="not in a source tree")
-def test_a_missing_compiler_is_one_line_with_the_packages(tmp_path):
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / "rfa", tmp_path / "rfa", ignore=shutil.ignore_patterns("*.so"))
-    done = subprocess.run(
-        [sys.executable, "setup.py", "build_ext"], cwd=tmp_path, capture_output=True, text=True,
-        check=False, env={**os.environ, "CC": "/nonexistent/cc"},
-    )  # fmt: skip
-    assert done.returncode != 0
-    last = done.stderr.strip().splitlines()[-1]
-    for words in ("build-essential python3-dev", "gcc python3-devel", "xcode-select --install"):
-        assert words in last
+@needs_setup
+@pytest.mark.parametrize("compiler", ["/nonexistent/cc", "false"])
+def test_a_build_without_compiler_or_headers_names_the_packages(tree, compiler):
+    done = setup(tree, "build_ext", CC=compiler)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert done.stderr.splitlines()[-1] == line
+    assert "Traceback" not in done.stderr
+    for packages in ("build-essential python3-dev", "gcc python3-devel", "xcode-select --install"):
+        assert packages in line
 
 
-@pytest.mark.skipif(not (ROOT / "CITATION.cff").is_file(), reason="not in a source tree")
-def test_one_version():
-    cited = re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
-    assert cited[1] == metadata.version("rfa") == rfa.__version__
+@needs_setup
+def test_metadata_need_no_compiler(tree):
+    done = setup(tree, "egg_info", CC="/nonexistent/cc")
+    assert done.returncode == 0, done.stderr
+    assert not (tree / "build").exists()
+
+
+@needs_setup
+@needs_compiler
+def test_a_change_of_flags_rebuilds_and_nothing_else_does(tree):
+    (tree / "probe.c").write_text("#include <omp.h>\nint main(void) { return 0; }\n")
+    available = run(tree, *CC, "-fopenmp", "probe.c", "-o", "probe").returncode == 0
+
+    def build(choice):
+        done = setup(tree, "build_ext", "--inplace", RFA_OPENMP=choice)
+        assert done.returncode == 0, done.stderr
+        (built,) = (tree / "rfa").glob("_kernels*.so")
+        code = "import rfa._kernels, rfa.engines._planar as p; print(rfa._kernels.OPENMP, p.OPENMP)"
+        found = run(tree, sys.executable, "-c", code, PYTHONPATH=str(tree)).stdout.split()
+        return found, built.stat().st_mtime_ns, done.stderr
+
+    found, _, complaint = build("0")
+    assert found == ["False", "False"]
+    assert "no OpenMP" not in complaint
+    found, first, complaint = build("1")
+    assert found == [str(available)] * 2
+    assert ("the compiler has no OpenMP" in complaint) == (not available)
+    assert build("1")[:2] == (found, first)
+    assert not list((tree / "rfa").rglob("*.c"))

@@ -429,7 +429,9 @@ print(json.dumps([traced, after - before, peak() - after]))
 @pytest.mark.parametrize("dtype", problems.DTYPES)
 def test_no_array_of_n_times_m_floats(engine, d, dtype):
     pytest.importorskip("resource", reason="the system has no getrusage")
-    traced, grown, control = json.loads(problems.in_fresh_python(["-c", MEASURE_MEMORY], d, dtype))
+    # -P: the current folder may be a source tree, whose rfa/ is not built
+    measured = problems.in_fresh_python(["-P", "-c", MEASURE_MEMORY], d, dtype)
+    traced, grown, control = json.loads(measured)
     full = 50_000 * 1000 * 4
     problems.FIGURES[f"memory of a run with n*m*4 = 200 MB, {engine} {dtype}"] = (
         f"{traced / 1e6:.0f} MB traced, {grown / 1e6:.0f} MB resident"
