@@ -24,6 +24,7 @@ bits of an undisturbed run.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,7 +130,7 @@ class Observations:
 def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Zeros whose first entry is at a multiple of 64 bytes, so that no vector straddles a line."""
     itemsize = np.dtype(dtype).itemsize
-    size = int(np.prod(shape))
+    size = shape if isinstance(shape, int) else math.prod(shape)
     buffer = np.zeros(size + 64 // itemsize, dtype)
-    offset = -buffer.ctypes.data % 64 // itemsize
+    offset = -buffer.__array_interface__["data"][0] % 64 // itemsize
     return buffer[offset : offset + size].reshape(shape)
