@@ -40,7 +40,9 @@ cdef enum:
     BLOCK = 240           # neurons in a partial sum of f: fixed, since it decides the bits
     DEPTH = 512           # columns of a panel of the matrix multiply that stay in cache
     SUM_BLOCK = 256       # neurons whose sums stay in cache beside the tables
-    TASK_WORK = 1 << 26   # multiply-adds or look-ups between two looks at the clock
+    # multiply-adds or look-ups between two looks at the clock: a tenth of a second on a slow core,
+    # and few meetings of the threads, each of which costs a time slice on a busy machine
+    TASK_WORK = 1 << 28
 
 cdef double SIGNAL_SECONDS = 0.05   # between two checks for Ctrl-C
 
