@@ -69,7 +69,7 @@ MUTANTS = [
      "if False:"),
     ("rfa/engines/_planar.pyx", "if not all_finite(&W[1 - side, 0, 0], 2 * m):", "if False:"),
     # signs decided by rounded products
-    ("rfa/engines/_planar.pyx", "4.4408920985006262e-16 *", "0.0 *"),
+    ("rfa/engines/_planar.pyx", "p, q = fma(a, b, -p), -fma(c, d, q)", "p, q = 0.0, 0.0"),
     # W is not rounded to its type
     ("rfa/engines/_planar.pyx", "<float>(w0[j] + v0) if single else w0[j] + v0", "w0[j] + v0"),
     # f = 0 counts as an answer

@@ -332,3 +332,20 @@ def test_a_neuron_that_turns_around_completely(where):
             before = W
         if where == "half-plane":
             assert out.active[0, 0, 0] == 40 and out.active[1, 0, 0] == 0
+
+
+def test_arcs_where_the_rounded_products_cancel():
+    """<w, x> below the rounding of its products, which makes it 0 where it is not."""
+    rng = np.random.default_rng(0)
+    W = rng.standard_normal((300, 2))
+    X = np.stack([-W[:, 1], W[:, 0]], axis=1) * rng.uniform(0.5, 2, (300, 1))
+    ring = Ring(X, np.ones(300, np.int64), np.zeros(300, np.int64))
+    start, length = ring.arcs(np.ascontiguousarray(W.T))
+    undecided = 0
+    for j, (w0, w1) in enumerate(W.tolist()):
+        on_arc = np.zeros(300, bool)
+        on_arc[ring.order[(start[j] + np.arange(length[j])) % 300]] = True
+        exact = [Fraction(w0) * Fraction(x0) + Fraction(w1) * Fraction(x1) for x0, x1 in X.tolist()]
+        assert on_arc.tolist() == [value > 0 for value in exact]
+        undecided += exact[j] > 0 and w0 * X[j, 0] + w1 * X[j, 1] == 0
+    assert undecided > 50

@@ -18,22 +18,21 @@ cdef double SMALL = 2.0 ** -600
 
 
 cdef int exact_sign(double a, double b, double c, double d) noexcept nogil:
-    """The sign of a b + c d, without rounding (as long as no product is below the normal range)."""
-    cdef double p = a * b, q = c * d, s = p + q, p_low, q_low, high, part, low
-    if fabs(s) > 4.4408920985006262e-16 * (fabs(p) + fabs(q)):
-        return 1 if s > 0 else -1
-    if not fabs(p) + fabs(q) < INFINITY:
-        # the larger product is beyond the range; what the other may lose by this is beneath notice
+    """The sign of a b + c d, without rounding (as long as no product is below the normal range).
+
+    Rounding is monotone, so rounded products compare as the exact ones do or as equal. If they
+    cancel, what their rounding dropped decides: fma(a, b, -p) is a b - p exactly.
+    """
+    cdef double p = a * b, q = -(c * d)
+    if p > q:
+        return 1
+    if p < q:
+        return -1
+    if not fabs(p) < INFINITY:
+        # both are beyond the range
         return exact_sign(a * SMALL, b * SMALL, c * SMALL, d * SMALL)
-    # here p and q nearly cancel, so that s is exact; what their rounding dropped is added exactly:
-    # p + p_low = a b, q + q_low = c d, high + low = p_low + q_low
-    p_low = fma(a, b, -p)
-    q_low = fma(c, d, -q)
-    high = p_low + q_low
-    part = high - p_low
-    low = (p_low - (high - part)) + (q_low - part)
-    s = (s + high) + low
-    return 1 if s > 0 else (-1 if s < 0 else 0)
+    p, q = fma(a, b, -p), -fma(c, d, q)
+    return 1 if p > q else (-1 if p < q else 0)
 
 
 cdef inline bint is_active(const double* x0, const double* x1, Py_ssize_t i, double w0,
