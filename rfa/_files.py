@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -44,6 +46,28 @@ def write_npz(
     replace(path, lambda file: np.savez(file, meta=record, **arrays))  # type: ignore[arg-type]
 
 
+@contextlib.contextmanager
+def damage(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what a damaged file raises while it is read into one ValueError."""
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f"{os.fspath(path)!r} is not a file of rfa: it lacks {error}") from error
+    except (
+        ValueError,
+        TypeError,
+        EOFError,
+        AttributeError,
+        OSError,  # a place before the beginning of the file
+        RuntimeError,  # encrypted, or compressed in an unknown way
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise ValueError(
+            f"{os.fspath(path)!r} is not a file of rfa, or is damaged: {error}"
+        ) from error
+
+
 def read_npz(
     path: str | os.PathLike[str],
 ) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
@@ -51,21 +75,14 @@ def read_npz(
     path = os.fspath(path)
     try:
         # opened here, since np.load leaves the file open where it does not understand it
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+        opened = open(path, "rb")  # noqa: SIM115
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {path!r}") from None
+    with opened, damage(path):
+        with np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(str(arrays.pop("meta")))
         schema = int(meta["schema"])
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no file {path!r}") from None
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        AttributeError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise ValueError(f"{path!r} is not a file of rfa, or is damaged: {error}") from error
     if schema > SCHEMA:
         raise ValueError(
             f"{path!r} has schema {schema}, written by a later rfa; this one reads up to {SCHEMA}"

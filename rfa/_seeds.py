@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rfa import _validate
+
 Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator | None
 
 # A stream's place in this list is its key: append only.
@@ -22,7 +24,9 @@ def root(rng: Seed) -> np.random.SeedSequence | np.random.Generator:
         if rng < 0:
             raise ValueError(f"rng must be a seed of at least 0, got {rng}")
         return np.random.SeedSequence(int(rng))
-    raise TypeError(f"rng must be an int, a SeedSequence, a Generator or None, got {rng!r}")
+    raise TypeError(
+        f"rng must be an int, a SeedSequence, a Generator or None, got {_validate.shown(rng)}"
+    )
 
 
 def sequence(rng: Seed) -> np.random.SeedSequence:
@@ -48,9 +52,10 @@ def describe(origin: np.random.SeedSequence | None) -> dict[str, Any] | None:
     """A seed as JSON."""
     if origin is None:
         return None
-    entropy = origin.entropy
+    entropy: Any = origin.entropy
+    single = isinstance(entropy, (int, np.integer))
     return {
-        "entropy": entropy if isinstance(entropy, int) else [int(word) for word in entropy or ()],
+        "entropy": int(entropy) if single else [int(word) for word in entropy],
         "spawn_key": [int(k) for k in origin.spawn_key],
         "pool_size": origin.pool_size,
     }

@@ -22,6 +22,12 @@ ORTHONORMAL_TOLERANCE = 1e-8
 MAX_BYTES = np.iinfo(np.intp).max
 
 
+def shown(value: Any) -> str:
+    """A value as a message shows it: on one line, cut short."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 def integer(value: Any, name: str, minimum: int) -> int:
     """An int (or NumPy integer) of at least minimum."""
     try:
@@ -29,7 +35,7 @@ def integer(value: Any, name: str, minimum: int) -> int:
             raise TypeError
         result = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+        raise TypeError(f"{name} must be an integer, got {shown(value)}") from None
     if result < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {result}")
     return result
@@ -48,11 +54,13 @@ def nonnegative_int(value: Any, name: str) -> int:
 def real(value: Any, name: str) -> float:
     """A finite real number."""
     if isinstance(value, (bool, np.bool_, str, bytes, complex, np.complexfloating)):
-        raise TypeError(f"{name} must be a real number, got {value!r}")
+        raise TypeError(f"{name} must be a real number, got {shown(value)}")
     try:
         result = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a real number, got {value!r}") from None
+        raise TypeError(f"{name} must be a real number, got {shown(value)}") from None
+    except OverflowError:
+        raise ValueError(f"{name} must be finite, got a number beyond float64") from None
     if not math.isfinite(result):
         raise ValueError(f"{name} must be finite, got {result}")
     return result
@@ -96,8 +104,16 @@ def dtype(value: Any) -> np.dtype[Any]:
     except TypeError:
         result = np.dtype(object)
     if result not in (np.float32, np.float64):
-        raise TypeError(f"dtype must be float32 or float64, got {value!r}")
-    return result.newbyteorder("=")
+        raise TypeError(f"dtype must be float32 or float64, got {shown(value)}")
+    return result
+
+
+def _asarray(value: ArrayLike, name: str) -> NDArray[Any]:
+    """np.asarray, with the argument's name where rows have different lengths."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array: {error}") from None
 
 
 def array(value: ArrayLike, name: str, ndim: int) -> FloatArray:
@@ -105,7 +121,7 @@ def array(value: ArrayLike, name: str, ndim: int) -> FloatArray:
 
     A view where nothing has to be converted; always read-only, the caller's array untouched.
     """
-    given = np.asarray(value)
+    given = _asarray(value, name)
     if given.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be an array of real numbers, got dtype {given.dtype}")
     if given.ndim != ndim:
@@ -115,7 +131,8 @@ def array(value: ArrayLike, name: str, ndim: int) -> FloatArray:
     if given.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {given.shape}")
     kind = np.float32 if given.dtype.newbyteorder("=") == np.float32 else np.float64
-    result = given.astype(kind, copy=False).view(np.ndarray)
+    with np.errstate(over="ignore"):  # of a longer type; found to be infinite below
+        result = given.astype(kind, copy=False).view(np.ndarray)
     # a finite sum shows in one pass, without a temporary of X's size, that all entries are
     with np.errstate(over="ignore", invalid="ignore"):
         suspect = not math.isfinite(float(result.sum(dtype=np.float64)))
@@ -125,8 +142,6 @@ def array(value: ArrayLike, name: str, ndim: int) -> FloatArray:
             index = np.unravel_index(int(np.argmin(finite)), result.shape)
             place = ", ".join(str(i) for i in index)
             raise ValueError(f"{name} must be finite, but {name}[{place}] is {result[index]}")
-    if result is value or result.base is not None or result.flags.writeable:
-        result = result.view()
     result.flags.writeable = False
     return result
 
@@ -153,9 +168,19 @@ def vector(a: ArrayLike, size: int, name: str) -> NDArray[np.float64]:
     return result
 
 
+def rates(values: ArrayLike, size: int, name: str) -> NDArray[np.float64]:
+    """A float64 vector of a given length with entries in [0, 1]."""
+    result = vector(values, size, name)
+    wrong = (result < 0) | (result > 1)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise ValueError(f"{name} must be in [0, 1], but {name}[{first}] is {result[first]}")
+    return result
+
+
 def labels(y: ArrayLike, size: int, name: str = "y") -> NDArray[np.int64]:
     """Labels in {-1, +1}."""
-    given = np.asarray(y)
+    given = _asarray(y, name)
     if given.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be an array of labels -1 and +1, got dtype {given.dtype}")
     if given.shape != (size,):
@@ -164,7 +189,7 @@ def labels(y: ArrayLike, size: int, name: str = "y") -> NDArray[np.int64]:
     if given.dtype.kind == "b" or wrong.any():
         hint = ""
         if np.isin(given, (0, 1)).all():
-            numbers = f"{name}.astype(int)" if given.dtype.kind == "b" else name
+            numbers = f"{name}.astype(int)" if given.dtype.kind in "bu" else name
             hint = f"; for labels 0 and 1 use 2 * {numbers} - 1"
         first = int(np.argmax(wrong))
         raise ValueError(f"{name} must be -1 or +1, but {name}[{first}] is {given[first]}{hint}")
@@ -175,7 +200,7 @@ def labels(y: ArrayLike, size: int, name: str = "y") -> NDArray[np.int64]:
 
 def groups(values: ArrayLike, size: int, name: str = "groups") -> NDArray[np.int64]:
     """Group numbers 0, ..., G-1."""
-    given = np.asarray(values)
+    given = _asarray(values, name)
     if given.dtype.kind not in "iu":
         raise TypeError(f"{name} must be an array of integers 0..G-1, got dtype {given.dtype}")
     if given.shape != (size,):
@@ -190,13 +215,13 @@ def groups(values: ArrayLike, size: int, name: str = "groups") -> NDArray[np.int
 
 def indices(J: ArrayLike, size: int, name: str) -> NDArray[np.int64]:
     """Indices below size, or a mask of that length, as indices."""
-    given = np.asarray(J)
+    given = _asarray(J, name)
     if given.dtype.kind == "b":
         if given.shape != (size,):
             raise ValueError(f"{name} must have shape ({size},) as a mask, got {given.shape}")
         return np.flatnonzero(given)
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
-        raise TypeError(f"{name} must be a list of indices or a mask, got {J!r}")
+        raise TypeError(f"{name} must be a list of indices or a mask, got {shown(J)}")
     result = given.astype(np.int64)
     outside = (result < 0) | (result >= size)
     if outside.any():
@@ -210,8 +235,9 @@ def orthonormal_pair(mu: ArrayLike, d: int) -> NDArray[np.float64]:
     result = array(mu, "mu", 2).astype(np.float64)
     if result.shape != (2, d):
         raise ValueError(f"mu must have shape (2, {d}), got {result.shape}")
-    defect = float(np.abs(result @ result.T - np.eye(2)).max())
-    if defect > ORTHONORMAL_TOLERANCE:
+    with np.errstate(over="ignore", invalid="ignore"):
+        defect = float(np.abs(result @ result.T - np.eye(2)).max())
+    if not defect <= ORTHONORMAL_TOLERANCE:  # or not a number
         raise ValueError(
             f"mu must be orthonormal, but mu mu^T differs from the identity by {defect:.3g}"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,17 +136,13 @@ class XORClusters:
 
     def __post_init__(self) -> None:
         d = _validate.integer(self.d, "d", 2)
-        _validate.sizes(d=d)
+        _validate.sizes(means=4, d=d)
         sigma = 1 / (5 * np.sqrt(d)) if self.sigma is None else self.sigma
         eta = self.eta if callable(self.eta) else _validate.fraction(self.eta, "eta")
-        if not callable(self.noise) and self.noise not in NOISE_RULES:
-            raise ValueError(
-                f"noise must be callable or one of {', '.join(NOISE_RULES)}, got {self.noise!r}"
-            )
+        _known(self.noise, "noise", NOISE_RULES)
         if callable(eta) and self.noise != "independent":
             raise ValueError(f"eta must be a constant for noise {self.noise!r}, got a function")
-        if not callable(self.law) and self.law not in LAWS:
-            raise ValueError(f"law must be callable or one of {', '.join(LAWS)}, got {self.law!r}")
+        _known(self.law, "law", LAWS)
         mu = np.eye(2, d) if self.mu is None else self.mu
         self._set(
             d=d,
@@ -178,7 +174,12 @@ class XORClusters:
         )
 
     def __hash__(self) -> int:
-        return hash((self.d, self.sigma, self.noise, self.law, self.mu.tobytes()))
+        # without mu, whose 0.0 and -0.0 are equal
+        return hash((self.d, self.sigma, self.noise, self.law))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state["mu"].flags.writeable = False
+        self.__dict__.update(state)
 
     def __repr__(self) -> str:
         mu = "e1, e2" if np.array_equal(self.mu, np.eye(2, self.d)) else "given"
@@ -213,14 +214,7 @@ class XORClusters:
         samples = _validate.samples(X, n_features=self.d)
         if not callable(self.eta):
             return np.full(len(samples), self.eta)
-        rates = np.asarray(self.eta(samples), dtype=np.float64)
-        if rates.shape != (len(samples),):
-            raise ValueError(f"eta(X) must have shape ({len(samples)},), got {rates.shape}")
-        wrong = ~((rates >= 0) & (rates <= 1))
-        if wrong.any():
-            i = int(np.argmax(wrong))
-            raise ValueError(f"eta(X) must be in [0, 1], but eta(X)[{i}] is {rates[i]}")
-        return rates
+        return _validate.rates(self.eta(samples), len(samples), "eta(X)")
 
     def points(self, n: int, generator: np.random.Generator) -> tuple[Floats, Ints]:
         """n samples with their clean labels, drawn from a generator.
@@ -260,10 +254,10 @@ class XORClusters:
         assert self.sigma is not None, "None is resolved at construction"
         if not callable(self.law):
             return cluster, self.sigma * LAWS[self.law](rng, n, self.d)
-        z = np.asarray(self.law(rng, n, self.d), dtype=np.float64)
-        if z.shape != (n, self.d) or not np.isfinite(z).all():
-            raise ValueError(f"law must return finite draws of shape ({n}, {self.d})")
-        return cluster, self.sigma * z
+        z = _validate.samples(self.law(rng, n, self.d), "law(rng, n, d)")
+        if z.shape != (n, self.d):
+            raise ValueError(f"law(rng, n, d) must have shape ({n}, {self.d}), got {z.shape}")
+        return cluster, self.sigma * z.astype(np.float64, copy=False)
 
     def sample(
         self, n: int = 5000, rng: _seeds.Seed = 0, split: str = "train", dtype: DTypeLike = float
@@ -415,6 +409,15 @@ class XORClusters:
         return cls(**restored)
 
 
+def _known(value: Any, name: str, names: Iterable[str]) -> None:
+    """Refuse what is neither callable nor one of the names."""
+    if not callable(value) and not (isinstance(value, str) and value in names):
+        listed = ", ".join(names)
+        raise ValueError(
+            f"{name} must be callable or one of {listed}, got {_validate.shown(value)}"
+        )
+
+
 def _balance(balance: str | Sequence[float] | None) -> str | tuple[float, ...] | None:
     if balance is None or (isinstance(balance, str) and balance == "exact"):
         return balance
@@ -463,6 +466,7 @@ def random_means(d: int, rng: _seeds.Seed = 0) -> Floats:
     True
     """
     d = _validate.integer(d, "d", 2)
+    _validate.sizes(means=4, d=d)
     draws = _seeds.generator(_seeds.root(rng), "mu").standard_normal((d, 2))
     q, r = np.linalg.qr(draws)
     # QR's signs are a convention; with R's diagonal positive Q is uniform
@@ -541,7 +545,7 @@ class Dataset:
             y_clean=None if y_clean is None else _validate.labels(y_clean, n, "y_clean"),
             cluster=None if cluster is None else _validate.groups(cluster, n, "cluster"),
             means=None if means is None else _validate.samples(means, "means", d),
-            eta=None if eta is None else _validate.vector(eta, n, "eta"),
+            eta=None if eta is None else _validate.rates(eta, n, "eta"),
             distribution=distribution,
             seed=seed,
             split=split,

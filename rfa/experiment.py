@@ -76,7 +76,8 @@ class Experiment:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            if callable(getattr(self, field.name)):
+            # a type, such as numpy.float32, is callable too, and has a name
+            if field.name != "dtype" and callable(getattr(self, field.name)):
                 raise TypeError(
                     f"{field.name} must be JSON-able, got a callable: use XORClusters and train"
                 )
@@ -105,6 +106,7 @@ class Experiment:
             values["mu"] = tuple(tuple(row) for row in checked.mu.tolist())
         _validate.sizes(n=values["n"], d=values["d"])
         _validate.sizes(m=values["m"], d=values["d"])
+        _validate.sizes(n_test=values["n_test"], d=values["d"])
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -164,13 +166,19 @@ class Experiment:
         >>> Experiment.from_json('{"n": 200, "d": 10, "m": 50}').alpha
         0.05
         """
-        values = json.loads(text)
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"text must be a JSON object of parameters: {error}") from None
         if not isinstance(values, dict):
             raise ValueError(f"text must be a JSON object of parameters, got {text!r}")
         names = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(values) - names)
         if unknown:
             raise ValueError(f"text has unknown parameters {unknown}; known: {sorted(names)}")
+        missing = sorted({"n", "d", "m"} - set(values))
+        if missing:
+            raise ValueError(f"text must have n, d and m, but has no {missing}")
         return cls(**values)
 
     def distribution(self, rng: _seeds.Seed = 0) -> XORClusters:
@@ -217,7 +225,7 @@ class Experiment:
         >>> Experiment(n=200, d=10, m=50).sample(rng=1).n
         200
         """
-        n = self.n if split == "train" else self.n_test
+        n = self.n_test if split == "test" else self.n
         if n == 0:
             raise ValueError("n_test must be positive to sample test data, it is 0")
         origin = _seeds.sequence(rng)

@@ -161,10 +161,15 @@ def load(path: str | os.PathLike[str]) -> Run | Network:
     4
     """
     arrays, meta = _files.read_npz(path)
-    if meta["kind"] == "network":
-        return Network.from_arrays(arrays, meta)
-    if meta["kind"] != "run":
-        raise ValueError(f"{os.fspath(path)} holds a {meta['kind']!r}, not a run or a network")
+    kind = meta.get("kind")
+    if kind not in ("run", "network"):
+        raise ValueError(f"{os.fspath(path)!r} holds a {kind!r}, not a run or a network")
+    with _files.damage(path):
+        return Network.from_arrays(arrays, meta) if kind == "network" else _run(arrays, meta)
+
+
+def _run(arrays: dict[str, np.ndarray[Any, Any]], meta: dict[str, Any]) -> Run:
+    """The run of a file's content."""
     a, seed = arrays["a"], _seeds.restore(meta["seed_init"])
     snapshots = {
         int(name.removeprefix("snapshot_")): W
