@@ -302,6 +302,9 @@ class XORClusters:
         cluster, z = self._clusters(n, draws)
         X = self.means[cluster] + z
         y_clean = CLUSTER_LABELS[cluster]
+        # a noise rule of the caller's is shown the data and must not change them
+        for shown in (X, y_clean, cluster):
+            shown.flags.writeable = False
         rate = self.noise_rate(X)
         y = y_clean.copy()
         y[self._flipped(X, z, y_clean, cluster, rate, flips)] *= -1
@@ -425,8 +428,9 @@ def _balance(balance: str | Sequence[float] | None) -> str | tuple[float, ...] |
         raise ValueError(f"balance must be None, 'exact' or 4 probabilities, got {balance!r}")
     weights = _validate.vector(balance, 4, "balance")
     if (weights < 0).any() or abs(weights.sum() - 1) > 1e-9:
-        raise ValueError(f"balance must be 4 probabilities that sum to 1, got {list(weights)}")
-    return tuple((weights / weights.sum()).tolist())
+        raise ValueError(f"balance must be 4 probabilities that sum to 1, got {weights.tolist()}")
+    # as given: dividing by the sum once more, after JSON, could change the last bit
+    return tuple(weights.tolist())
 
 
 def _even(n: int) -> Ints:

@@ -83,11 +83,16 @@ class Experiment:
                 )
         values: dict[str, Any] = {
             "n": _validate.positive_int(self.n, "n"),
+            "d": _validate.integer(self.d, "d", 2),
             "m": _validate.positive_int(self.m, "m"),
             "alpha": _validate.positive_float(self.alpha, "alpha"),
             "n_test": _validate.nonnegative_int(self.n_test, "n_test"),
             "dtype": _validate.dtype(self.dtype).name,
         }
+        # before the distribution allocates its means
+        _validate.sizes(n=values["n"], d=values["d"])
+        _validate.sizes(m=values["m"], d=values["d"])
+        _validate.sizes(n_test=values["n_test"], d=values["d"])
         if self.steps is not None:
             values["steps"] = _validate.nonnegative_int(self.steps, "steps")
         if self.omega_init is not None:
@@ -99,14 +104,11 @@ class Experiment:
         checked = XORClusters(
             self.d, self.sigma, self.eta, self.noise, self.law, given_mu, self.balance
         )
-        values |= {"d": checked.d, "eta": checked.eta, "balance": checked.balance}
+        values |= {"eta": checked.eta, "balance": checked.balance}
         if self.sigma is not None:
             values["sigma"] = checked.sigma
         if given_mu is not None:
             values["mu"] = tuple(tuple(row) for row in checked.mu.tolist())
-        _validate.sizes(n=values["n"], d=values["d"])
-        _validate.sizes(m=values["m"], d=values["d"])
-        _validate.sizes(n_test=values["n_test"], d=values["d"])
         for name, value in values.items():
             object.__setattr__(self, name, value)
 

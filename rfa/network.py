@@ -186,12 +186,22 @@ class Network:
         -------
         ndarray of int64, shape (n,)
 
+        Raises
+        ------
+        ValueError
+            If f overflows, so that it has no sign.
+
         Examples
         --------
         >>> Network([[1.0, 0.0]], [2.0]).predict([[3.0, 1.0], [-3.0, 1.0]])
         array([1, 0])
         """
-        return np.sign(self.decision_function(X, n_threads)).astype(np.int64)
+        f = self.decision_function(X, n_threads)
+        undefined = np.isnan(f)
+        if undefined.any():
+            i = int(np.argmax(undefined))
+            raise ValueError(f"X must not be so large that f overflows, but f(X[{i}]) is nan")
+        return np.sign(f).astype(np.int64)
 
     def features(self, X: ArrayLike) -> NDArray[np.floating]:
         """The hidden layer relu(W x) at each sample, the feature map of Proposition 3.2.
