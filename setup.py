@@ -4,6 +4,7 @@ Environment: RFA_OPENMP=0 builds without OpenMP. Metadata are in pyproject.toml.
 """
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,8 @@ OPENMP = [(["-fopenmp"], ["-fopenmp"])] + [
 
 PROBE_PYTHON = "#include <Python.h>\nint main(void) { return 0; }\n"
 PROBE_OPENMP = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+# run, not only linked: libomp 14 ends a process that pauses before its first parallel region; it
+# needs no pause, since it looks after forks itself
 PROBE_PAUSE = (
     "#include <omp.h>\nint main(void) { return omp_pause_resource_all(omp_pause_hard); }\n"
 )
@@ -77,7 +80,9 @@ class BuildExtensions(build_ext):
             include = [f"-I{directory}" for directory in self.compiler.include_dirs]
             program = str(path.with_suffix(""))
             command = [*self.compiler.compiler_so, *compile_flags, *include, str(path)]
-            command += ["-o", program, *(link_flags if run else ["-c"])]
+            # a libomp outside the usual folders is announced in LDFLAGS
+            link = [*shlex.split(os.environ.get("LDFLAGS", "")), *link_flags]
+            command += ["-o", program, *(link if run else ["-c"])]
             if status(command) != 0:
                 return False
             # None: built for another machine, so it cannot be tried on this one

@@ -55,6 +55,11 @@ def setup(folder, *arguments, **environment):
     return run(folder, sys.executable, "setup.py", *arguments, **environment)
 
 
+def compiler_has_openmp(folder):
+    (folder / "probe.c").write_text("#include <omp.h>\nint main(void) { return 0; }\n")
+    return run(folder, *CC, "-fopenmp", "probe.c", "-o", "probe").returncode == 0
+
+
 @pytest.fixture
 def tree(tmp_path):
     """rfa's build scripts around extensions that are quickly compiled."""
@@ -111,8 +116,7 @@ def test_metadata_need_no_compiler(tree):
 @needs_setup
 @needs_compiler
 def test_a_change_of_flags_rebuilds_and_nothing_else_does(tree):
-    (tree / "probe.c").write_text("#include <omp.h>\nint main(void) { return 0; }\n")
-    available = run(tree, *CC, "-fopenmp", "probe.c", "-o", "probe").returncode == 0
+    available = compiler_has_openmp(tree)
 
     def build(choice):
         done = setup(tree, "build_ext", "--inplace", RFA_OPENMP=choice)
@@ -130,3 +134,20 @@ def test_a_change_of_flags_rebuilds_and_nothing_else_does(tree):
     assert ("the compiler has no OpenMP" in complaint) == (not available)
     assert build("1")[:2] == (found, first)
     assert not list((tree / "rfa").rglob("*.c"))
+
+
+@needs_setup
+@needs_compiler
+@pytest.mark.parametrize(("flags", "found"), [("", False), ("-L/prefix", True)])
+def test_openmp_in_a_prefix_is_found_by_ldflags(tree, flags, found):
+    # a compiler whose OpenMP links only where its folder is named
+    wrapper = tree / "cc"
+    wrapper.write_text(
+        "#!/bin/sh\ncase \"$*\" in *' -c '*|*' -c'|*-L/prefix*) ;; *-fopenmp*) exit 1 ;; esac\n"
+        f'exec {shlex.join(CC)} "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    available = compiler_has_openmp(tree)
+    done = setup(tree, "build_ext", CC=str(wrapper), LDFLAGS=flags)
+    assert done.returncode == 0, done.stderr
+    assert ("the compiler has no OpenMP" in done.stderr) == (not (found and available))
