@@ -3,12 +3,12 @@
 from cython cimport floating
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
-cdef enum:
-    WORD = 64     # samples to a mask word and to a block of a packed layout
-    TILE = 6      # neurons to a tile of the matrix multiply; padded neuron counts are multiples
-    BATCH = 32    # samples whose subset sums are tabulated at once
-
 cdef extern from "_leaves.h" nogil:
+    enum:
+        WORD "RFA_WORD"     # samples to a mask word and to a block of a packed layout
+        TILE "RFA_TILE"     # neurons to a tile of the matrix multiply; padded counts are multiples
+        BATCH "RFA_BATCH"   # samples whose subset sums are tabulated at once
+        LANES "RFA_LANES"   # segments of a planar ring that are scanned side by side
     double rfa_seconds()
     ctypedef struct rfa_leaves_f32:
         Py_ssize_t columns
@@ -73,5 +73,5 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const floating* base, const floating* scale, Py_ssize_t stride, floating* out,
                     floating* scratch, int n_threads, double* last) except -1 nogil
 cdef Py_ssize_t partial_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil
-cdef Py_ssize_t evaluate_scratch(Py_ssize_t d) noexcept nogil
+cdef Py_ssize_t evaluate_scratch() noexcept nogil
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil

@@ -4,6 +4,7 @@ from numpy.typing import NDArray
 
 LEVELS: tuple[str, ...]
 SIMD_LEVEL: str
+SIZES: dict[str, int]
 OPENMP: int
 
 def pause_threads() -> None: ...

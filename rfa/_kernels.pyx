@@ -62,6 +62,7 @@ def _chosen_level():
 
 cdef int _level = _chosen_level()
 SIMD_LEVEL = LEVELS[_level]
+SIZES = {"word": WORD, "tile": TILE, "lanes": LANES}   # for those who allocate
 OPENMP = rfa_openmp()   # the date of the OpenMP specification, 0 without OpenMP
 
 
@@ -189,7 +190,7 @@ cdef Py_ssize_t partial_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogi
     return (neurons + BLOCK - 1) // BLOCK * words * WORD
 
 
-cdef Py_ssize_t evaluate_scratch(Py_ssize_t d) noexcept nogil:
+cdef Py_ssize_t evaluate_scratch() noexcept nogil:
     """Reals that a thread of evaluate works in."""
     return BLOCK * WORD
 
@@ -228,7 +229,7 @@ cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
                             min(neurons - j, <Py_ssize_t>BLOCK),
                             NULL if masks == NULL else masks + w * neurons + j,
                             partial + task * WORD,
-                            scratch + threadid() * evaluate_scratch(d),
+                            scratch + threadid() * evaluate_scratch(),
                             segments + 3 * q, end - q, groups,
                             NULL if ranges == NULL else
                             ranges + 2 * groups * (threadid() * neurons + j))
@@ -321,7 +322,7 @@ cdef int _masks_and_outputs(const floating[:, :] X, const floating[:, :] W, cons
     cdef Py_ssize_t size_partial = partial_size(words, neurons)
     cdef double last = rfa_seconds()
     cdef floating* lanes = <floating*>malloc(
-        (size_lanes + size_w + neurons + size_partial + n_threads * evaluate_scratch(d))
+        (size_lanes + size_w + neurons + size_partial + n_threads * evaluate_scratch())
         * sizeof(floating))
     cdef floating* weights = lanes + size_lanes
     cdef floating* second = weights + size_w

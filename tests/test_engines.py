@@ -246,19 +246,16 @@ def planar_problems(draw):
     """Points (n, 2) with ties of every kind, and neurons (m, 2) that are orthogonal to some."""
     whole = st.tuples(st.integers(-3, 3), st.integers(-3, 3))
     real = st.tuples(st.floats(-1, 1, width=32), st.floats(-1, 1, width=32))
-    scale = st.sampled_from([1.0, 1.0, 1 / 3, 1e-60, 1e60])
+    # products below the normal range and beyond the range of float64 among them
+    scale = st.sampled_from([1.0, 1.0, 1 / 3, 1e-60, 1e60, 1e-160, 1e-307, 5e-324, 1e160, 1e300])
     directions = np.array(draw(st.lists(whole | real, min_size=1, max_size=25)), float)
-    # no product of a smaller entry may leave the normal range, which the exact sign needs
-    directions[np.abs(directions) < 1e-10] = 0
     X = directions * np.array([[draw(scale)] for _ in directions])
     nudged = draw(st.lists(st.integers(0, len(X) - 1), max_size=5))
     X = np.vstack([X, np.nextafter(X[nudged], 2 * X[nudged]), -X[nudged]])
     turned = np.stack([-X[:, 1], X[:, 0]], axis=1)
     free = np.array(draw(st.lists(whole | real, min_size=1, max_size=6)), float)
-    free[np.abs(free) < 1e-10] = 0
     W = np.vstack([turned, -turned[:5], X[:5], -X[:5], np.nextafter(turned[:5], 1), free])
-    W[np.abs(W) < 1e-75] = 0
-    return X, W
+    return X, W * draw(st.sampled_from([1.0, 1e-5, 1e-200]))
 
 
 def arcs_as_masks(ring, arcs, n):
@@ -293,8 +290,29 @@ def test_arcs_are_the_exact_signs_from_any_guess(problem, random):
         guess = np.array(
             [[random.randrange(max(N, 1)), random.randint(0, N)] for _ in range(m)], np.int64
         ).T.copy()
-        _planar.find_arcs(ring.x, N, columns, guess)
+        _planar.find_arcs(ring.x, N, ring.seam, columns, guess)
         assert guess.tolist() == arcs.tolist()
+
+
+@settings(max_examples=150, deadline=None)
+@given(planar_problems())
+def test_the_seam_is_where_an_open_half_plane_begins(problem):
+    """A seam is found exactly where some direction is active on all samples, at the gap."""
+    X = problem[0][problem[0].any(axis=1)]
+    ring = Ring(X, np.ones(len(X), np.int64), np.zeros(len(X), np.int64))
+    points = [[Fraction(float(entry)) for entry in X[i]] for i in ring.order]
+    if ring.seam < 0:
+        # the open half-planes to the left of each sample, turned by less than any angle, are all
+        # there are; sample q is in it if it is to the left, or in the same direction
+        for p in points:
+            left = [p[0] * q[1] - p[1] * q[0] for q in points]
+            along = [p[0] * q[0] + p[1] * q[1] for q in points]
+            assert not all(x > 0 or (x == 0 and y > 0) for x, y in zip(left, along, strict=True))
+    else:
+        first = points[ring.seam]
+        for q in points:
+            left = first[0] * q[1] - first[1] * q[0]
+            assert left > 0 or (left == 0 and first[0] * q[0] + first[1] * q[1] > 0)
 
 
 def test_arcs_of_all_samples_and_of_none():

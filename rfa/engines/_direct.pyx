@@ -7,7 +7,9 @@ from rfa._kernels cimport (
     WORD, check_signals, columns, evaluate, evaluate_scratch, level, masked_sum, pack_lanes,
     pack_rows, partial_size, rfa_common, rfa_seconds, sum_scratch,
 )
-from rfa.engines._observe cimport observe_outputs, observe_weights
+from rfa.engines._observe cimport (
+    DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, observe_outputs, observe_weights,
+)
 
 
 cdef bint loss_gradient(const floating* f, const double* y, Py_ssize_t n, double scale,
@@ -49,11 +51,9 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
             Py_ssize_t row):
     """Take steps until t = `until`; see rfa.engines for the contract.
 
-    W (2, neurons, stride) holds W_t on side clock[1] and room for W_{t+1} on the other; the masks
-    hold A_{t-1} on side clock[2] and room for A_t on the other. A step writes to the free sides
+    W (2, neurons, stride) holds W_t on side clock[SIDE] and room for W_{t+1} on the other; the masks
+    hold A_{t-1} on side clock[MASK_SIDE] and room for A_t on the other. A step writes to the free sides
     and is committed by turning the clock, so that whatever interrupts it leaves W_t and A_{t-1}.
-    clock: t, the side of W, the side of the masks, 1 if A_t and f are evaluated, 1 if diverged,
-    the next row of out.
     """
     cdef int64_t[::1] clock = engine.clock
     cdef const floating[:, :, ::1] lanes = engine.lanes, rows = engine.rows_of_X
@@ -90,30 +90,30 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef uint64_t* current
     cdef uint64_t* previous
 
-    clock[4] = 0
-    clock[5] = row
-    while next_at < at.shape[0] and at[next_at] < clock[0]:
+    clock[DIVERGED] = 0
+    clock[ROW] = row
+    while next_at < at.shape[0] and at[next_at] < clock[STEP]:
         next_at += 1
     with nogil:
         while True:
-            due = next_at < at.shape[0] and at[next_at] == clock[0]
-            if not due and clock[0] >= until:
+            due = next_at < at.shape[0] and at[next_at] == clock[STEP]
+            if not due and clock[STEP] >= until:
                 break
-            ranged = due and clock[0] <= horizon
-            weights = &W[clock[1], 0, 0]
-            previous = &masks[clock[2], 0, 0]
-            current = &masks[1 - clock[2], 0, 0]
-            if not clock[3] or ranged:
-                clock[3] = 0
+            ranged = due and clock[STEP] <= horizon
+            weights = &W[clock[SIDE], 0, 0]
+            previous = &masks[clock[MASK_SIDE], 0, 0]
+            current = &masks[1 - clock[MASK_SIDE], 0, 0]
+            if not clock[EVALUATED] or ranged:
+                clock[EVALUATED] = 0
                 if ranged:
                     ranges[:, :, :, 0] = INFINITY
                     ranges[:, :, :, 1] = -INFINITY
                 evaluate(&lanes[0, 0, 0], words, d, weights, stride, &a[0], neurons, current,
                          &partial[0], &scratch[0], &segments[0, 0], segments.shape[0], groups,
                          &ranges[0, 0, 0, 0] if ranged else NULL, &f[0], n_threads, &last)
-                clock[3] = 1
+                clock[EVALUATED] = 1
             if not loss_gradient(&f[0], &y[0], words * WORD, step_scale, &c[0]):
-                clock[4] = 1
+                clock[DIVERGED] = 1
                 break
             if due:
                 if test_words:
@@ -121,40 +121,40 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                              NULL, &partial[0], &scratch[0], NULL, 0, 0, NULL, &test_f[0],
                              n_threads, &last)
                     observe_outputs(&test_f[0], &test_y[0], &test_group[0], test_words * WORD,
-                                    test_groups, &right[clock[5], groups], &low[clock[5], groups],
-                                    &high[clock[5], groups], &loss[clock[5], groups])
+                                    test_groups, &right[clock[ROW], groups], &low[clock[ROW], groups],
+                                    &high[clock[ROW], groups], &loss[clock[ROW], groups])
                 observe_outputs(&f[0], &y[0], &group[0], words * WORD, groups,
-                                &right[clock[5], 0], &low[clock[5], 0], &high[clock[5], 0],
-                                &loss[clock[5], 0])
+                                &right[clock[ROW], 0], &low[clock[ROW], 0], &high[clock[ROW], 0],
+                                &loss[clock[ROW], 0])
                 observe_weights(weights, stride, m, d, &means[0, 0] if k else NULL, k,
-                                &norm[clock[5], 0], &projection[clock[5], 0, 0] if k else NULL,
+                                &norm[clock[ROW], 0], &projection[clock[ROW], 0, 0] if k else NULL,
                                 n_threads)
-                active[clock[5]] = 0
+                active[clock[ROW]] = 0
                 for q in range(segments.shape[0]):
                     rfa_common(level()).count(
                         current + segments[q, 0] * neurons, <uint64_t>segments[q, 2], m, groups,
-                        &active[clock[5], 0, segments[q, 1]])
-                flips[clock[5]] = 0
-                if clock[0] > 0:
-                    flips[clock[5]] = rfa_common(level()).differences(current, previous,
+                        &active[clock[ROW], 0, segments[q, 1]])
+                flips[clock[ROW]] = 0
+                if clock[STEP] > 0:
+                    flips[clock[ROW]] = rfa_common(level()).differences(current, previous,
                                                                       words * neurons)
                 if ranged:
-                    merge_ranges(ranges, m, &h_low[clock[5], 0, 0], &h_high[clock[5], 0, 0])
-                clock[5] += 1
+                    merge_ranges(ranges, m, &h_low[clock[ROW], 0, 0], &h_high[clock[ROW], 0, 0])
+                clock[ROW] += 1
                 next_at += 1
-            if clock[0] >= until:
+            if clock[STEP] >= until:
                 break
             masked_sum(current, words, neurons, &c[0], &rows[0, 0, 0], chunks, weights, &scale[0],
-                       stride, &W[1 - clock[1], 0, 0], &scratch[0], n_threads, &last)
-            if not all_finite(&W[1 - clock[1], 0, 0], neurons * stride):
-                clock[4] = 1
+                       stride, &W[1 - clock[SIDE], 0, 0], &scratch[0], n_threads, &last)
+            if not all_finite(&W[1 - clock[SIDE], 0, 0], neurons * stride):
+                clock[DIVERGED] = 1
                 break
-            clock[1] = 1 - clock[1]
-            clock[2] = 1 - clock[2]
-            clock[3] = 0
-            clock[0] += 1
+            clock[SIDE] = 1 - clock[SIDE]
+            clock[MASK_SIDE] = 1 - clock[MASK_SIDE]
+            clock[EVALUATED] = 0
+            clock[STEP] += 1
             check_signals(&last)
-    return clock[5] - row
+    return clock[ROW] - row
 
 
 cdef void merge_ranges(const double[:, :, :, ::1] ranges, Py_ssize_t m, double* low,
@@ -182,8 +182,7 @@ def pack_for_sums(const floating[:, :] X, const int64_t[::1] order, floating[:, 
         pack_rows(X, &order[0], &rows[0, 0, 0])
 
 
-def layout(floating[::1] real, Py_ssize_t words, Py_ssize_t test_words, Py_ssize_t neurons,
-           Py_ssize_t d):
+def layout(floating[::1] real, Py_ssize_t words, Py_ssize_t test_words, Py_ssize_t neurons):
     """(columns of a chunk, size of the partial sums, scratch of a thread), of real's type."""
     return (columns(&real[0]), partial_size(max(words, test_words), neurons),
-            max(evaluate_scratch(d), sum_scratch(&real[0])))
+            max(evaluate_scratch(), sum_scratch(&real[0])))

@@ -5,33 +5,58 @@ exact order of the samples by angle every neuron is active on one arc, and the a
 of W alone, not of the path to it. All arithmetic is float64; W is rounded to its own type after
 every step.
 """
-from libc.math cimport INFINITY, fabs, fma
+from libc.math cimport INFINITY, fabs, fma, frexp, ldexp
 from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memcpy
 
-from rfa._kernels cimport check_signals, level, rfa_common, rfa_seconds
-from rfa.engines._observe cimport observe_outputs, observe_weights
+from rfa._kernels cimport LANES, check_signals, level, rfa_common, rfa_seconds
+from rfa.engines._observe cimport (
+    DIVERGED, EVALUATED, ROW, SIDE, STEP, observe_outputs, observe_weights,
+)
+
+# Above this the rounding error of a product of doubles is a double too.
+cdef double NEAR_ZERO = 2.0 ** -900
 
 cdef enum:
-    LANES = 8   # segments of a ring that are scanned side by side; as in _leaves.h
-
-cdef double SMALL = 2.0 ** -600
+    PASSED = 1 << 20   # samples passed, some milliseconds, between two looks at the clock
 
 
 cdef int exact_sign(double a, double b, double c, double d) noexcept nogil:
-    """The sign of a b + c d, without rounding (as long as no product is below the normal range).
+    """The sign of a b + c d without rounding, for finite numbers of any size.
 
     Rounding is monotone, so rounded products compare as the exact ones do or as equal. If they
-    cancel, what their rounding dropped decides: fma(a, b, -p) is a b - p exactly.
+    cancel, what their rounding dropped decides: fma(a, b, -p) is a b - p exactly, unless the
+    product left the normal range.
     """
     cdef double p = a * b, q = -(c * d)
     if p > q:
         return 1
     if p < q:
         return -1
-    if not fabs(p) < INFINITY:
-        # both are beyond the range
-        return exact_sign(a * SMALL, b * SMALL, c * SMALL, d * SMALL)
+    if not NEAR_ZERO < fabs(p) < INFINITY:
+        return exact_sign_of_extremes(a, b, c, d)
     p, q = fma(a, b, -p), -fma(c, d, q)
+    return 1 if p > q else (-1 if p < q else 0)
+
+
+cdef int exact_sign_of_extremes(double a, double b, double c, double d) noexcept nogil:
+    """exact_sign for products of the size of 0 or beyond the range: exponents apart."""
+    cdef int sign = (a > 0) - (a < 0), other = (c > 0) - (c < 0)
+    cdef int ea, eb, ec, ed, shift
+    cdef double p, q
+    sign *= (b > 0) - (b < 0)
+    other *= (d > 0) - (d < 0)
+    if sign != -other or sign == 0:
+        return sign if sign != 0 else other
+    a, b, c, d = frexp(a, &ea), frexp(b, &eb), frexp(c, &ec), frexp(d, &ed)
+    shift = ea + eb - ec - ed
+    # fractions are in [1/2, 1), their products in [1/4, 1)
+    if shift > 2 or shift < -2:
+        return sign if shift > 0 else other
+    a = ldexp(a, shift)
+    p, q = a * b, -(c * d)
+    if p == q:
+        p, q = fma(a, b, -p), -fma(c, d, q)
     return 1 if p > q else (-1 if p < q else 0)
 
 
@@ -40,46 +65,75 @@ cdef inline bint is_active(const double* x0, const double* x1, Py_ssize_t i, dou
     return exact_sign(w0, x0[i], w1, x1[i]) > 0
 
 
-cdef void find_arc(const double* x0, const double* x1, Py_ssize_t N, double w0, double w1,
-                   int64_t* start, int64_t* length) noexcept nogil:
+cdef Py_ssize_t find_arc(const double* x0, const double* x1, Py_ssize_t N, Py_ssize_t seam,
+                         double w0, double w1, int64_t* start, int64_t* length) noexcept nogil:
     """The arc of samples with <w, x> > 0, looked for from the arc (start, length) outwards.
 
-    Any start gives the same answer; a near one gives it soon: O(1 + samples between). The arc of
-    all samples and the empty one start at 0.
+    Returns the number of samples that were passed. Any start gives the same answer; a near one
+    gives it soon: O(1 + samples between). The arc of all samples and the empty one start at 0.
+    seam: where all samples lie in an open half-plane, the first of them going around; else -1.
+    Then alone can w be active on all of them, and the two outermost tell whether it is, or on none.
     """
-    cdef Py_ssize_t p = start[0], e, r, k = 0
+    cdef Py_ssize_t p = start[0], e, r, k = 0, before = length[0]
+    cdef Py_ssize_t last = (seam if seam > 0 else N) - 1
+    cdef bint first_active, last_active
+    e = 0 if N == 0 else (p + before) % N
+    start[0] = 0
+    length[0] = 0
     if N == 0 or (w0 == 0 and w1 == 0):
-        start[0] = 0
-        length[0] = 0
-        return
-    e = (p + length[0]) % N
+        return 0
+    if seam >= 0:
+        first_active = is_active(x0, x1, seam, w0, w1)
+        last_active = is_active(x0, x1, last, w0, w1)
+        if first_active == last_active:
+            length[0] = N if first_active else 0
+            return 0
+        # an arc that begins, or ends, at the seam; the walks below find its other end
+        if first_active:
+            p = seam
+            if before == 0 or before == N:
+                e = last if before == N else (p + 1) % N
+        else:
+            e = seam
+            if before == 0 or before == N:
+                p = last if before == 0 else (seam + 1) % N
     if is_active(x0, x1, p - 1 if p > 0 else N - 1, w0, w1):
         while k < N and is_active(x0, x1, p - 1 if p > 0 else N - 1, w0, w1):
             p = p - 1 if p > 0 else N - 1
             k += 1
-        if k == N:
-            start[0] = 0
-            length[0] = N
-            return
     else:
         while k < N and not is_active(x0, x1, p, w0, w1):
             p = p + 1 if p < N - 1 else 0
             k += 1
         if k == N:
-            start[0] = 0
-            length[0] = 0
-            return
+            return k
     r = (e - p + N) % N
     if r == 0:
         r = 1
     if is_active(x0, x1, (p + r - 1) % N, w0, w1):
         while r < N and is_active(x0, x1, (p + r) % N, w0, w1):
             r += 1
+            k += 1
     else:
         while not is_active(x0, x1, (p + r - 1) % N, w0, w1):
             r -= 1
+            k += 1
     start[0] = p
     length[0] = r
+    return k
+
+
+cdef int find_all(const double* x0, const double* x1, Py_ssize_t N, Py_ssize_t seam, Py_ssize_t m,
+                  const double* w0, const double* w1, int64_t* start, int64_t* length,
+                  double* last) except -1 nogil:
+    """find_arc for every neuron, with a look for signals after every so many samples passed."""
+    cdef Py_ssize_t j, passed = 0
+    for j in range(m):
+        passed += 1 + find_arc(x0, x1, N, seam, w0[j], w1[j], start + j, length + j)
+        if passed > PASSED:
+            check_signals(last)
+            passed = 0
+    return 0
 
 
 cdef void ring_forward(Py_ssize_t N, Py_ssize_t rows, const int64_t* place, const double* x0,
@@ -172,15 +226,16 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
             Py_ssize_t row):
     """Take steps until t = `until`; see rfa.engines for the contract.
 
-    W (2, 2, m): W_t on side clock[1], its two columns apart; arcs (2, 2, m): start and length,
-    those of W_t on side clock[1] too and those of W_{t-1} on the other. clock: t, the side, unused,
-    1 if f is evaluated, 1 if diverged, the next row of out.
+    W (2, 2, m): W_t on side clock[SIDE], its two columns apart; arcs (3, 2, m): start and length,
+    those of W_t on the same side and those of W_{t-1} on the other; the third are those of W_{t+1}
+    until the step is committed by copying them and turning the clock.
     """
     cdef int64_t[::1] clock = engine.clock
     cdef int64_t[:, :, ::1] arcs = engine.arcs
     cdef const double[::1] a = engine.a
     ring, test = engine.ring, engine.test_ring
     cdef Py_ssize_t N = ring.n_nonzero, test_N = test.n_nonzero
+    cdef Py_ssize_t seam = ring.seam, test_seam = test.seam
     cdef const int64_t[::1] place = ring.place, test_place = test.place
     cdef const double[:, ::1] x = ring.x, x_lanes = ring.x_lanes
     cdef const double[:, ::1] test_x = test.x, test_lanes = test.x_lanes
@@ -212,25 +267,25 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
     cdef Py_ssize_t m = W.shape[2], rows = x_lanes.shape[1] // LANES
     cdef Py_ssize_t test_rows = test_lanes.shape[1] // LANES
     cdef Py_ssize_t groups = active.shape[2], test_groups = right.shape[1] - groups
-    cdef Py_ssize_t k = means.shape[0], next_at = 0, side, j, g
+    cdef Py_ssize_t k = means.shape[0], next_at = 0, passed, side, j, g
     cdef bint due
     cdef double last = rfa_seconds(), v0, v1
     cdef double* w0
     cdef double* w1
 
-    clock[4] = 0
-    clock[5] = row
-    while next_at < at.shape[0] and at[next_at] < clock[0]:
+    clock[DIVERGED] = 0
+    clock[ROW] = row
+    while next_at < at.shape[0] and at[next_at] < clock[STEP]:
         next_at += 1
     with nogil:
         while True:
-            due = next_at < at.shape[0] and at[next_at] == clock[0]
-            if not due and clock[0] >= until:
+            due = next_at < at.shape[0] and at[next_at] == clock[STEP]
+            if not due and clock[STEP] >= until:
                 break
-            side = clock[1]
+            side = clock[SIDE]
             w0 = &W[side, 0, 0]
             w1 = &W[side, 1, 0]
-            if not clock[3]:
+            if not clock[EVALUATED]:
                 ring_forward(N, rows, &place[0], &x_lanes[0, 0], &x_lanes[1, 0], &changes[0, 0],
                              &changes[1, 0], m, w0, w1, &a[0], &arcs[side, 0, 0],
                              &arcs[side, 1, 0], &f[0])
@@ -238,52 +293,52 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
                 rfa_common(level()).ring_sums(rows, &x_lanes[0, 0], &x_lanes[1, 0], &c[0],
                                               &sums[0, 0], &sums[1, 0], &offsets[0])
                 if not all_finite(&f[0], rows * LANES):
-                    clock[4] = 1
+                    clock[DIVERGED] = 1
                     break
-                clock[3] = 1
+                clock[EVALUATED] = 1
             if due:
                 if test_rows:
-                    for j in range(m):
-                        find_arc(&test_x[0, 0], &test_x[1, 0], test_N, w0[j], w1[j],
-                                 &test_arcs[0, j], &test_arcs[1, j])
+                    find_all(&test_x[0, 0], &test_x[1, 0], test_N, test_seam, m, w0, w1,
+                             &test_arcs[0, 0], &test_arcs[1, 0], &last)
                     ring_forward(test_N, test_rows, &test_place[0], &test_lanes[0, 0],
                                  &test_lanes[1, 0], &test_changes[0, 0], &test_changes[1, 0], m,
                                  w0, w1, &a[0], &test_arcs[0, 0], &test_arcs[1, 0], &test_f[0])
                     clear_unreached(test_N, &test_place[0], m, &a[0], &test_arcs[0, 0],
                                     &test_arcs[1, 0], &reached[0], &test_f[0])
                     observe_outputs(&test_f[0], &test_y[0], &test_group[0], test_rows * LANES,
-                                    test_groups, &right[clock[5], groups], &low[clock[5], groups],
-                                    &high[clock[5], groups], &loss[clock[5], groups])
+                                    test_groups, &right[clock[ROW], groups], &low[clock[ROW], groups],
+                                    &high[clock[ROW], groups], &loss[clock[ROW], groups])
                 clear_unreached(N, &place[0], m, &a[0], &arcs[side, 0, 0], &arcs[side, 1, 0],
                                 &reached[0], &f[0])
                 observe_outputs(&f[0], &y[0], &group[0], rows * LANES, groups,
-                                &right[clock[5], 0], &low[clock[5], 0], &high[clock[5], 0],
-                                &loss[clock[5], 0])
-                flips[clock[5]] = 0
+                                &right[clock[ROW], 0], &low[clock[ROW], 0], &high[clock[ROW], 0],
+                                &loss[clock[ROW], 0])
+                flips[clock[ROW]] = 0
                 for j in range(m):
                     W_rows[j, 0] = w0[j]
                     W_rows[j, 1] = w1[j]
                     count_arc(counted, N, arcs[side, 0, j], arcs[side, 1, j],
-                              &active[clock[5], j, 0])
-                    if clock[0] > 0:
-                        flips[clock[5]] += (
+                              &active[clock[ROW], j, 0])
+                    if clock[STEP] > 0:
+                        flips[clock[ROW]] += (
                             arcs[side, 1, j] + arcs[1 - side, 1, j]
                             - 2 * common_part(N, arcs[side, 0, j], arcs[side, 1, j],
                                               arcs[1 - side, 0, j], arcs[1 - side, 1, j]))
                 observe_weights(&W_rows[0, 0], 2, m, 2, &means[0, 0] if k else NULL, k,
-                                &norm[clock[5], 0], &projection[clock[5], 0, 0] if k else NULL, 1)
-                if clock[0] <= horizon:
+                                &norm[clock[ROW], 0], &projection[clock[ROW], 0, 0] if k else NULL, 1)
+                if clock[STEP] <= horizon:
                     for j in range(m):
+                        check_signals(&last)
                         for g in range(groups):
-                            h_low[clock[5], j, g] = INFINITY
-                            h_high[clock[5], j, g] = -INFINITY
+                            h_low[clock[ROW], j, g] = INFINITY
+                            h_high[clock[ROW], j, g] = -INFINITY
                             rfa_common(level()).planar_range(
                                 &grouped[0, group_start[g]], &grouped[1, group_start[g]],
                                 group_start[g + 1] - group_start[g], w0[j], w1[j],
-                                &h_low[clock[5], j, g], &h_high[clock[5], j, g])
-                clock[5] += 1
+                                &h_low[clock[ROW], j, g], &h_high[clock[ROW], j, g])
+                clock[ROW] += 1
                 next_at += 1
-            if clock[0] >= until:
+            if clock[STEP] >= until:
                 break
             for j in range(m):
                 v0 = 0
@@ -296,20 +351,25 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
                 W[1 - side, 0, j] = <float>(w0[j] + v0) if single else w0[j] + v0
                 W[1 - side, 1, j] = <float>(w1[j] + v1) if single else w1[j] + v1
             if not all_finite(&W[1 - side, 0, 0], 2 * m):
-                clock[4] = 1
+                clock[DIVERGED] = 1
                 break
+            passed = 0
             for j in range(m):
-                arcs[1 - side, 0, j] = arcs[side, 0, j]
-                arcs[1 - side, 1, j] = arcs[side, 1, j]
+                arcs[2, 0, j] = arcs[side, 0, j]
+                arcs[2, 1, j] = arcs[side, 1, j]
                 # a neuron that did not move keeps its arc, however long a search for it would be
                 if W[1 - side, 0, j] != w0[j] or W[1 - side, 1, j] != w1[j]:
-                    find_arc(&x[0, 0], &x[1, 0], N, W[1 - side, 0, j], W[1 - side, 1, j],
-                             &arcs[1 - side, 0, j], &arcs[1 - side, 1, j])
-            clock[1] = 1 - side
-            clock[3] = 0
-            clock[0] += 1
+                    passed += 1 + find_arc(&x[0, 0], &x[1, 0], N, seam, W[1 - side, 0, j],
+                                           W[1 - side, 1, j], &arcs[2, 0, j], &arcs[2, 1, j])
+                if passed > PASSED:
+                    check_signals(&last)
+                    passed = 0
+            memcpy(&arcs[1 - side, 0, 0], &arcs[2, 0, 0], 2 * m * sizeof(int64_t))
+            clock[SIDE] = 1 - side
+            clock[EVALUATED] = 0
+            clock[STEP] += 1
             check_signals(&last)
-    return clock[5] - row
+    return clock[ROW] - row
 
 
 cdef bint all_finite(const double* values, Py_ssize_t size) noexcept nogil:
@@ -334,12 +394,34 @@ cdef void count_arc(const int32_t[:, ::1] counted, Py_ssize_t N, Py_ssize_t star
             active[g] = counted[N, g] - counted[start, g] + counted[end - N, g]
 
 
-def find_arcs(const double[:, ::1] x, Py_ssize_t N, const double[:, ::1] W, int64_t[:, ::1] arcs):
+def find_arcs(const double[:, ::1] x, Py_ssize_t N, Py_ssize_t seam, const double[:, ::1] W,
+              int64_t[:, ::1] arcs):
     """Replace arcs (2, m), guesses of start and length, by the arcs of W (2, m)."""
-    cdef Py_ssize_t j
+    cdef double last = rfa_seconds()
     with nogil:
-        for j in range(W.shape[1]):
-            find_arc(&x[0, 0], &x[1, 0], N, W[0, j], W[1, j], &arcs[0, j], &arcs[1, j])
+        find_all(&x[0, 0], &x[1, 0], N, seam, W.shape[1], &W[0, 0], &W[1, 0], &arcs[0, 0],
+                 &arcs[1, 0], &last)
+
+
+def find_seam(const double[:, ::1] x, Py_ssize_t N):
+    """The first sample, going around, if all N lie in an open half-plane; else -1.
+
+    x (2, n), its first N columns not zero and ordered by angle.
+    """
+    cdef Py_ssize_t i, p
+    if N == 0:
+        return -1
+    for i in range(N):
+        p = i - 1 if i > 0 else N - 1
+        # the gap before sample i exceeds pi: to the right of its predecessor, or the only direction
+        if exact_sign(x[0, p], x[1, i], -x[1, p], x[0, i]) < 0:
+            return i
+    return 0 if same_direction(x, 0, N - 1) else -1
+
+
+cdef bint same_direction(const double[:, ::1] x, Py_ssize_t i, Py_ssize_t k) noexcept nogil:
+    return (exact_sign(x[0, i], x[1, k], -x[1, i], x[0, k]) == 0
+            and exact_sign(x[0, i], x[0, k], x[1, i], x[1, k]) > 0)
 
 
 def sort_exactly(const double[:, ::1] x, const signed char[::1] half, int64_t[::1] order):

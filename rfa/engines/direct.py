@@ -7,9 +7,17 @@ from typing import Any
 import numpy as np
 
 from rfa import _kernels
-from rfa.engines import FloatArray, IntArray, Observations, Problem, _direct, aligned_zeros
+from rfa.engines import (
+    FloatArray,
+    IntArray,
+    Observations,
+    Problem,
+    _direct,
+    _observe,
+    aligned_zeros,
+)
 
-WORD, TILE = 64, 6
+WORD, TILE = _kernels.SIZES["word"], _kernels.SIZES["tile"]
 
 # Multiply-adds of a step from which a second thread pays for itself. Bits do not depend on it.
 PARALLEL_WORK = 2**20
@@ -28,7 +36,7 @@ class DirectEngine:
         self.m = len(W)
         neurons = -(-self.m // TILE) * TILE
         words, test_words = -(-self.n // WORD), -(-len(problem.test_X) // WORD)
-        width, partial, scratch = _direct.layout(np.empty(1, dtype), words, test_words, neurons, d)
+        width, partial, scratch = _direct.layout(np.empty(1, dtype), words, test_words, neurons)
         chunks = -(-d // width)
         self.horizon, self.alpha = problem.horizon, problem.alpha
         self.means = problem.means
@@ -61,22 +69,22 @@ class DirectEngine:
         self.partial = aligned_zeros(partial, dtype)
         self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
         self.ranges = np.empty((self.n_threads, neurons, problem.n_groups, 2))
-        self.clock = np.zeros(6, np.int64)  # see _direct.advance
+        self.clock = np.zeros(_observe.CLOCK_SIZE, np.int64)
 
     @property
     def t(self) -> int:
         """Steps taken."""
-        return int(self.clock[0])
+        return int(self.clock[_observe.STEP])
 
     @property
     def diverged(self) -> bool:
         """Whether the last advance stopped because f or the next W is not finite."""
-        return bool(self.clock[4])
+        return bool(self.clock[_observe.DIVERGED])
 
     @property
     def rows(self) -> int:
         """Rows of the observations that are filled."""
-        return int(self.clock[5])
+        return int(self.clock[_observe.ROW])
 
     def advance(self, until: int, at: IntArray, out: Observations, row: int) -> int:
         """Step to t = until, observing at the steps in at; see :mod:`rfa.engines`."""
@@ -85,20 +93,20 @@ class DirectEngine:
     def weights(self) -> tuple[FloatArray, FloatArray]:
         """Copies of W_t and a."""
         d = self.lanes.shape[1]
-        return self.W[self.clock[1], : self.m, :d].copy(), self.a.copy()
+        return self.W[self.clock[_observe.SIDE], : self.m, :d].copy(), self.a.copy()
 
     def get_state(self) -> dict[str, Any]:
         """t, W_t and A_{t-1} (which flips needs)."""
         return {
             "t": self.t,
             "W": self.weights()[0],
-            "previous": self.masks[self.clock[2]].copy(),
+            "previous": self.masks[self.clock[_observe.MASK_SIDE]].copy(),
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what get_state returned."""
         self.clock[:] = 0
-        self.clock[0] = state["t"]
+        self.clock[_observe.STEP] = state["t"]
         self.W[0, : self.m, : self.lanes.shape[1]] = state["W"]
         self.masks[0] = state["previous"]
 

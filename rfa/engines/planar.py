@@ -7,9 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rfa.engines import FloatArray, IntArray, Observations, Problem, _planar, aligned_zeros
+from rfa import _kernels
+from rfa.engines import (
+    FloatArray,
+    IntArray,
+    Observations,
+    Problem,
+    _observe,
+    _planar,
+    aligned_zeros,
+)
 
-LANES = 8  # segments of a ring that are scanned side by side; as in _leaves.h
+LANES = _kernels.SIZES["lanes"]  # segments of a ring that are scanned side by side
 
 
 class Ring:
@@ -17,6 +26,7 @@ class Ring:
 
     ``x`` is in this order; ``x_lanes``, ``y``, ``group``, ``changes`` and ``f`` have it cut in
     LANES segments side by side: sample i stands at ``place[i]``. Padding has label 0, group -1.
+    ``seam`` is the first sample, going around, if all lie in an open half-plane; else -1.
     """
 
     def __init__(self, X: FloatArray, y: IntArray, groups: IntArray) -> None:
@@ -40,6 +50,7 @@ class Ring:
             self.place = self.place % rows * LANES + self.place // rows
         self.x = np.zeros((2, max(1, n)))
         self.x[:, :n] = points[:, self.order]
+        self.seam = _planar.find_seam(self.x, self.n_nonzero)
         self.x_lanes = aligned_zeros((2, rows * LANES), np.float64)
         self.x_lanes[:, self.place[:n]] = points[:, self.order]
         self.y = aligned_zeros(max(1, rows) * LANES, np.float64)
@@ -55,7 +66,7 @@ class Ring:
         ends = np.searchsorted(self.angle, (direction + [[-np.pi / 2], [np.pi / 2]]) % (2 * np.pi))
         n = max(1, self.n_nonzero)
         arcs = np.stack([ends[0] % n, (ends[1] - ends[0]) % n]).astype(np.int64)
-        _planar.find_arcs(self.x, self.n_nonzero, W, arcs)
+        _planar.find_arcs(self.x, self.n_nonzero, self.seam, W, arcs)
         return arcs
 
 
@@ -79,7 +90,7 @@ class PlanarEngine:
         self.a = a.astype(np.float64)
         self.W = np.zeros((2, 2, self.m))
         self.W[0] = W.T
-        self.arcs = np.zeros((2, 2, self.m), np.int64)
+        self.arcs = np.zeros((3, 2, self.m), np.int64)
         self.arcs[0] = self.ring.arcs(self.W[0])
         self.test_arcs = self.test_ring.arcs(self.W[0])
         self.c = np.zeros_like(self.ring.y)
@@ -100,22 +111,22 @@ class PlanarEngine:
         self.group_start = np.searchsorted(
             problem.groups[by_group], np.arange(problem.n_groups + 1)
         ).astype(np.int64)
-        self.clock = np.zeros(6, np.int64)  # see _planar.advance
+        self.clock = np.zeros(_observe.CLOCK_SIZE, np.int64)
 
     @property
     def t(self) -> int:
         """Steps taken."""
-        return int(self.clock[0])
+        return int(self.clock[_observe.STEP])
 
     @property
     def diverged(self) -> bool:
         """Whether the last advance stopped because f or the next W is not finite."""
-        return bool(self.clock[4])
+        return bool(self.clock[_observe.DIVERGED])
 
     @property
     def rows(self) -> int:
         """Rows of the observations that are filled."""
-        return int(self.clock[5])
+        return int(self.clock[_observe.ROW])
 
     def advance(self, until: int, at: IntArray, out: Observations, row: int) -> int:
         """Step to t = until, observing at the steps in at; see :mod:`rfa.engines`."""
@@ -123,20 +134,20 @@ class PlanarEngine:
 
     def weights(self) -> tuple[FloatArray, FloatArray]:
         """Copies of W_t and a."""
-        return self.W[self.clock[1]].T.astype(self.dtype, order="C"), self.a_given.copy()
+        return self.W[self.clock[_observe.SIDE]].T.astype(self.dtype, order="C"), self.a_given.copy()
 
     def get_state(self) -> dict[str, Any]:
         """t, W_t and A_{t-1} (which flips needs), as arcs."""
         return {
             "t": self.t,
             "W": self.weights()[0],
-            "previous": self.arcs[1 - self.clock[1]].copy(),
+            "previous": self.arcs[1 - self.clock[_observe.SIDE]].copy(),
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what get_state returned."""
         self.clock[:] = 0
-        self.clock[0] = state["t"]
+        self.clock[_observe.STEP] = state["t"]
         self.W[0] = state["W"].T
         self.arcs[0] = self.ring.arcs(self.W[0])
         self.arcs[1] = state["previous"]
