@@ -40,6 +40,7 @@ cdef enum:
     BLOCK = 240           # neurons in a partial sum of f: fixed, since it decides the bits
     DEPTH = 512           # columns of a panel of the matrix multiply that stay in cache
     SUM_BLOCK = 256       # neurons whose sums stay in cache beside the tables
+    PACKED = 1 << 20      # reals that are packed between two looks at the clock
     # multiply-adds or look-ups between two looks at the clock: a tenth of a second on a slow core,
     # and few meetings of the threads, each of which costs a time slice on a busy machine
     TASK_WORK = 1 << 28
@@ -101,25 +102,33 @@ cdef int check_signals(double* last) except -1 nogil:
 
 # --------------------------------------------------------------------------- packed layouts
 
-cdef void pack_lanes(const floating[:, :] X, const int64_t* order, floating* lanes) noexcept nogil:
-    """lanes[w][k][s] = X[order[64 w + s], k], zero beyond the last sample; order NULL: as given."""
+cdef int pack_lanes(const floating[:, :] X, const int64_t* order, floating* lanes,
+                    double* last) except -1 nogil:
+    """lanes[w][k][s] = X[order[64 w + s], k], zero beyond the last sample; order NULL: 0, 1, ..."""
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1], words = (n + WORD - 1) // WORD, i, k, r
     memset(lanes, 0, words * d * WORD * sizeof(floating))
     for i in range(n):
+        if i * d % PACKED < d:
+            check_signals(last)
         r = order[i] if order != NULL else i
         for k in range(d):
             lanes[((i // WORD) * d + k) * WORD + i % WORD] = X[r, k]
+    return 0
 
 
-cdef void pack_rows(const floating[:, :] X, const int64_t* order, floating* rows) noexcept nogil:
+cdef int pack_rows(const floating[:, :] X, const int64_t* order, floating* rows,
+                   double* last) except -1 nogil:
     """rows[q][i][c] = X[order[i], q * columns + c], zero beyond the last sample or column."""
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1], padded = (n + WORD - 1) // WORD * WORD
     cdef Py_ssize_t width = columns(rows), i, k, r
     memset(rows, 0, (d + width - 1) // width * width * padded * sizeof(floating))
     for i in range(n):
+        if i * d % PACKED < d:
+            check_signals(last)
         r = order[i] if order != NULL else i
         for k in range(d):
             rows[((k // width) * padded + i) * width + k % width] = X[r, k]
+    return 0
 
 
 # --------------------------------------------------------------------------- forward pass
@@ -329,13 +338,13 @@ cdef int _masks_and_outputs(const floating[:, :] X, const floating[:, :] W, cons
     if lanes == NULL:
         with gil:
             raise MemoryError()
-    pack_lanes(X, NULL, lanes)
-    memset(weights, 0, (size_w + neurons) * sizeof(floating))
-    for j in range(m):
-        for k in range(d):
-            weights[j * d + k] = W[j, k]
-        second[j] = a[j]
     try:
+        pack_lanes(X, NULL, lanes, &last)
+        memset(weights, 0, (size_w + neurons) * sizeof(floating))
+        for j in range(m):
+            for k in range(d):
+                weights[j * d + k] = W[j, k]
+            second[j] = a[j]
         evaluate(lanes, words, d, weights, d, second, neurons, masks, second + neurons,
                  second + neurons + size_partial, NULL, 0, 0, NULL, f, n_threads, &last)
     finally:
@@ -410,7 +419,7 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
         rfa_common(_level).logistic(s, words * WORD, g)
         for i in range(words * WORD):
             f[i] = <floating>(y[i] * g[i] / n) if i < n else 0
-        pack_rows(X, NULL, rows)
+        pack_rows(X, NULL, rows, &last)
         memset(scale, 0, neurons * sizeof(floating))
         for j in range(m):
             scale[j] = -a[j]

@@ -18,12 +18,17 @@ FloatArray = NDArray[np.floating]
 # Largest defect of an orthonormal pair that passes as rounding.
 ORTHONORMAL_TOLERANCE = 1e-8
 
+# Largest number of a group: counts of every group are kept for every neuron.
+MAX_GROUP = 2**16 - 1
+
 # Bytes that an array can have at the most.
 MAX_BYTES = np.iinfo(np.intp).max
 
 
 def shown(value: Any) -> str:
     """A value as a message shows it: on one line, cut short."""
+    if isinstance(value, int) and abs(value) > 10**60:
+        return f"about {'-' if value < 0 else ''}2^{value.bit_length()}"
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."
 
@@ -37,7 +42,7 @@ def integer(value: Any, name: str, minimum: int) -> int:
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {shown(value)}") from None
     if result < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {result}")
+        raise ValueError(f"{name} must be at least {minimum}, got {shown(result)}")
     return result
 
 
@@ -93,7 +98,7 @@ def fraction(value: Any, name: str) -> float:
 def sizes(**named: int) -> None:
     """Sizes of an array whose bytes can be counted in a machine word."""
     if math.prod(named.values()) * 8 > MAX_BYTES:
-        listed = ", ".join(f"{name}={size}" for name, size in named.items())
+        listed = ", ".join(f"{name}={shown(size)}" for name, size in named.items())
         raise ValueError(f"{' and '.join(named)} make an array too large to address: {listed}")
 
 
@@ -110,6 +115,8 @@ def dtype(value: Any) -> np.dtype[Any]:
 
 def _asarray(value: ArrayLike, name: str) -> NDArray[Any]:
     """np.asarray, with the argument's name where rows have different lengths."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be an array without a mask: fill or drop masked entries")
     try:
         return np.asarray(value)
     except ValueError as error:
@@ -143,6 +150,18 @@ def array(value: ArrayLike, name: str, ndim: int) -> FloatArray:
             place = ", ".join(str(i) for i in index)
             raise ValueError(f"{name} must be finite, but {name}[{place}] is {result[index]}")
     result.flags.writeable = False
+    return result
+
+
+def in_range(array: FloatArray, dtype: np.dtype[Any], name: str) -> FloatArray:
+    """A finite array in a type that may have a smaller range; a copy only if that is another."""
+    with np.errstate(over="ignore"):
+        result = array.astype(dtype, copy=False)
+    if array.dtype != dtype and not np.isfinite(result).all():
+        raise ValueError(
+            f"{name} must be within the range of {dtype}, the type of the training data's X, "
+            f"but has {float(np.abs(array).max()):.3g}"
+        )
     return result
 
 
@@ -209,6 +228,8 @@ def groups(values: ArrayLike, size: int, name: str = "groups") -> NDArray[np.int
     if result.min() < 0:
         first = int(np.argmax(result < 0))
         raise ValueError(f"{name} must be 0..G-1, but {name}[{first}] is {given[first]}")
+    if result.max() > MAX_GROUP:
+        raise ValueError(f"{name} must be at most {MAX_GROUP}, got {result.max()}")
     result.flags.writeable = False
     return result
 
@@ -227,6 +248,8 @@ def indices(J: ArrayLike, size: int, name: str) -> NDArray[np.int64]:
     if outside.any():
         first = int(np.argmax(outside))
         raise ValueError(f"{name} must be in 0..{size - 1}, but {name}[{first}] is {given[first]}")
+    if len(np.unique(result)) < len(result):
+        raise ValueError(f"{name} must have no index twice, got {shown(J)}")
     return result
 
 

@@ -252,12 +252,17 @@ class XORClusters:
         else:
             cluster = rng.choice(4, size=n, p=np.array(self.balance, dtype=np.float64))
         assert self.sigma is not None, "None is resolved at construction"
-        if not callable(self.law):
-            return cluster, self.sigma * LAWS[self.law](rng, n, self.d)
-        z = _validate.samples(self.law(rng, n, self.d), "law(rng, n, d)")
-        if z.shape != (n, self.d):
-            raise ValueError(f"law(rng, n, d) must have shape ({n}, {self.d}), got {z.shape}")
-        return cluster, self.sigma * z.astype(np.float64, copy=False)
+        if callable(self.law):
+            unit = _validate.samples(self.law(rng, n, self.d), "law(rng, n, d)")
+            if unit.shape != (n, self.d):
+                raise ValueError(f"law(rng, n, d) must have shape {(n, self.d)}, got {unit.shape}")
+        else:
+            unit = LAWS[self.law](rng, n, self.d)
+        with np.errstate(over="ignore"):
+            z = self.sigma * unit.astype(np.float64, copy=False)
+        if not np.isfinite(z).all():
+            raise ValueError(f"sigma must be smaller: with {self.sigma:.3g} samples are not finite")
+        return cluster, z
 
     def sample(
         self, n: int = 5000, rng: _seeds.Seed = 0, split: str = "train", dtype: DTypeLike = float
@@ -558,6 +563,10 @@ class Dataset:
             largest = int(self.cluster.max())
             if largest >= len(self.means):
                 raise ValueError(f"cluster has {largest}, but there are {len(self.means)} means")
+            assert self.y_clean is not None
+            for c in range(largest + 1):
+                if len(np.unique(self.y_clean[self.cluster == c])) > 1:
+                    raise ValueError(f"y_clean must be one label in each cluster, not so in {c}")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Dataset is read-only: cannot set {name!r}")

@@ -364,6 +364,6 @@ def preset(name: str) -> Experiment:
     >>> preset("figure1").steps
     3000
     """
-    if name not in PRESETS:
-        raise ValueError(f"name must be one of {', '.join(PRESETS)}, got {name!r}")
+    if not isinstance(name, str) or name not in PRESETS:
+        raise ValueError(f"name must be one of {', '.join(PRESETS)}, got {_validate.shown(name)}")
     return PRESETS[name]

@@ -168,10 +168,9 @@ def derive(
     Groups 2c are the clean samples of cluster c, groups 2c+1 its noisy ones.
     """
     G, rows = problem.n_groups, slice(begin, end)
-    size = np.bincount(problem.groups, minlength=G)
     right = out.right[rows, :G]
     entries: dict[str, NDArray[Any]] = {
-        "t": at[rows].copy(),
+        "t": at[rows],
         "loss": out.loss[rows, :G].sum(axis=1) / len(problem.y),
         "flips": out.flips[rows],
         "norm": out.norm[rows],
@@ -182,9 +181,12 @@ def derive(
         "h_high": out.h_high[rows],
     }
     if len(problem.means):
-        entries["clean_wrong"] = (size - right)[:, 0::2].sum(axis=1)
+        entries["clean_wrong"] = (problem.group_sizes - right)[:, 0::2].sum(axis=1)
         entries["noisy_fitted"] = right[:, 1::2].sum(axis=1)
         entries["projection"] = out.projection[rows]
     if len(problem.test_y):
         entries["test_error"] = 1 - out.right[rows, G:].sum(axis=1) / len(problem.test_y)
+    if end - begin < len(at):
+        # the memory of rows that were not filled, or not asked for, is not kept
+        entries = {name: array.copy() for name, array in entries.items()}
     return History(entries)

@@ -64,11 +64,14 @@ class Network:
         omega_init: float | None = None,
         seed: np.random.SeedSequence | None = None,
     ) -> None:
-        weights = _validate.weights(W)
+        # a copy, or a later change of the caller's array would change the network
+        weights = _validate.weights(W).copy()
         second = second_layer(len(weights)) if a is None else a
+        second = _validate.vector(second, len(weights), "a").copy()
+        weights.flags.writeable = second.flags.writeable = False
         self.__dict__.update(
             W=weights,
-            a=_validate.vector(second, len(weights), "a"),
+            a=second,
             omega_init=(
                 None
                 if omega_init is None
@@ -115,7 +118,10 @@ class Network:
             omega_init = 1 / (4 * np.sqrt(m * d))
         omega_init = _validate.nonnegative_float(omega_init, "omega_init")
         origin = _seeds.root(rng)
-        W = omega_init * _seeds.generator(origin, "init").standard_normal((m, d))
+        with np.errstate(over="ignore"):
+            W = omega_init * _seeds.generator(origin, "init").standard_normal((m, d))
+        if not np.isfinite(W).all():
+            raise ValueError(f"omega_init must be smaller: with {omega_init:.3g} W is not finite")
         seed = origin if isinstance(origin, np.random.SeedSequence) else None
         return cls(W, omega_init=omega_init, seed=seed)
 

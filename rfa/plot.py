@@ -31,6 +31,14 @@ def _means(run: Run) -> NDArray[np.float64]:
     return run.data.means
 
 
+def _pairs(run: Run) -> NDArray[np.float64]:
+    """The means +mu1, -mu1, +mu2, -mu2."""
+    means = _means(run)
+    if len(means) != 4:
+        raise ValueError(f"not applicable: the figure needs means +-mu1, +-mu2, got {len(means)}")
+    return means
+
+
 def decision_boundary(run: Run, ax: Axes | None = None, resolution: int = 300) -> Axes:
     """The data and the regions where the last network says +1 and -1 (Figure 1).
 
@@ -65,7 +73,7 @@ def decision_boundary(run: Run, ax: Axes | None = None, resolution: int = 300) -
     '$\\\\langle x, \\\\mu_1\\\\rangle$'
     """
     axes, data = _axes(ax), run.data
-    plane = _means(run)[[0, 2]]
+    plane = _pairs(run)[[0, 2]]
     points = data.X @ plane.T
     reach = 1.05 * float(np.abs(points).max())
     ticks = np.linspace(-reach, reach, resolution)
@@ -229,7 +237,7 @@ def neurons(run: Run, ax: Axes | None = None) -> Axes:
     '$\\\\langle w_j, \\\\mu_2\\\\rangle$'
     """
     axes = _axes(ax)
-    _means(run)
+    _pairs(run)
     first, last = run.history.projection[0], run.history.projection[-1]
     for sign, colour in ((1, POSITIVE), (-1, NEGATIVE)):
         chosen = np.sign(run.network.a) == sign

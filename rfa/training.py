@@ -145,7 +145,8 @@ def train(
     -----
     W_{t+1} = W_t - alpha * gradient of (1/n) sum_i log(1 + exp(-y_i f(x_i; W_t))), Section 2.1.
     X decides the type: float32 if X is float32, else float64; W_0 is rounded to it once. A step
-    costs O(n m d), planar O(n + m). What is recorded, snapshots, stop and progress never change W.
+    costs O(n m d), planar O(n + m + changes of A). What is recorded, snapshots, stop and progress
+    never change W.
 
     Examples
     --------
@@ -173,7 +174,7 @@ def train(
             warnings.warn(f"1/(4 alpha) is not an integer: T is rounded down to {T}", stacklevel=2)
     steps = _validate.nonnegative_int(steps, "steps")
     if steps > MAX_STEPS:
-        raise ValueError(f"steps must be at most 2^53, got {float(steps):.3g}")
+        raise ValueError(f"steps must be at most 2^53, got {_validate.shown(steps)}")
     name = choose_engine(engine, data.d)
     if stop is not None and not callable(stop):
         raise TypeError(f"stop must be callable or None, got {type(stop).__name__}")
@@ -181,9 +182,10 @@ def train(
     keep = kept_steps(snapshots, steps, T)
     threads = _runtime.threads(n_threads)
 
-    problem = make_problem(data, test, alpha, min(T, steps))
     dtype = data.X.dtype
-    W, a = net.W.astype(dtype), net.a.astype(dtype)
+    W = _validate.in_range(net.W, dtype, "net.W")
+    a = _validate.in_range(net.a, dtype, "net.a")
+    problem = make_problem(data, test, alpha, min(T, steps))
     out = Observations.allocate(problem, net.m, at)
     seconds = -time.perf_counter()
     running = ENGINES[name](problem, W, a, threads)
@@ -210,8 +212,8 @@ def train(
                 kept[int(halt)] = running.weights()[0]
                 kept[int(halt)].flags.writeable = False
             if stop is not None and row and at[row - 1] == halt:
-                history = derive(problem, out, at, row - 1, row)
-                if stop(int(halt), history.row(int(halt))):
+                recorded = derive(problem, out, at, row - 1, row).row(int(halt))
+                if stop(int(halt), recorded):
                     status = "stopped" if halt < steps else status
                     break
     except KeyboardInterrupt:
@@ -220,8 +222,8 @@ def train(
         bar.close()
     seconds += time.perf_counter()
     result = Run(
-        network=Network(running.weights()[0], a, omega_init=net.omega_init, seed=net.seed),
-        initial=Network(W, a, omega_init=net.omega_init, seed=net.seed),
+        network=Network(running.weights()[0], net.a, omega_init=net.omega_init, seed=net.seed),
+        initial=Network(W, net.a, omega_init=net.omega_init, seed=net.seed),
         data=data,
         test=test,
         alpha=alpha,
@@ -247,8 +249,10 @@ def choose_engine(engine: str, d: int) -> str:
     """The engine's name: "auto" depends on d alone, so that a short run is a prefix of a long."""
     if engine == "auto":
         return "planar" if d == 2 else "direct"
-    if engine not in ENGINES:
-        raise ValueError(f"engine must be 'auto' or one of {sorted(ENGINES)}, got {engine!r}")
+    if not isinstance(engine, str) or engine not in ENGINES:
+        raise ValueError(
+            f"engine must be 'auto' or one of {sorted(ENGINES)}, got {_validate.shown(engine)}"
+        )
     if engine == "planar" and d != 2:
         raise ValueError(f"engine 'planar' needs d=2, the data have d={d}: use 'direct'")
     return engine
@@ -269,7 +273,7 @@ def recorded_steps(record: str | int | Iterable[int] | None, steps: int, T: int)
             )
         decades = np.log10(max(steps, 1))
         chosen = np.round(10 ** (np.arange(int(40 * decades) + 1) / 40))
-    elif isinstance(record, Iterable):
+    elif isinstance(record, Iterable) and not isinstance(record, bytes):
         chosen = np.array([_validate.nonnegative_int(t, "record") for t in record])
         if (chosen > steps).any():
             raise ValueError(f"record has step {int(chosen.max())}, the run ends at {steps}")
@@ -290,8 +294,8 @@ def _ascending(parts: list[Any], steps: int) -> IntArray:
 
 def kept_steps(snapshots: Any, steps: int, T: int) -> IntArray:
     """The steps whose W is kept: 1, T and those asked for."""
-    if not isinstance(snapshots, Iterable) or isinstance(snapshots, str):
-        raise TypeError(f"snapshots must be steps, got {snapshots!r}")
+    if not isinstance(snapshots, Iterable) or isinstance(snapshots, (str, bytes)):
+        raise TypeError(f"snapshots must be steps, got {_validate.shown(snapshots)}")
     asked = [_validate.nonnegative_int(t, "snapshots") for t in snapshots]
     if any(t > steps for t in asked):
         raise ValueError(f"snapshots has step {max(asked)}, the run ends at {steps}")
@@ -308,7 +312,7 @@ def make_problem(data: Dataset, test: Dataset | None, alpha: float, T: int) -> P
         groups=groups,
         n_groups=n_groups,
         means=data.means if data.means is not None else np.empty((0, data.d)),
-        test_X=data.X[:0] if test is None else test.X.astype(data.X.dtype, copy=False),
+        test_X=data.X[:0] if test is None else _validate.in_range(test.X, data.X.dtype, "test.X"),
         test_y=data.y[:0] if test is None else test.y,
         test_groups=test_groups,
         n_test_groups=n_test_groups,
@@ -323,11 +327,16 @@ def _groups(data: Dataset) -> tuple[IntArray, int]:
     return 2 * data.cluster + data.noisy, 2 * len(data.means)
 
 
+def _at_a_terminal() -> bool:
+    """Whether somebody can see stderr, which a program without a console may have closed."""
+    return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+
+
 class _Progress:
     """A tqdm bar, made only if it will be shown, and the pieces in which the run is then cut."""
 
     def __init__(self, wanted: bool | None, steps: int) -> None:
-        self.wanted = sys.stderr.isatty() if wanted is None else wanted
+        self.wanted = _at_a_terminal() if wanted is None else wanted
         self.delay = DELAY if wanted is None else 0.0
         self.steps = steps
         self.piece = 1

@@ -131,6 +131,12 @@ def test_figures_draw_into_given_axes_and_say_what_they_cannot():
     for name in ("decision_boundary", "amplification", "neurons"):
         with pytest.raises(ValueError, match="^not applicable"):
             getattr(rfa.plot, name)(own, ax=matplotlib.figure.Figure().add_subplot())
+    means = np.eye(2)
+    other = rfa.Dataset(means, [1, -1], y_clean=[1, -1], cluster=[0, 1], means=means)
+    two = rfa.train(rfa.Network.random(m=4, d=2), other, steps=2)
+    for name in ("decision_boundary", "neurons"):
+        with pytest.raises(ValueError, match=r"^not applicable: the figure needs means .* got 2"):
+            getattr(rfa.plot, name)(two, ax=matplotlib.figure.Figure().add_subplot())
     assert rfa.plot.history(own, ax=matplotlib.figure.Figure().add_subplot()).get_lines()
 
 

@@ -122,6 +122,25 @@ def test_noise_by_a_function():
             rfa.XORClusters(eta=0.1, noise=wrong).sample(50, rng=0)
 
 
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_a_noise_rule_cannot_change_the_data(which):
+    def rule(*shown):
+        shown[which][:] = 1
+        return np.arange(shown[3])
+
+    with pytest.raises(ValueError, match="read-only"):
+        rfa.XORClusters(noise=rule).sample(20)
+
+
+@pytest.mark.parametrize("rule", ["exact", "one-cluster"])
+def test_flips_at_random_are_uniform_within_a_cluster(rule):
+    dist = rfa.XORClusters(sigma=0.0, eta=0.25, noise=rule, balance=[1, 0, 0, 0])
+    trials, n = 2000, 8
+    often = sum(dist.sample(n, seed).noisy.astype(int) for seed in range(trials))
+    # 6 standard errors of a binomial with p = 1/4
+    assert np.abs(often / trials - 0.25).max() < 6 * np.sqrt(0.25 * 0.75 / trials)
+
+
 def test_noise_rate_as_a_function_of_the_sample():
     dist = rfa.XORClusters(eta=lambda X: np.where(X[:, 0] > 0.5, 0.4, 0.0))
     data = dist.sample(20_000, rng=0)
@@ -261,9 +280,16 @@ def test_bad_distributions_are_named(values, words):
         ({"rng": -1}, "rng must be a seed"),
     ],
 )
+@pytest.mark.filterwarnings("error")
 def test_bad_samples_are_named(values, words):
     with pytest.raises((ValueError, TypeError), match=f"^{words}"):
         rfa.XORClusters().sample(**values)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_width_beyond_the_range_is_named():
+    with pytest.raises(ValueError, match=r"^sigma must be smaller: with 1e\+308 samples are not"):
+        rfa.XORClusters(sigma=1e308).sample(50)
 
 
 def test_bad_functions_are_named():
@@ -297,6 +323,12 @@ BAD_DATA = [
     ({"X": [[1.0]], "y": [3]}, r"y must be -1 or \+1, but y\[0\] is 3$"),
     ({"X": [[1.0]], "y": ["a"]}, "y must be an array of labels"),
     ({"X": [[1.0]], "y": [1], "y_clean": [1]}, "y_clean, cluster, means go together"),
+    (
+        {"X": np.eye(2), "y": [1, 1], "y_clean": [1, -1], "cluster": [0, 0], "means": np.eye(2)},
+        "y_clean must be one label in each cluster, not so in 0",
+    ),
+    ({"X": np.ma.ones((1, 1)), "y": [1]}, "X must be an array without a mask"),
+    ({"X": [[1.0]], "y": np.ma.array([1])}, "y must be an array without a mask"),
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import tracemalloc
 from math import sqrt
 
 import numpy as np
@@ -149,6 +150,28 @@ def test_means_survive_json(d, seed, as_array):
     again = rfa.Experiment.from_json(exp.to_json())
     assert again == exp
     assert again.distribution().mu.tobytes() == mu.tobytes()
+
+
+@QUICK
+@given(st.lists(st.floats(0.01, 1), min_size=4, max_size=4))
+def test_weights_survive_json_to_the_last_bit(weights):
+    weights = np.array(weights) / sum(weights)
+    exp = rfa.Experiment(n=30, d=3, m=4, balance=weights)
+    assert rfa.Experiment.from_json(exp.to_json()) == exp
+    dist = exp.distribution()
+    assert rfa.XORClusters.from_dict(dist.to_dict()) == dist
+
+
+def test_sizes_are_refused_before_anything_is_allocated():
+    # d alone would be a quarter of a gigabyte of means
+    rfa.Experiment(n=30, d=3, m=4)  # imports what it needs
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="n and d make an array too large"):
+            rfa.Experiment(n=2**38, d=2**24, m=4)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_numpy_numbers_become_pythons():

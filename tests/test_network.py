@@ -51,6 +51,10 @@ def test_outputs_by_hand():
         (lambda: rfa.Network.random(m=2**40, d=2**30), "m and d make an array too large"),
         (lambda: rfa.Network.random(omega_init=-1), "omega_init must be at least 0"),
         (lambda: rfa.Network([[1.0]]).subnetwork([]), "J must have at least one"),
+        (lambda: rfa.Network(np.ones((2, 1))).subnetwork([0, 0]), "J must have no index twice"),
+        (lambda: rfa.Network(np.ma.ones((2, 1))), "W must be an array without a mask"),
+        (lambda: rfa.Network.random(omega_init=1e308), r"omega_init must be smaller: with 1e\+308"),
+        (lambda: rfa.preset(["figure1"]), "name must be one of figure1"),
         (lambda: rfa.Network([[1.0]]).subnetwork([1]), r"J must be in 0..0, but J\[0\] is 1"),
         (lambda: rfa.Network([[1.0]]).predict([[1.0, 2.0]]), "X must have 1 columns"),
         (lambda: rfa.Experiment(n=5, d=2, m=3, eta=lambda X: 0), "eta must be JSON-able"),
@@ -71,6 +75,19 @@ def test_bad_input_is_named(call, words):
     with pytest.raises((ValueError, TypeError), match=f"^{words}") as error:
         call()
     assert "\n" not in str(error.value)
+
+
+def test_a_network_does_not_follow_the_callers_arrays():
+    W, a = np.ones((2, 3)), np.ones(2)
+    net = rfa.Network(W, a)
+    W[:] = a[:] = 5
+    assert (net.W == 1).all() and (net.a == 1).all()
+
+
+def test_a_sign_that_is_not_there_is_not_predicted():
+    net = rfa.Network([[1e200], [1e200]], [1.0, -1.0])
+    with pytest.raises(ValueError, match=r"^X must not be so large .* f\(X\[1\]\) is nan"):
+        net.predict([[1.0], [1e200]])
 
 
 def test_presets_have_the_settings_of_the_papers():

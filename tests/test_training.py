@@ -335,6 +335,11 @@ BAD = [
     ("steps", 2.5, TypeError, "steps must be an integer"),
     ("steps", True, TypeError, "steps must be an integer"),
     ("engine", "fast", ValueError, "engine must be 'auto' or one of"),
+    ("steps", 10**900, ValueError, r"steps must be at most 2\^53, got about 2\^2990"),
+    ("steps", -(10**900), ValueError, r"steps must be at least 0, got about -2\^2990"),
+    ("engine", ["planar"], ValueError, r"engine must be 'auto' or one of .*, got \['planar'\]"),
+    ("record", b"all", TypeError, "record must be an integer, got b'all'"),
+    ("snapshots", b"12", TypeError, "snapshots must be steps, got b'12'"),
     ("engine", "planar", ValueError, "engine 'planar' needs d=2, the data have d=6"),
     ("record", "some", ValueError, "record must be"),
     ("record", 0, ValueError, "record must be at least 1, got 0"),
@@ -361,6 +366,45 @@ def test_bad_arguments_are_named(name, value, error, message):
     with pytest.raises(error, match=message) as caught:
         rfa.train(**arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("engine", "d"), ENGINES)
+@pytest.mark.parametrize("name", ["net.W", "net.a", "test.X"])
+def test_what_the_type_of_X_cannot_hold_is_named(engine, d, name):
+    """Beyond float32 W would be infinite, and no search for its arcs would end."""
+    net, data, test = start(d, dtype="float32")
+    huge = np.full((3, d), 1e300)
+    if name == "net.W":
+        net = rfa.Network(huge)
+    elif name == "net.a":
+        net = rfa.Network(np.ones((3, d)), [1.0, 1.0, -1e39])
+    else:
+        test = rfa.Dataset(huge, [1, 1, -1])
+    with pytest.raises(ValueError, match=f"^{name} must be within the range of float32, .* has 1e"):
+        rfa.train(net, data, test=test, engine=engine, steps=1)
+
+
+def test_the_second_layer_is_the_networks_own():
+    net, data, _ = start(dtype="float32")
+    run = rfa.train(net, data, steps=1)
+    assert run.network.a.tolist() == net.a.tolist() == run.initial.a.tolist()
+
+
+@pytest.mark.parametrize("stderr", ["none", "closed"])
+def test_a_program_without_a_console_can_train(stderr, monkeypatch, tmp_path):
+    closed = (tmp_path / "stderr").open("w")
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", None if stderr == "none" else closed)
+    net, data, _ = start()
+    assert rfa.train(net, data, steps=2).t == 2
+
+
+def test_a_run_that_ends_early_keeps_no_memory_for_what_it_did_not_do():
+    net, data, _ = start()
+    run = rfa.train(net, data, steps=900, record="all", stop=lambda t, row: t >= 5)
+    for name in run.history:
+        array = run.history[name]
+        assert len(array) == 6 and (array.base is None or array.base.size == array.size)
 
 
 def test_huge_numbers_of_steps_are_not_allocated():

@@ -51,9 +51,10 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
             Py_ssize_t row):
     """Take steps until t = `until`; see rfa.engines for the contract.
 
-    W (2, neurons, stride) holds W_t on side clock[SIDE] and room for W_{t+1} on the other; the masks
-    hold A_{t-1} on side clock[MASK_SIDE] and room for A_t on the other. A step writes to the free sides
-    and is committed by turning the clock, so that whatever interrupts it leaves W_t and A_{t-1}.
+    W (2, neurons, stride) holds W_t on side clock[SIDE] and room for W_{t+1} on the other; the
+    masks hold A_{t-1} on side clock[MASK_SIDE] and room for A_t on the other. A step writes to the
+    free sides and is committed by turning the clock, so that whatever interrupts it leaves W_t and
+    A_{t-1}.
     """
     cdef int64_t[::1] clock = engine.clock
     cdef const floating[:, :, ::1] lanes = engine.lanes, rows = engine.rows_of_X
@@ -83,7 +84,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef Py_ssize_t stride = W.shape[2], chunks = rows.shape[0]
     cdef Py_ssize_t test_words = test_lanes.shape[0], groups = active.shape[2]
     cdef Py_ssize_t test_groups = right.shape[1] - groups, k = means.shape[0]
-    cdef Py_ssize_t next_at = 0, q
+    cdef Py_ssize_t next_at = 0, to, q
     cdef bint due, ranged
     cdef double last = rfa_seconds()
     cdef floating* weights
@@ -116,30 +117,31 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                 clock[DIVERGED] = 1
                 break
             if due:
+                to = clock[ROW]
                 if test_words:
                     evaluate(&test_lanes[0, 0, 0], test_words, d, weights, stride, &a[0], neurons,
                              NULL, &partial[0], &scratch[0], NULL, 0, 0, NULL, &test_f[0],
                              n_threads, &last)
                     observe_outputs(&test_f[0], &test_y[0], &test_group[0], test_words * WORD,
-                                    test_groups, &right[clock[ROW], groups], &low[clock[ROW], groups],
-                                    &high[clock[ROW], groups], &loss[clock[ROW], groups])
+                                    test_groups, &right[to, groups], &low[to, groups],
+                                    &high[to, groups], &loss[to, groups])
                 observe_outputs(&f[0], &y[0], &group[0], words * WORD, groups,
-                                &right[clock[ROW], 0], &low[clock[ROW], 0], &high[clock[ROW], 0],
-                                &loss[clock[ROW], 0])
+                                &right[to, 0], &low[to, 0], &high[to, 0],
+                                &loss[to, 0])
                 observe_weights(weights, stride, m, d, &means[0, 0] if k else NULL, k,
-                                &norm[clock[ROW], 0], &projection[clock[ROW], 0, 0] if k else NULL,
+                                &norm[to, 0], &projection[to, 0, 0] if k else NULL,
                                 n_threads)
-                active[clock[ROW]] = 0
+                active[to] = 0
                 for q in range(segments.shape[0]):
                     rfa_common(level()).count(
                         current + segments[q, 0] * neurons, <uint64_t>segments[q, 2], m, groups,
-                        &active[clock[ROW], 0, segments[q, 1]])
-                flips[clock[ROW]] = 0
+                        &active[to, 0, segments[q, 1]])
+                flips[to] = 0
                 if clock[STEP] > 0:
-                    flips[clock[ROW]] = rfa_common(level()).differences(current, previous,
-                                                                      words * neurons)
+                    flips[to] = rfa_common(level()).differences(current, previous,
+                                                                words * neurons)
                 if ranged:
-                    merge_ranges(ranges, m, &h_low[clock[ROW], 0, 0], &h_high[clock[ROW], 0, 0])
+                    merge_ranges(ranges, m, &h_low[to, 0, 0], &h_high[to, 0, 0])
                 clock[ROW] += 1
                 next_at += 1
             if clock[STEP] >= until:
@@ -172,14 +174,16 @@ cdef void merge_ranges(const double[:, :, :, ::1] ranges, Py_ssize_t m, double* 
 
 def pack(const floating[:, :] X, const int64_t[::1] order, floating[:, :, ::1] lanes):
     """Fill lanes (words, d, 64) with X in the given order."""
+    cdef double last = rfa_seconds()
     with nogil:
-        pack_lanes(X, &order[0], &lanes[0, 0, 0])
+        pack_lanes(X, &order[0], &lanes[0, 0, 0], &last)
 
 
 def pack_for_sums(const floating[:, :] X, const int64_t[::1] order, floating[:, :, ::1] rows):
     """Fill rows (chunks, samples, columns) with X in the given order."""
+    cdef double last = rfa_seconds()
     with nogil:
-        pack_rows(X, &order[0], &rows[0, 0, 0])
+        pack_rows(X, &order[0], &rows[0, 0, 0], &last)
 
 
 def layout(floating[::1] real, Py_ssize_t words, Py_ssize_t test_words, Py_ssize_t neurons):

@@ -267,7 +267,7 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
     cdef Py_ssize_t m = W.shape[2], rows = x_lanes.shape[1] // LANES
     cdef Py_ssize_t test_rows = test_lanes.shape[1] // LANES
     cdef Py_ssize_t groups = active.shape[2], test_groups = right.shape[1] - groups
-    cdef Py_ssize_t k = means.shape[0], next_at = 0, passed, side, j, g
+    cdef Py_ssize_t k = means.shape[0], next_at = 0, passed, side, to, j, g
     cdef bint due
     cdef double last = rfa_seconds(), v0, v1
     cdef double* w0
@@ -297,6 +297,7 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
                     break
                 clock[EVALUATED] = 1
             if due:
+                to = clock[ROW]
                 if test_rows:
                     find_all(&test_x[0, 0], &test_x[1, 0], test_N, test_seam, m, w0, w1,
                              &test_arcs[0, 0], &test_arcs[1, 0], &last)
@@ -306,36 +307,36 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
                     clear_unreached(test_N, &test_place[0], m, &a[0], &test_arcs[0, 0],
                                     &test_arcs[1, 0], &reached[0], &test_f[0])
                     observe_outputs(&test_f[0], &test_y[0], &test_group[0], test_rows * LANES,
-                                    test_groups, &right[clock[ROW], groups], &low[clock[ROW], groups],
-                                    &high[clock[ROW], groups], &loss[clock[ROW], groups])
+                                    test_groups, &right[to, groups], &low[to, groups],
+                                    &high[to, groups], &loss[to, groups])
                 clear_unreached(N, &place[0], m, &a[0], &arcs[side, 0, 0], &arcs[side, 1, 0],
                                 &reached[0], &f[0])
                 observe_outputs(&f[0], &y[0], &group[0], rows * LANES, groups,
-                                &right[clock[ROW], 0], &low[clock[ROW], 0], &high[clock[ROW], 0],
-                                &loss[clock[ROW], 0])
-                flips[clock[ROW]] = 0
+                                &right[to, 0], &low[to, 0], &high[to, 0],
+                                &loss[to, 0])
+                flips[to] = 0
                 for j in range(m):
                     W_rows[j, 0] = w0[j]
                     W_rows[j, 1] = w1[j]
                     count_arc(counted, N, arcs[side, 0, j], arcs[side, 1, j],
-                              &active[clock[ROW], j, 0])
+                              &active[to, j, 0])
                     if clock[STEP] > 0:
-                        flips[clock[ROW]] += (
+                        flips[to] += (
                             arcs[side, 1, j] + arcs[1 - side, 1, j]
                             - 2 * common_part(N, arcs[side, 0, j], arcs[side, 1, j],
                                               arcs[1 - side, 0, j], arcs[1 - side, 1, j]))
                 observe_weights(&W_rows[0, 0], 2, m, 2, &means[0, 0] if k else NULL, k,
-                                &norm[clock[ROW], 0], &projection[clock[ROW], 0, 0] if k else NULL, 1)
+                                &norm[to, 0], &projection[to, 0, 0] if k else NULL, 1)
                 if clock[STEP] <= horizon:
                     for j in range(m):
                         check_signals(&last)
                         for g in range(groups):
-                            h_low[clock[ROW], j, g] = INFINITY
-                            h_high[clock[ROW], j, g] = -INFINITY
+                            h_low[to, j, g] = INFINITY
+                            h_high[to, j, g] = -INFINITY
                             rfa_common(level()).planar_range(
                                 &grouped[0, group_start[g]], &grouped[1, group_start[g]],
                                 group_start[g + 1] - group_start[g], w0[j], w1[j],
-                                &h_low[clock[ROW], j, g], &h_high[clock[ROW], j, g])
+                                &h_low[to, j, g], &h_high[to, j, g])
                 clock[ROW] += 1
                 next_at += 1
             if clock[STEP] >= until:

@@ -1,4 +1,4 @@
-"""The planar engine: d = 2, O(n + m) a step on one thread."""
+"""The planar engine: d = 2, O(n + m) a step, and what moves, on one thread."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ class PlanarEngine:
     f comes from the running sum, around the ring, of a_j w_j over the neurons that are active, the
     gradient of a neuron from a difference of running sums of g_i y_i x_i. The ends of an arc are
     found from those of the step before. Float64 throughout; W is rounded to the type of X after
-    every step. Always on one thread.
+    every step. Always on one thread. Rounding errors are relative to the sums over all samples, so
+    one sample that is larger than all others by many orders of magnitude spoils the last digits.
     """
 
     def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
@@ -134,7 +135,9 @@ class PlanarEngine:
 
     def weights(self) -> tuple[FloatArray, FloatArray]:
         """Copies of W_t and a."""
-        return self.W[self.clock[_observe.SIDE]].T.astype(self.dtype, order="C"), self.a_given.copy()
+        return self.W[self.clock[_observe.SIDE]].T.astype(
+            self.dtype, order="C"
+        ), self.a_given.copy()
 
     def get_state(self) -> dict[str, Any]:
         """t, W_t and A_{t-1} (which flips needs), as arcs."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rfa import reference
 from rfa.engines import FloatArray, IntArray, Observations, Problem
+
+State = tuple[int, FloatArray, NDArray[np.bool_]]
 
 
 class ReferenceEngine:
@@ -15,15 +18,24 @@ class ReferenceEngine:
 
     def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
         self.problem = problem
-        self.W = W.copy()
         self.a = a
         # of the type of X, so that nothing is computed in another
         self.y = problem.y.astype(W.dtype)
         self.alpha = float(problem.alpha)
-        self.previous = np.zeros((len(problem.X), len(W)), dtype=bool)
-        self.t = 0
+        # t, W_t and A_{t-1} in one: whatever interrupts a step leaves them whole
+        self.state: State = (0, W.copy(), np.zeros((len(problem.X), len(W)), dtype=bool))
         self.rows = 0
         self.diverged = False
+
+    @property
+    def t(self) -> int:
+        """Steps taken."""
+        return self.state[0]
+
+    @property
+    def W(self) -> FloatArray:
+        """W_t."""
+        return self.state[1]
 
     def advance(self, until: int, at: IntArray, out: Observations, row: int) -> int:
         """Step to t = until, observing at the steps in at; see :mod:`rfa.engines`."""
@@ -47,9 +59,7 @@ class ReferenceEngine:
             if not np.isfinite(W).all():
                 self.diverged = True
                 break
-            self.previous = H > 0
-            self.W = W
-            self.t += 1
+            self.state = (self.t + 1, W, H > 0)
         return self.rows - row
 
     def observe(self, H: FloatArray, f: FloatArray, out: Observations, row: int) -> None:
@@ -67,7 +77,7 @@ class ReferenceEngine:
         W = self.W.astype(np.float64)
         out.norm[row] = np.linalg.norm(W, axis=1)
         out.projection[row] = W @ problem.means.T
-        out.flips[row] = np.count_nonzero(A != self.previous) if self.t else 0
+        out.flips[row] = np.count_nonzero(A != self.state[2]) if self.t else 0
         for group in range(G):
             members = H[problem.groups == group]
             out.active[row, :, group] = (members > 0).sum(axis=0)
@@ -81,9 +91,8 @@ class ReferenceEngine:
 
     def get_state(self) -> dict[str, Any]:
         """t, W_t and A_{t-1} (which flips needs)."""
-        return {"t": self.t, "W": self.W.copy(), "previous": self.previous.copy()}
+        return {"t": self.t, "W": self.W.copy(), "previous": self.state[2].copy()}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what get_state returned."""
-        self.t, self.W = state["t"], state["W"].copy()
-        self.previous = state["previous"].copy()
+        self.state = (state["t"], state["W"].copy(), state["previous"].copy())

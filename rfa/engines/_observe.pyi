@@ -1,0 +1,7 @@
+STEP: int
+SIDE: int
+MASK_SIDE: int
+EVALUATED: int
+DIVERGED: int
+ROW: int
+CLOCK_SIZE: int
