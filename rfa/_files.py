@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
-import tempfile
+import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,26 +17,79 @@ import numpy as np
 SCHEMA = 1
 
 
-def replace(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
-    """Let write fill a temporary file beside path, then put it in path's place."""
-    path = os.fspath(path)
+def destination(path: str | os.PathLike[str]) -> tuple[str, os.stat_result | None]:
+    """Where writing to path would write, links followed, and what is there; or why it cannot.
+
+    What the system says of the place is asked before anything is written, so that a long
+    computation does not find out at its end.
+    """
+    path = os.fsdecode(path)
     folder, name = os.path.split(path)
-    if not name:
+    if name in ("", os.curdir, os.pardir):
         raise ValueError(f"path must name a file, got {path!r}")
-    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder or ".")
     try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp's files are private; give the rights that open() would have given
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
+        status = os.stat(path)
+    except FileNotFoundError:
+        status = None
+    if status is not None and stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(f"path must name a file, but {path!r} is a folder")
+    if status is not None and not os.access(path, os.W_OK):
+        raise PermissionError(f"there is no permission to write {path!r}")
+    if status is not None and not stat.S_ISREG(status.st_mode):
+        return path, status
+    file = os.path.realpath(path)
+    for place in (folder or os.curdir, os.path.dirname(file)):
+        if not os.path.isdir(place):
+            raise FileNotFoundError(f"there is no folder {place!r} to write {path!r} in")
+    if not os.access(os.path.dirname(file), os.W_OK | os.X_OK):
+        raise PermissionError(f"there is no permission to make files in the folder of {path!r}")
+    return file, status
+
+
+def replace(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
+    """Let write fill a temporary file beside path, then put it in path's place.
+
+    A link stays and the file it points to is replaced; a file keeps its mode. What is not a file
+    (a device, a pipe) is written into.
+    """
+    path = os.fsdecode(path)
+    file, status = destination(path)
+    if status is not None and not stat.S_ISREG(status.st_mode):
+        # whole or not at all here too, and a pipe has no places to go back to
+        content = io.BytesIO()
+        write(content)
+        with _named(path, path), open(path, "wb") as device:
+            device.write(content.getbuffer())
+        return
+    temporary = os.path.join(os.path.dirname(file), f".rfa-{os.urandom(8).hex()}.tmp")
+    # the kernel takes the umask from the mode of a new file
+    mode = 0o666 if status is None else stat.S_IMODE(status.st_mode) & 0o777
+    try:
+        with _named(path, temporary):
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            with os.fdopen(handle, "wb") as opened:
+                write(opened)
+                opened.flush()
+                if status is not None:
+                    os.fchmod(handle, mode)
+                os.fsync(handle)
+            os.replace(temporary, file)
     except BaseException:
-        os.unlink(temporary)
+        # what went wrong first is what to tell, also where there is no temporary file yet
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         raise
+
+
+@contextlib.contextmanager
+def _named(path: str, opened: str) -> Iterator[None]:
+    """Let the system's errors about the opened file, or about none, name the caller's path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, opened):
+            raise
+        raise OSError(error.errno, error.strerror, path) from None
 
 
 def write_npz(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import stat
 import sys
 
@@ -62,7 +64,7 @@ def test_a_full_disk_leaves_the_old_file(old, monkeypatch, room, error):
     assert os.listdir(old.parent) == [old.name]
 
 
-@pytest.mark.parametrize("function", ["fsync", "replace", "chmod"])
+@pytest.mark.parametrize("function", ["fsync", "replace", "fchmod"])
 def test_the_last_steps_may_fail_too(old, monkeypatch, function):
     def fail(*args, **kw):
         raise OSError("the disk is gone")
@@ -109,6 +111,174 @@ def test_a_file_has_the_rights_of_any_other(tmp_path, net, umask):
         os.umask(previous)
     modes = {stat.S_IMODE(entry.stat().st_mode) for entry in tmp_path.iterdir()}
     assert modes == {0o666 & ~umask}
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o777])
+def test_a_replaced_file_keeps_its_mode(old, net, mode):
+    os.chmod(old, mode)
+    seen = []
+
+    def write(file):
+        seen.append(stat.S_IMODE(os.fstat(file.fileno()).st_mode) & ~mode)
+        file.write(b"new")
+
+    previous = os.umask(0o027)
+    try:
+        _files.replace(old, write)
+    finally:
+        os.umask(previous)
+    assert stat.S_IMODE(old.stat().st_mode) == mode
+    assert seen == [0]  # nor was the temporary file open to others
+    assert old.read_bytes() == b"new"
+
+
+def test_the_umask_of_the_process_is_left_alone(old, net, monkeypatch):
+    """Other threads make files too."""
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the umask was changed"))
+    net.save(old)
+    net.save(old.with_name("new.npz"))
+
+
+def test_a_link_stays_and_its_file_is_written(tmp_path, net):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "near").mkdir()
+    file = tmp_path / "far" / "run.npz"
+    link, second = tmp_path / "near" / "link.npz", tmp_path / "near" / "second.npz"
+    link.symlink_to(os.path.join("..", "far", "run.npz"))
+    second.symlink_to("link.npz")
+    for path in (link, second, link):  # the first finds no file there yet
+        net.save(path)
+        assert link.is_symlink() and second.is_symlink() and not file.is_symlink()
+        assert rfa.load(file) == net
+        file.write_bytes(b"old")
+    assert sorted(os.listdir(file.parent)) == ["run.npz"]
+    assert sorted(os.listdir(link.parent)) == ["link.npz", "second.npz"]
+
+
+def test_a_pipe_is_written_into(tmp_path, net):
+    """As /dev/null is, which root must not lose."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        net.save(fifo)
+        assert stat.S_ISFIFO(fifo.stat().st_mode)
+        (tmp_path / "copy").write_bytes(os.read(reader, 1 << 16))
+        assert rfa.load(tmp_path / "copy") == net
+
+        def half(file):
+            file.write(b"half")
+            raise MemoryError
+
+        with pytest.raises(MemoryError):
+            _files.replace(fifo, half)
+        assert os.read(reader, 1 << 16) == b""
+    finally:
+        os.close(reader)
+    assert sorted(os.listdir(tmp_path)) == ["copy", "fifo"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files are named in /proc")
+def test_an_open_pipe_is_written_into(net, tmp_path):
+    """As the shell's >(command) is."""
+    reader, writer = os.pipe()
+    try:
+        net.save(f"/proc/self/fd/{writer}")
+        (tmp_path / "copy").write_bytes(os.read(reader, 1 << 16))
+    finally:
+        os.close(reader)
+    assert rfa.load(tmp_path / "copy") == net
+    with pytest.raises(BrokenPipeError, match=f"/proc/self/fd/{writer}"):
+        net.save(f"/proc/self/fd/{writer}")
+    os.close(writer)
+
+
+def test_a_terminal_is_written_into():
+    terminal, slave = os.openpty()
+    path = os.ttyname(slave)
+    try:
+        _files.replace(path, lambda file: file.write(b"a line\n"))
+        assert stat.S_ISCHR(os.stat(path).st_mode)
+        assert os.read(terminal, 100) == b"a line\r\n"
+    finally:
+        os.close(terminal)
+        os.close(slave)
+
+
+def test_places_that_cannot_be_written_are_named(old, net):
+    """Before anything is written, by destination, and by what writes."""
+    folder = old.parent
+    (folder / "dangling").symlink_to(folder / "missing" / "run.npz")
+    (folder / "loop").symlink_to("loop")
+    (folder / "folder").mkdir()
+    before = sorted(os.listdir(folder))
+    for name, kind, words in (
+        ("missing/run.npz", FileNotFoundError, "there is no folder"),
+        ("missing/../run.npz", FileNotFoundError, "there is no folder"),
+        ("dangling", FileNotFoundError, "there is no folder"),
+        ("folder", IsADirectoryError, "is a folder"),
+        ("missing/..", ValueError, "path must name a file"),
+        ("folder/.", ValueError, "path must name a file"),
+    ):
+        path = f"{folder}/{name}"
+        for act in (_files.destination, net.save):
+            with pytest.raises(kind, match=words) as refusal:
+                act(path)
+            assert path in str(refusal.value)
+            assert "\n" not in str(refusal.value)
+    assert sorted(os.listdir(folder)) == before
+    assert rfa.load(old) == net
+
+
+def test_a_missing_right_is_found_before_anything_is_written(old, net, monkeypatch):
+    """Root has all rights, so what access answers is made up."""
+    folder, before = os.path.realpath(old.parent), old.read_bytes()
+    for forbidden in (os.fspath(old), folder):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "access", lambda path, mode, no=forbidden: os.fspath(path) != no)
+            for act in (_files.destination, net.save):
+                with pytest.raises(PermissionError, match=re.escape(repr(os.fspath(old)))):
+                    act(old)
+    assert old.read_bytes() == before
+    assert os.listdir(old.parent) == [old.name]
+
+
+@pytest.mark.parametrize(
+    ("function", "code"),
+    [("open", errno.EACCES), ("fsync", errno.EIO), ("replace", errno.EXDEV)],
+)
+def test_errors_of_the_system_name_the_path_given(old, monkeypatch, function, code):
+    """Not the temporary file, of which the caller knows nothing."""
+    before = old.read_bytes()
+
+    def fail(first, *rest):
+        name = () if function == "fsync" else (first,)
+        raise OSError(code, os.strerror(code), *name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_files.os, function, fail)
+        with pytest.raises(OSError) as failure:
+            rfa.Network.random(m=7, d=2).save(old)
+    assert failure.value.errno == code
+    assert str(failure.value) == f"[Errno {code}] {os.strerror(code)}: {os.fspath(old)!r}"
+    assert old.read_bytes() == before
+    assert os.listdir(old.parent) == [old.name]
+
+
+def test_errors_about_other_files_keep_their_names(old):
+    def write(file):
+        os.stat("/nonexistent/font")
+
+    with pytest.raises(FileNotFoundError, match="/nonexistent/font"):
+        _files.replace(old, write)
+    assert os.listdir(old.parent) == [old.name]
+
+
+def test_the_longest_names_are_written(tmp_path, net):
+    for path in (tmp_path / ("n" * 255), os.fsencode(tmp_path / "bytes")):
+        net.save(path)
+        assert rfa.load(path) == net
+    assert len(os.listdir(tmp_path)) == 2
 
 
 def test_names_of_files(tmp_path, net, monkeypatch):
