@@ -98,4 +98,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PUBLIC])
+    # not what happens to have been imported: what is listed is public
+    return [*__all__, "__version__"]

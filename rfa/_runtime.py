@@ -7,6 +7,7 @@ import json
 import math
 import os
 import platform
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ from rfa import _kernels, _validate
 
 # Beyond this the OpenMP runtime may end the process, for want of threads, in place of failing.
 MAX_THREADS = 1024
+
+# File names of OpenMP's and BLAS's shared libraries, as systems and wheels call them.
+RUNTIMES = re.compile(
+    r"lib(gomp|i?omp|nvomp|(scipy_)?openblas|mkl_|c?blas|blis|flexiblas|[st]?atlas|armpl|nvpl_blas)"
+)
 
 
 def threads(n_threads: int | None = None) -> int:
@@ -33,10 +39,11 @@ def threads(n_threads: int | None = None) -> int:
 
 
 def default_threads() -> int:
-    """OMP_NUM_THREADS (its first number) or the CPUs that this process may use."""
+    """OMP_NUM_THREADS (its first number, up to MAX_THREADS) or the CPUs this process may use."""
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if asked.isdigit() and int(asked) > 0:
-        return int(asked)
+    # isdigit would take a superscript, which int refuses
+    if asked.isdecimal() and int(asked) > 0:
+        return min(int(asked), MAX_THREADS)
     return usable_cpus()
 
 
@@ -115,7 +122,23 @@ def configuration() -> dict[str, Any]:
         "machine": platform.machine(),
         "python": platform.python_version(),
         "numpy": np.__version__,
+        "runtimes": runtimes(),
     }
+
+
+def runtimes() -> str:
+    """The OpenMP and BLAS libraries in this process, as far as the system tells (Linux does).
+
+    A name that comes twice is two libraries, which may get in each other's way.
+    """
+    try:
+        lines = Path("/proc/self/maps").read_bytes().splitlines()
+    except OSError:  # another system, or one that hides it
+        return "unknown"
+    # address, rights, offset, device, inode, and the path of a mapped file
+    mapped = {os.fsdecode(line.split(maxsplit=5)[-1]) for line in lines}
+    names = sorted(os.path.basename(path) for path in mapped)
+    return ", ".join(name for name in names if RUNTIMES.match(name)) or "none"
 
 
 def show_config() -> None:

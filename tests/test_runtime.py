@@ -1,0 +1,86 @@
+"""What rfa says of itself and of what it runs on."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import rfa
+from rfa import _kernels, _runtime
+
+
+def test_dir_lists_what_is_public(monkeypatch):
+    for name in ("data", "_files", "cli", "theory.dynamics"):
+        importlib.import_module(f"rfa.{name}")  # now an attribute of rfa, and yet not public
+    listed = dir(rfa)
+    assert [name for name in listed if not name.startswith("_")] == sorted(rfa.__all__)
+    assert "__version__" in listed
+    for name in listed:
+        assert getattr(rfa, name) is not None
+    with pytest.raises(AttributeError, match="'nothing'"):
+        rfa.nothing
+
+
+@pytest.mark.skipif(not _kernels.OPENMP, reason="without OpenMP there is one thread")
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("3", 3),
+        (" 3 , 2", 3),
+        ("1024", 1024),
+        ("100000", 1024),
+        ("1" + "0" * 40, 1024),
+        # not numbers that OpenMP takes: the CPUs, as without the variable
+        *[(value, None) for value in ("", "0", "-2", "two", "²", "1²", "3.5", ",4")],
+    ],
+)
+def test_the_number_of_threads_asked_for_by_the_environment(monkeypatch, value, expected):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cpus = _runtime.threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert _runtime.threads() == (cpus if expected is None else expected)
+    assert _runtime.threads(2) == 2
+
+
+def test_runtimes_are_the_libraries_in_the_process(monkeypatch):
+    maps = b"""\
+55d0c0a00000-55d0c0a01000 r--p 00000000 08:01 131 /usr/bin/python3.11
+7f0000000000-7f0000001000 r-xp 00000000 08:01 132 /usr/lib/libgomp.so.1.0.0
+7f0000001000-7f0000002000 r--p 00001000 08:01 132 /usr/lib/libgomp.so.1.0.0
+7f0000002000-7f0000003000 r-xp 00000000 08:01 133 /opt/my \xff wheel.libs/libgomp-a49a.so.1.0.0
+7f0000003000-7f0000004000 r-xp 00000000 08:01 134 /opt/numpy.libs/libscipy_openblas64_-56d6.so
+7f0000004000-7f0000005000 r-xp 00000000 08:01 135 /opt/mkl/libmkl_rt.so.2
+7f0000005000-7f0000006000 r-xp 00000000 08:01 136 /usr/lib/libomp.so.5
+7f0000006000-7f0000007000 r-xp 00000000 08:01 137 /usr/lib/libopenblas/notes.txt
+7f0000007000-7f0000008000 r-xp 00000000 08:01 138 /usr/lib/libmpi.so.40
+7f0000008000-7f0000009000 r-xp 00000000 08:01 139 /other/libomp.so.5
+7f0000009000-7f000000a000 rw-p 00000000 00:00 0
+7ffc00000000-7ffc00001000 rw-p 00000000 00:00 0 [stack]
+"""
+    monkeypatch.setattr(Path, "read_bytes", lambda path: maps)
+    assert _runtime.runtimes() == (
+        "libgomp-a49a.so.1.0.0, libgomp.so.1.0.0, libmkl_rt.so.2, libomp.so.5, libomp.so.5, "
+        "libscipy_openblas64_-56d6.so"
+    )
+    monkeypatch.setattr(Path, "read_bytes", lambda path: maps.splitlines()[0])
+    assert _runtime.runtimes() == "none"
+
+    def hidden(path):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_bytes", hidden)
+    assert _runtime.runtimes() == "unknown"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libraries are listed in Linux's /proc")
+def test_the_configuration_tells_openmps_library(capsys):
+    rfa.show_config()
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    told = _runtime.configuration()
+    assert lines["runtimes"] == told["runtimes"]
+    assert ("omp" in told["runtimes"]) or not _kernels.OPENMP
+    assert json.loads(json.dumps(told)) == told
