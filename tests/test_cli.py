@@ -132,6 +132,12 @@ def test_wrong_use_is_one_line_and_status_2(arguments, words, capsys, tmp_path, 
     assert os.listdir() == []
 
 
+def test_an_engine_that_does_not_fit_is_refused_before_data_are_drawn(capsys, monkeypatch):
+    monkeypatch.setattr("rfa.Experiment.sample", lambda *given: pytest.fail("drawn"))
+    assert main(["train", "--preset", "theorem", "--engine", "planar"]) == 2
+    assert "engine 'planar' needs d=2" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("taken", ["", "summary.json", "theorem-amplification.png"])
 def test_reproduce_finds_out_first_where_it_cannot_write(taken, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("rfa.experiment.train", lambda *given, **named: pytest.fail("trained"))
