@@ -20,11 +20,13 @@ Block = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, header, row
 # Bounds count as met within this relative distance, which is rounding.
 TOLERANCE = 1e-12
 
-# Beyond this C the sizes that it asks for are not worth counting.
+# The inverse solves for C in this range: C > 1 has no smallest value, and powers must stay finite.
+SMALLEST_C = 1 + TOLERANCE
 LARGEST_C = 1e100
 
-# A larger n, d or m cannot be addressed.
-LARGEST_SIZE = 2**62
+# Ends of ranges of n, d and m beyond what can be addressed count as infinite.
+ADDRESSABLE = 2**62
+LARGEST_SIZE = 10**300
 
 # The C0 of Definition 4.5, with which the paper's proof of Theorem 3.1 closes.
 LITERAL_C0 = 4**5 * 1024**2 * math.exp(4)
@@ -367,7 +369,9 @@ def audit(exp: Experiment, delta: float = 0.1, C0: float = 5.0) -> Audit:
     if not isinstance(exp, Experiment):
         raise TypeError(f"exp must be an Experiment, got {_validate.shown(exp)}")
     delta = _probability(delta)
-    C0 = _above_one(C0, "C0")
+    C0 = _validate.real(C0, "C0")
+    if C0 <= 1:
+        raise ValueError(f"C0 must be above 1, got {C0!r}")
     sigma = 1 / (5 * math.sqrt(exp.d)) if exp.sigma is None else exp.sigma
     omega_init = 1 / (4 * math.sqrt(exp.m * exp.d)) if exp.omega_init is None else exp.omega_init
     point = _Point(exp.n, exp.d, exp.m, exp.alpha, sigma, omega_init, exp.eta)
@@ -393,7 +397,7 @@ def audit(exp: Experiment, delta: float = 0.1, C0: float = 5.0) -> Audit:
         C2=_C2(C0),
         lo=lo,
         hi=hi,
-        holds=_nonempty(lo, hi),
+        holds=hi > 1 and _reaches(hi, lo),
         binding=Binding(
             lo=("A7",) if lo > 1 else ("C > 1",),
             hi=tuple(k for k, (_, high) in constants.items() if _reaches(hi, high)),
@@ -424,7 +428,7 @@ def feasible(
     delta : float, default 0.1
         Failure probability, in (0, 1).
     C : float, optional
-        The constant, above 1 and at most 1e100; None: the smallest that the given parameters allow,
+        The constant, from 1 + 1e-12 to 1e100; None: the smallest that the given parameters allow,
         1/(4 alpha^2), or 1 + 1e-12 where that is at most 1 or alpha is not given.
     n, d, m, alpha, sigma, omega_init, eta : optional
         The parameters that are fixed; None: to be found. (In an Experiment, None is a default.)
@@ -467,24 +471,23 @@ def feasible(
     ):
         if value is not None:
             given[name] = check(value, name)
-    for name in ("n", "m"):
-        _validate.sizes(**{name: given.get(name, 1), "d": given.get("d", 2)})
+    for name in FORCED_BY.keys() & given.keys():
+        if given[name] > LARGEST_SIZE:
+            raise ValueError(f"{name} must be at most 1e300")
     lo = max(1.0, (0.5 / given["alpha"]) * (0.5 / given["alpha"])) if "alpha" in given else 1.0
     if lo > LARGEST_C:
         raise ValueError(f"alpha must be at least 5e-51, got {given['alpha']!r}")
     if C is None:
-        # C > 1 has no smallest value
-        chosen, lower = max(lo, 1 + TOLERANCE), "A7" if lo > 1 else "C > 1"
+        chosen, lower = max(lo, SMALLEST_C), "A7" if lo > 1 else "C > 1"
     else:
-        chosen, lower = _above_one(C, "C"), "C"
-        if chosen > LARGEST_C:
-            raise ValueError(f"C must be at most {LARGEST_C:g}, got {chosen!r}")
+        chosen, lower = _validate.real(C, "C"), "C"
+        if not SMALLEST_C <= chosen <= LARGEST_C:
+            raise ValueError(f"C must be between 1 + 1e-12 and 1e100, got {chosen!r}")
     corner = _least(chosen, delta, given)
     constants = _allowed(corner, delta)
     failing = [k for k in constants if not _allows(constants[k], chosen)]
     clashes = [_clash(k, chosen, lower, delta, given) for k in failing]
-    # rounding that each assumption forgives must not add up to an audit that fails
-    holds = not failing and _nonempty(*_interval(constants))
+    holds = not failing
     return Feasible(
         given=given,
         delta=delta,
@@ -503,13 +506,6 @@ def _probability(delta: float) -> float:
     result = _validate.real(delta, "delta")
     if not 0 < result < 1:
         raise ValueError(f"delta must be between 0 and 1, got {result!r}")
-    return result
-
-
-def _above_one(value: float, name: str) -> float:
-    result = _validate.real(value, name)
-    if result <= 1:
-        raise ValueError(f"{name} must be above 1, got {result!r}")
     return result
 
 
@@ -545,23 +541,20 @@ def _over(x: float, y: float) -> float:
     return x / y if y else math.inf
 
 
-def _reaches(high: float, low: float) -> bool:
+def _reaches(high: float, low: float, tolerance: float = TOLERANCE) -> bool:
     """Whether high >= low, up to rounding."""
-    return high >= low * (1 - TOLERANCE)
+    return high >= low * (1 - tolerance)
 
 
 def _allows(interval: Interval, C: float) -> bool:
+    """Whether C is in the interval: half the tolerance at either end, so that the audit passes."""
     low, high = interval
-    return _reaches(high, C) and _reaches(C, low)
+    return high > 1 and _reaches(high, C, TOLERANCE / 2) and _reaches(C, low, TOLERANCE / 2)
 
 
 def _interval(constants: dict[str, Interval]) -> Interval:
     """The C that all assumptions allow."""
     return max(low for low, _ in constants.values()), min(high for _, high in constants.values())
-
-
-def _nonempty(lo: float, hi: float) -> bool:
-    return hi > 1 and _reaches(hi, lo)
 
 
 def _allowed(p: _Point, delta: float) -> dict[str, Interval]:
@@ -613,29 +606,17 @@ def _needs(p: _Point, delta: float, C: float, C0: float, C1: float) -> tuple[Nee
     need("eq_49", "alpha <= 1/10", p.alpha, 0.1, "(49), Proposition 3.2 [2]")
     need("eq_50", "8 C1 sigma sqrt(d) <= e^-2/512", 8 * near, e2 / 512, "(50), 3.2 [2]")
     need("eq_52", "omega_init sqrt(md) <= e^-2/4096", start, e2 / 4096, "before (52), 3.2 [2]")
-    for suffix, c0 in (("", C0), ("_literal", LITERAL_C0)):
+    for lit, c0 in (("", C0), ("_literal", LITERAL_C0)):
         C2, share = _C2(c0), (1 - 1 / c0) * (1 - 1 / c0)
-        width = 16 * c0 * c0 * (math.log(32) - math.log(delta))
-        margin = e2 * share / 6144
-        source = "4.10 [12]"
-        need("lemma_4_2" + suffix, "m >= 16 C0^2 log(32/delta)", p.m, width, "Lemma 4.2 [4]")
-        need("eq_20" + suffix, "alpha <= e^-2 (1-1/C0)^2/6144", p.alpha, margin, "(20), 4.9 [11]")
-        need("eq_31_noise" + suffix, "size(N)/n <= 1/(2 C2)", noisy, 0.5 / C2, f"(31), {source}")
-        need("eq_31_eta" + suffix, "eta <= 1/(4 C2)", p.eta, 0.25 / C2, f"(31), {source}")
+        width, margin = 16 * c0 * c0 * (math.log(32) - math.log(delta)), e2 * share / 6144
+        need("lemma_4_2" + lit, "m >= 16 C0^2 log(32/delta)", p.m, width, "Lemma 4.2 [4]")
+        need("eq_20" + lit, "alpha <= e^-2 (1-1/C0)^2/6144", p.alpha, margin, "(20), 4.9 [11]")
+        need("eq_31_noise" + lit, "size(N)/n <= 1/(2 C2)", noisy, 0.5 / C2, "(31), 4.10 [12]")
+        need("eq_31_eta" + lit, "eta <= 1/(4 C2)", p.eta, 0.25 / C2, "(31), 4.10 [12]")
         need(
-            "eq_32" + suffix,
-            "omega_init sqrt(md) <= 1/(16 C2)",
-            start,
-            0.0625 / C2,
-            f"(32), {source}",
+            "eq_32" + lit, "omega_init sqrt(md) <= 1/(16 C2)", start, 1 / C2 / 16, "(32), 4.10 [12]"
         )
-        need(
-            "eq_34" + suffix,
-            "C1 sigma sqrt(d) <= 1/(64 C2)",
-            near,
-            0.015625 / C2,
-            f"(34), {source}",
-        )
+        need("eq_34" + lit, "C1 sigma sqrt(d) <= 1/(64 C2)", near, 1 / C2 / 64, "(34), 4.10 [12]")
     return tuple(needs)
 
 
@@ -727,7 +708,7 @@ def _greatest(name: str, low: int, C: float, delta: float, given: dict[str, Any]
     high = low
     while fits(2 * high):
         high *= 2
-        if high > LARGEST_SIZE:
+        if high > ADDRESSABLE:
             return math.inf
     low, high = high, 2 * high
     while high - low > 1:
