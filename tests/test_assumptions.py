@@ -307,7 +307,7 @@ extremes = st.sampled_from([5e-324, 1e-308, 1e-160, 1e-154, 1.0, 1e160, 1.7e308]
     st.fixed_dictionaries({"alpha": extremes, "sigma": extremes, "omega_init": extremes}),
     st.sampled_from([5e-324, 1e-300, 0.5, 1 - 2**-53]),
     st.sampled_from([1 + 2**-52, 1e200, 1.7e308]),
-    st.integers(1, 2**59),
+    st.integers(1, 2**59 - 1),
     st.sampled_from([0.0, 5e-324, 1.0]),
 )
 def test_extreme_parameters_neither_overflow_nor_become_nan(reals, delta, C0, size, eta):
@@ -458,7 +458,7 @@ def test_with_everything_given_it_is_the_audit(p, delta):
     assert (found.lo, found.hi) == (checked.lo, checked.hi)
     assert found.holds == checked.holds
     failing = {clash.assumptions[0] for clash in found.clashes}
-    near = found.C * (1 - 1e-12)
+    near = found.C * (1 - 5e-13)
     highs = {k: high for k, (_, high) in checked.constants.items()}
     assert failing == {k for k, high in highs.items() if high <= 1 or high < near}
     if failing:
@@ -592,8 +592,8 @@ def test_feasible_notes_other_hypotheses():
     ("arguments", "error", "message"),
     [
         ({"delta": 1.0}, ValueError, "delta must be between 0 and 1"),
-        ({"C": 1.0}, ValueError, "C must be between 1 . 1e-12 and 1e100, got 1.0"),
-        ({"C": 1e101}, ValueError, "C must be between"),
+        ({"C": 1.0}, ValueError, "C must be above 1 and at most 1e100, got 1.0"),
+        ({"C": 1e101}, ValueError, "C must be above 1 and at most"),
         ({"C": math.inf}, ValueError, "C must be finite"),
         ({"n": 0}, ValueError, "n must be at least 1"),
         ({"d": 1}, ValueError, "d must be at least 2"),

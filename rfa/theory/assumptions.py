@@ -21,7 +21,8 @@ Block = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, header, row
 TOLERANCE = 1e-12
 
 # The inverse solves for C in this range: C > 1 has no smallest value, and powers must stay finite.
-SMALLEST_C = 1 + TOLERANCE
+# What allows any C above 1 allows the smallest up to TOLERANCE / 2.
+SMALLEST_C = 1 + TOLERANCE / 4
 LARGEST_C = 1e100
 
 # Ends of ranges of n, d and m beyond what can be addressed count as infinite.
@@ -428,8 +429,8 @@ def feasible(
     delta : float, default 0.1
         Failure probability, in (0, 1).
     C : float, optional
-        The constant, from 1 + 1e-12 to 1e100; None: the smallest that the given parameters allow,
-        1/(4 alpha^2), or 1 + 1e-12 where that is at most 1 or alpha is not given.
+        The constant, above 1 and at most 1e100; None: the smallest that the given parameters allow,
+        1/(4 alpha^2), or 1 + 2.5e-13 where that is at most 1 or alpha is not given.
     n, d, m, alpha, sigma, omega_init, eta : optional
         The parameters that are fixed; None: to be found. (In an Experiment, None is a default.)
 
@@ -482,7 +483,7 @@ def feasible(
     else:
         chosen, lower = _validate.real(C, "C"), "C"
         if not SMALLEST_C <= chosen <= LARGEST_C:
-            raise ValueError(f"C must be between 1 + 1e-12 and 1e100, got {chosen!r}")
+            raise ValueError(f"C must be above 1 and at most 1e100, got {chosen!r}")
     corner = _least(chosen, delta, given)
     constants = _allowed(corner, delta)
     failing = [k for k in constants if not _allows(constants[k], chosen)]
