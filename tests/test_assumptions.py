@@ -574,6 +574,8 @@ def test_feasible_in_words_and_as_a_dictionary():
     assert len(lines) == 7
     # n <= 576 by hand: d >= C log^2(n/delta)
     assert 16 * np.log(5760) ** 2 <= 1200 < 16 * np.log(5770) ** 2
+    # and with it m: n >= C log(m/delta)
+    assert found.ranges["m"] == pytest.approx((37, 0.1 * np.exp(576 / 16)), rel=1e-9)
     values = json.loads(json.dumps(feasible(C=16).to_dict(), allow_nan=False))
     assert values["ranges"]["n"] == [95, "inf"] and values["corner"]["m"] == 37
     clash = json.loads(json.dumps(feasible(C=16, eta=0.5).to_dict()))["clashes"][0]

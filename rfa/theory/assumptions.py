@@ -661,7 +661,7 @@ def _clash(k: str, C: float, lower: str, delta: float, given: dict[str, Any]) ->
     """What contradicts an assumption that fails at C."""
     point = _least(C, delta, given)
     low, _ = _allowed(point, delta)[k]
-    if not _reaches(C, low):  # (A7), where a C is asked for
+    if not _reaches(C, low, TOLERANCE / 2):  # (A7), where a C is asked for
         text = f"{k} clashes with C = {C:.6g}: it wants C >= {low:.4g}"
         return Clash((k, "C"), C, low, text)
     limit = _limit(k, delta, given)
