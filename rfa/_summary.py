@@ -11,7 +11,7 @@ from rfa.experiment import Experiment
 from rfa.network import Network
 from rfa.run import Run
 from rfa.theory import test_error
-from rfa.theory.dynamics import floored_horizon
+from rfa.theory._horizon import floored_horizon
 
 # Reals drawn for an estimate of the test error, and the points it has at the least and the most.
 ERROR_REALS, ERROR_POINTS = 4 * 10**8, (2_000, 200_000)
@@ -49,16 +49,15 @@ def _state(
     n = int(np.clip(ERROR_REALS // experiment.d, *ERROR_POINTS))
     network = Network(W, run.network.a)
     estimate = test_error(network, distribution, n, rng=run.data.seed, n_threads=n_threads)
-    # flips that are not drawn from eta(x) leave no error rate to integrate over
-    independent = experiment.noise == "independent"
     return {
         "t": t,
         "loss": float(row.loss),
         "clean_wrong": int(row.clean_wrong),
         "noisy_fitted": int(row.noisy_fitted),
-        "test_error": estimate.error if independent else None,
-        "test_error_standard_error": estimate.standard_error if independent else None,
+        "test_error": estimate.error,
+        "test_error_interval": None if estimate.low is None else [estimate.low, estimate.high],
         "test_error_clean": estimate.clean_error,
+        "test_error_clean_interval": [estimate.clean_low, estimate.clean_high],
         "test_points": n,
     }
 

@@ -95,6 +95,14 @@ def fraction(value: Any, name: str) -> float:
     return result
 
 
+def open_fraction(value: Any, name: str) -> float:
+    """A number in (0, 1)."""
+    result = real(value, name)
+    if not 0 < result < 1:
+        raise ValueError(f"{name} must be between 0 and 1, got {result!r}")
+    return result
+
+
 def sizes(**named: int) -> None:
     """Sizes of an array whose bytes can be counted in a machine word."""
     if math.prod(named.values()) * 8 > MAX_BYTES:

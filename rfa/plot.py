@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfa.run import Run
-from rfa.theory.dynamics import floored_horizon
+from rfa.theory._horizon import floored_horizon
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -21,7 +21,7 @@ from rfa.engines.reference import ReferenceEngine
 from rfa.history import Row, derive
 from rfa.network import Network
 from rfa.run import Run
-from rfa.theory.dynamics import floored_horizon
+from rfa.theory._horizon import floored_horizon
 
 logger = logging.getLogger("rfa")
 

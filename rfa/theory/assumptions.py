@@ -10,24 +10,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rfa import _validate
+from rfa.theory._tables import aligned, as_html, as_markdown
 
 if TYPE_CHECKING:
     from rfa.experiment import Experiment
 
 Interval = tuple[float, float]
-Block = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, header, rows
+Block = tuple[str, list[tuple[str, ...]]]  # title, rows of which the first is the header
 
 # Bounds count as met within this relative distance, which is rounding.
 TOLERANCE = 1e-12
 
-# The inverse solves for C in this range: C > 1 has no smallest value, and powers must stay finite.
-# What allows any C above 1 allows the smallest up to TOLERANCE / 2.
-SMALLEST_C = 1 + TOLERANCE / 4
-LARGEST_C = 1e100
-
-# Ends of ranges of n, d and m beyond what can be addressed count as infinite.
-ADDRESSABLE = 2**62
-LARGEST_SIZE = 10**300
 
 # The C0 of Definition 4.5, with which the paper's proof of Theorem 3.1 closes.
 LITERAL_C0 = 4**5 * 1024**2 * math.exp(4)
@@ -43,13 +36,11 @@ ASSUMPTIONS = {
     "A7": ("A7", "1/(2 sqrt C) <= alpha <= 1/sqrt C"),
 }
 
-# Which assumption makes a missing size large.
-FORCED_BY = {"m": "A2", "n": "A4", "d": "A1"}
 
 RELATIONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 
 
-class _Point(NamedTuple):
+class Point(NamedTuple):
     """A value for every parameter that the assumptions name."""
 
     n: int
@@ -101,27 +92,6 @@ class Binding(NamedTuple):
 
     lo: tuple[str, ...]
     hi: tuple[str, ...]
-
-
-class Clash(NamedTuple):
-    """Two demands that cannot both be met.
-
-    Attributes
-    ----------
-    assumptions : tuple of two str
-        The pair; "C > 1" or "C", the value asked for, can take the place of an assumption.
-    C : float
-        The C at which they clash.
-    limit : float
-        The end of the C that the first of the two, the other given, allows.
-    text : str
-        The same as a sentence.
-    """
-
-    assumptions: tuple[str, str]
-    C: float
-    limit: float
-    text: str
 
 
 @dataclass(frozen=True)
@@ -186,7 +156,7 @@ class Audit:
             "needs": [need._asdict() for need in self.needs],
             "hypotheses_met": self.hypotheses_met,
         }
-        result: dict[str, Any] = _plain(values)
+        result: dict[str, Any] = plain(values)
         return result
 
     def to_markdown(self) -> str:
@@ -197,31 +167,20 @@ class Audit:
         str
         """
         parts = [f"**{self._verdict()}**", *(f"- {line}" for line in self._remarks())]
-        for title, header, rows in self._blocks():
-            table = [header, ("---",) * len(header), *rows]
-            lines = [f"| {' | '.join(row)} |" for row in table]
-            parts += ["", f"{title}:", "", *lines]
+        for title, rows in self._blocks():
+            parts += ["", f"{title}:", "", as_markdown(rows)]
         return "\n".join(parts)
 
     def __str__(self) -> str:
         parts = [self._verdict(), *(f"  {line}" for line in self._remarks())]
-        for title, header, rows in self._blocks():
-            widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-            parts += ["", title]
-            for row in (header, *rows):
-                cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-                parts.append("  " + "  ".join(cells).rstrip())
+        for title, rows in self._blocks():
+            parts += ["", title, aligned(rows)]
         return "\n".join(parts)
 
     def _repr_html_(self) -> str:
         parts = [f"<p><b>{html.escape(self._verdict())}</b></p>"]
         parts += [f"<p>{html.escape(line)}</p>" for line in self._remarks()]
-        for title, header, rows in self._blocks():
-            parts.append(f"<table><caption>{html.escape(title)}</caption>")
-            for tag, row in [("th", header), *(("td", row) for row in rows)]:
-                cells = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
-                parts.append(f"<tr>{cells}</tr>")
-            parts.append("</table>")
+        parts += [as_html(rows, title) for title, rows in self._blocks()]
         return "\n".join(parts)
 
     def _verdict(self) -> str:
@@ -255,72 +214,9 @@ class Audit:
             for need in self.needs
         ]
         return [
-            ("Allowed C", ("arXiv", "JMLR", "assumption", "from", "up to", ""), assumptions),
-            ("Derived needs, at C = hi", ("need", "value", "bound", "holds", "source"), needs),
+            ("Allowed C", [("arXiv", "JMLR", "assumption", "from", "up to", ""), *assumptions]),
+            ("Derived needs, at C = hi", [("need", "value", "bound", "holds", "source"), *needs]),
         ]
-
-
-@dataclass(frozen=True)
-class Feasible:
-    """What (A1)-(A7) leave for the parameters that were not given; prints as a list.
-
-    Attributes
-    ----------
-    given : dict
-        The parameters that were given.
-    delta : float
-        As given.
-    C : float
-        The C for which the rest was solved.
-    lo, hi : float
-        The C that the given parameters allow, with the best choice of the others (hi to a relative
-        1e-12); the given ones contradict each other if hi < lo.
-    holds : bool
-        Whether the given parameters can be completed at this C.
-    ranges : dict of str to (float, float)
-        For each missing parameter the values that it can have with a suitable choice of the other
-        missing ones; empty if not ``holds``. An end "inf" of a size is beyond 2^62.
-    corner : dict
-        The choice that works throughout: the given parameters, the smallest n, d and m, and for
-        these the largest sigma, omega_init, eta and alpha, so that ``Experiment(**corner)`` passes
-        the audit; empty if not ``holds``.
-    clashes : tuple of Clash
-        If not ``holds``, what contradicts what, the worst first.
-    notes : tuple of str
-        What else to know: hypotheses of the theorem that the given parameters do not meet.
-    """
-
-    given: dict[str, Any]
-    delta: float
-    C: float
-    lo: float
-    hi: float
-    holds: bool
-    ranges: dict[str, Interval]
-    corner: dict[str, Any]
-    clashes: tuple[Clash, ...]
-    notes: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The result as a JSON-able dictionary; infinite numbers become the string "inf".
-
-        Returns
-        -------
-        dict
-            The attributes by name.
-        """
-        clashes = [clash._asdict() for clash in self.clashes]
-        result: dict[str, Any] = _plain(asdict(self) | {"clashes": clashes})
-        return result
-
-    def __str__(self) -> str:
-        listed = ", ".join(f"{name}={value}" for name, value in self.given.items())
-        lines = [f"(A1)-(A7) at delta = {self.delta:g}, C = {self.C:.6g}, given {listed or 'none'}"]
-        for name, (low, high) in self.ranges.items():
-            # in full: rounding could carry a bound past what is allowed
-            lines.append(f"  {name} in [{low}, {high}]")
-        lines += [f"  {line}" for line in (*(c.text for c in self.clashes), *self.notes)]
-        return "\n".join(lines)
 
 
 def audit(exp: Experiment, delta: float = 0.1, C0: float = 5.0) -> Audit:
@@ -369,25 +265,30 @@ def audit(exp: Experiment, delta: float = 0.1, C0: float = 5.0) -> Audit:
 
     if not isinstance(exp, Experiment):
         raise TypeError(f"exp must be an Experiment, got {_validate.shown(exp)}")
-    delta = _probability(delta)
-    C0 = _validate.real(C0, "C0")
-    if C0 <= 1:
-        raise ValueError(f"C0 must be above 1, got {C0!r}")
     sigma = 1 / (5 * math.sqrt(exp.d)) if exp.sigma is None else exp.sigma
     omega_init = 1 / (4 * math.sqrt(exp.m * exp.d)) if exp.omega_init is None else exp.omega_init
-    point = _Point(exp.n, exp.d, exp.m, exp.alpha, sigma, omega_init, exp.eta)
-    constants = _allowed(point, delta)
-    lo, hi = _interval(constants)
+    point = Point(exp.n, exp.d, exp.m, exp.alpha, sigma, omega_init, exp.eta)
+    return audit_point(point, delta, C0, noise=exp.noise, law=exp.law, balance=exp.balance)
+
+
+def audit_point(
+    point: Point, delta: float, C0: float, *, noise: str, law: str, balance: Any
+) -> Audit:
+    """The audit of a value for every parameter; noise, law and balance as in XORClusters."""
+    delta = probability(delta)
+    C0 = above_one(C0)
+    constants = allowed(point, delta)
+    lo, hi = feasible_interval(constants)
     C1 = _C1(point, delta)
-    unmet = _unmet(point, delta)
+    unmet = unmet_hypotheses(point, delta)
     if C1 < 2:
         unmet.append(f"C1 of Lemma 4.3 must be at least 2, the parameters allow {C1:.4g}")
-    if exp.noise != "independent":
-        unmet.append(f"labels must flip independently of each other, not by {exp.noise!r}")
-    if exp.balance not in (None, (0.25,) * 4):
-        unmet.append(f"clusters must be drawn uniformly at random, not by {exp.balance!r}")
-    notes = _vacuous(delta)
-    if exp.law != "gaussian":
+    if noise != "independent":
+        unmet.append(f"labels must flip independently of each other, not by {noise!r}")
+    if balance not in (None, (0.25,) * 4):
+        unmet.append(f"clusters must be drawn uniformly at random, not by {balance!r}")
+    notes = vacuous_at(delta)
+    if law != "gaussian":
         notes.append("Lemma 4.4 is proved for Gaussian clusters only")
     notes.append('"C large enough" is never quantified: to pass is necessary, not sufficient')
     return Audit(
@@ -398,10 +299,10 @@ def audit(exp: Experiment, delta: float = 0.1, C0: float = 5.0) -> Audit:
         C2=_C2(C0),
         lo=lo,
         hi=hi,
-        holds=hi > 1 and _reaches(hi, lo),
+        holds=hi > 1 and reaches(hi, lo),
         binding=Binding(
             lo=("A7",) if lo > 1 else ("C > 1",),
-            hi=tuple(k for k, (_, high) in constants.items() if _reaches(hi, high)),
+            hi=tuple(k for k, (_, high) in constants.items() if reaches(hi, high)),
         ),
         constants=constants,
         needs=_needs(point, delta, hi, C0, C1),
@@ -410,107 +311,20 @@ def audit(exp: Experiment, delta: float = 0.1, C0: float = 5.0) -> Audit:
     )
 
 
-def feasible(
-    delta: float = 0.1,
-    C: float | None = None,
-    *,
-    n: int | None = None,
-    d: int | None = None,
-    m: int | None = None,
-    alpha: float | None = None,
-    sigma: float | None = None,
-    omega_init: float | None = None,
-    eta: float | None = None,
-) -> Feasible:
-    """What (A1)-(A7) leave for the parameters that are not given: the inverse of the audit.
-
-    Parameters
-    ----------
-    delta : float, default 0.1
-        Failure probability, in (0, 1).
-    C : float, optional
-        The constant, above 1 and at most 1e100; None: the smallest that the given parameters allow,
-        1/(4 alpha^2), or 1 + 2.5e-13 where that is at most 1 or alpha is not given.
-    n, d, m, alpha, sigma, omega_init, eta : optional
-        The parameters that are fixed; None: to be found. (In an Experiment, None is a default.)
-
-    Returns
-    -------
-    Feasible
-
-    Raises
-    ------
-    ValueError, TypeError
-        If an argument is out of range or of the wrong type.
-
-    Notes
-    -----
-    For one C, (A2), (A4) and (A1) bound m, then n by m, then d by both from below, and everything
-    that bounds a size from above is easiest to meet at the smallest sizes. So the given parameters
-    can be completed if and only if they can with the smallest m, n and d. The other ends of the
-    ranges are found by bisection. Costs some thousand evaluations of the assumptions.
-
-    Examples
-    --------
-    >>> result = feasible(C=16, alpha=0.125)
-    >>> result.ranges["m"], result.corner["n"], result.corner["d"]
-    ((37, inf), 95, 753)
-    >>> print(feasible(alpha=0.05, eta=0.15))
-    (A1)-(A7) at delta = 0.1, C = 100, given alpha=0.05, eta=0.15
-      A5 and A7 clash at C = 100: A7 wants C >= 100, A5 allows C <= 6.667
-    """
-    delta = _probability(delta)
-    given: dict[str, Any] = {}
-    for name, value, check in (
-        ("n", n, _validate.positive_int),
-        ("d", d, lambda value, name: _validate.integer(value, name, 2)),
-        ("m", m, _validate.positive_int),
-        ("alpha", alpha, _validate.positive_float),
-        ("sigma", sigma, _validate.nonnegative_float),
-        ("omega_init", omega_init, _validate.nonnegative_float),
-        ("eta", eta, _validate.fraction),
-    ):
-        if value is not None:
-            given[name] = check(value, name)
-    for name in FORCED_BY.keys() & given.keys():
-        if given[name] > LARGEST_SIZE:
-            raise ValueError(f"{name} must be at most 1e300")
-    lo = max(1.0, (0.5 / given["alpha"]) * (0.5 / given["alpha"])) if "alpha" in given else 1.0
-    if lo > LARGEST_C:
-        raise ValueError(f"alpha must be at least 5e-51, got {given['alpha']!r}")
-    if C is None:
-        chosen, lower = max(lo, SMALLEST_C), "A7" if lo > 1 else "C > 1"
-    else:
-        chosen, lower = _validate.real(C, "C"), "C"
-        if not SMALLEST_C <= chosen <= LARGEST_C:
-            raise ValueError(f"C must be above 1 and at most 1e100, got {chosen!r}")
-    corner = _least(chosen, delta, given)
-    constants = _allowed(corner, delta)
-    failing = [k for k in constants if not _allows(constants[k], chosen)]
-    clashes = [_clash(k, chosen, lower, delta, given) for k in failing]
-    holds = not failing
-    return Feasible(
-        given=given,
-        delta=delta,
-        C=chosen,
-        lo=lo,
-        hi=min(_limit(k, delta, given) for k in ASSUMPTIONS),
-        holds=holds,
-        ranges=_ranges(corner, chosen, delta, given) if holds else {},
-        corner=corner._asdict() if holds else {},
-        clashes=tuple(sorted(clashes, key=lambda clash: clash.limit)),
-        notes=(*_unmet(corner, delta), *_vacuous(delta)),
-    )
+def above_one(C0: float) -> float:
+    """A valid C0."""
+    C0 = _validate.real(C0, "C0")
+    if C0 <= 1:
+        raise ValueError(f"C0 must be above 1, got {C0!r}")
+    return C0
 
 
-def _probability(delta: float) -> float:
-    result = _validate.real(delta, "delta")
-    if not 0 < result < 1:
-        raise ValueError(f"delta must be between 0 and 1, got {result!r}")
-    return result
+def probability(delta: float) -> float:
+    """A valid delta."""
+    return _validate.open_fraction(delta, "delta")
 
 
-def _unmet(p: _Point, delta: float) -> list[str]:
+def unmet_hypotheses(p: Point, delta: float) -> list[str]:
     """Hypotheses besides (A1)-(A7) that the parameters do not meet."""
     unmet = []
     if p.omega_init == 0:
@@ -520,7 +334,8 @@ def _unmet(p: _Point, delta: float) -> list[str]:
     return unmet
 
 
-def _vacuous(delta: float) -> list[str]:
+def vacuous_at(delta: float) -> list[str]:
+    """What to note where delta makes the theorem say nothing."""
     if delta < 0.25:
         return []
     return [
@@ -528,56 +343,56 @@ def _vacuous(delta: float) -> list[str]:
     ]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Lists for tuples and "inf" for infinity, throughout."""
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     return "inf" if value == math.inf else value
 
 
-def _over(x: float, y: float) -> float:
+def over(x: float, y: float) -> float:
     """x / y for x > 0, infinite at y = 0."""
     return x / y if y else math.inf
 
 
-def _reaches(high: float, low: float, tolerance: float = TOLERANCE) -> bool:
+def reaches(high: float, low: float, tolerance: float = TOLERANCE) -> bool:
     """Whether high >= low, up to rounding."""
     return high >= low * (1 - tolerance)
 
 
-def _allows(interval: Interval, C: float) -> bool:
+def allows(interval: Interval, C: float) -> bool:
     """Whether C is in the interval: half the tolerance at either end, so that the audit passes."""
     low, high = interval
-    return high > 1 and _reaches(high, C, TOLERANCE / 2) and _reaches(C, low, TOLERANCE / 2)
+    return high > 1 and reaches(high, C, TOLERANCE / 2) and reaches(C, low, TOLERANCE / 2)
 
 
-def _interval(constants: dict[str, Interval]) -> Interval:
+def feasible_interval(constants: dict[str, Interval]) -> Interval:
     """The C that all assumptions allow."""
     return max(low for low, _ in constants.values()), min(high for _, high in constants.values())
 
 
-def _allowed(p: _Point, delta: float) -> dict[str, Interval]:
+def allowed(p: Point, delta: float) -> dict[str, Interval]:
     """The C that each assumption allows; products where a power would raise on overflow."""
     log_delta = -math.log(delta)
     log_n, log_m = math.log(p.n) + log_delta, math.log(p.m) + log_delta
     upper = {
         "A1": p.d / max(log_n * log_n, log_m),
         "A2": p.m / log_delta,
-        "A3": _over(1, p.spread),
+        "A3": over(1, p.spread),
         "A4": p.n / log_m,
-        "A5": _over(1, p.eta),
-        "A6": _over(1, math.sqrt(p.start)),
+        "A5": over(1, p.eta),
+        "A6": over(1, math.sqrt(p.start)),
     }
     whole, half = 1 / p.alpha, 0.5 / p.alpha
     return {k: (1.0, high) for k, high in upper.items()} | {"A7": (half * half, whole * whole)}
 
 
-def _C1(p: _Point, delta: float) -> float:
+def _C1(p: Point, delta: float) -> float:
     """The largest C1 for which the second inequalities of Lemma 4.3 hold."""
     fourth_root = math.sqrt(math.sqrt(p.n / -math.log(delta)))
-    return min(_over(1, math.sqrt(p.spread)), _over(1, p.spread), fourth_root)
+    return min(over(1, math.sqrt(p.spread)), over(1, p.spread), fourth_root)
 
 
 def _C2(C0: float) -> float:
@@ -585,7 +400,7 @@ def _C2(C0: float) -> float:
     return 12 * C0 * math.sqrt(2 * math.pi * math.e)
 
 
-def _needs(p: _Point, delta: float, C: float, C0: float, C1: float) -> tuple[Need, ...]:
+def _needs(p: Point, delta: float, C: float, C0: float, C1: float) -> tuple[Need, ...]:
     """The inequalities of the proofs, with C the largest feasible one."""
     needs: list[Need] = []
 
@@ -596,14 +411,14 @@ def _needs(p: _Point, delta: float, C: float, C0: float, C1: float) -> tuple[Nee
     e2 = math.exp(-2)
     start, near = p.start, C1 * p.spread
     noisy = min(1.0, p.eta + C1 * math.sqrt(-math.log(delta) / p.n)) if p.eta else 0.0
-    twice_root = _over(0.5, math.sqrt(C))
+    twice_root = over(0.5, math.sqrt(C))
     need("lemma_4_3", "C1 >= 2", C1, 2.0, "Lemma 4.3 [5]")
     need("lemma_a_1", "omega_init sqrt(md) <= alpha/3", start, p.alpha / 3, "Lemma A.1 [14]")
     need("lemma_4_9", "alpha <= 1/4", p.alpha, 0.25, "Lemma 4.9 [11], norm of W_T")
     need("eq_37_noise", "2 size(N)/n <= e^-2/128", 2 * noisy, e2 / 128, "(37), Lemma 4.11 [13]")
     need("eq_37_sigma", "2 C1 sigma sqrt(d) <= e^-2/128", 2 * near, e2 / 128, "(37), 4.11 [13]")
     need("after_38", "C > 512 C1 e^2", C, 512 * C1 / e2, "after (38), Lemma 4.11 [13]")
-    need("after_40", "C1/C < 1/(2 sqrt C)", _over(C1, C), twice_root, "after (40), 4.11 [13]")
+    need("after_40", "C1/C < 1/(2 sqrt C)", over(C1, C), twice_root, "after (40), 4.11 [13]")
     need("eq_49", "alpha <= 1/10", p.alpha, 0.1, "(49), Proposition 3.2 [2]")
     need("eq_50", "8 C1 sigma sqrt(d) <= e^-2/512", 8 * near, e2 / 512, "(50), 3.2 [2]")
     need("eq_52", "omega_init sqrt(md) <= e^-2/4096", start, e2 / 4096, "before (52), 3.2 [2]")
@@ -619,100 +434,3 @@ def _needs(p: _Point, delta: float, C: float, C0: float, C1: float) -> tuple[Nee
         )
         need("eq_34" + lit, "C1 sigma sqrt(d) <= 1/(64 C2)", near, 1 / C2 / 64, "(34), 4.10 [12]")
     return tuple(needs)
-
-
-def _least(C: float, delta: float, given: dict[str, Any]) -> _Point:
-    """The given parameters, completed with the smallest sizes and the largest of the rest."""
-    log_delta = -math.log(delta)
-    m = given.get("m", max(1, math.ceil(C * log_delta)))
-    log_m = math.log(m) + log_delta
-    n = given.get("n", max(1, math.ceil(C * log_m)))
-    log_n = math.log(n) + log_delta
-    d = given.get("d", max(2, math.ceil(C * max(log_n * log_n, log_m))))
-    largest = {
-        "alpha": 1 / math.sqrt(C),
-        "sigma": 1 / (C * math.sqrt(d)),
-        "omega_init": 1 / (C * C * math.sqrt(m) * math.sqrt(d)),
-        "eta": 1 / C,
-    }
-    return _Point(**(largest | given | {"n": n, "d": d, "m": m}))
-
-
-def _limit(assumption: str, delta: float, given: dict[str, Any]) -> float:
-    """The largest C that an assumption allows, with the best choice of what is missing."""
-
-    def allowed(C: float) -> float:
-        return _allowed(_least(C, delta, given), delta)[assumption][1]
-
-    if allowed(1 / LARGEST_C) == allowed(LARGEST_C):
-        return allowed(1.0)
-    if _reaches(allowed(LARGEST_C), LARGEST_C):
-        return math.inf
-    # what is allowed shrinks as C grows: the sizes that C forces grow with it
-    low, high = -math.log(LARGEST_C), math.log(LARGEST_C)
-    for _ in range(60):
-        middle = (low + high) / 2
-        C = math.exp(middle)
-        low, high = (middle, high) if _reaches(allowed(C), C) else (low, middle)
-    return math.exp(low)
-
-
-def _clash(k: str, C: float, lower: str, delta: float, given: dict[str, Any]) -> Clash:
-    """What contradicts an assumption that fails at C."""
-    point = _least(C, delta, given)
-    low, _ = _allowed(point, delta)[k]
-    if not _reaches(C, low, TOLERANCE / 2):  # (A7), where a C is asked for
-        text = f"{k} clashes with C = {C:.6g}: it wants C >= {low:.4g}"
-        return Clash((k, "C"), C, low, text)
-    limit = _limit(k, delta, given)
-    by_n = (math.log(point.n) - math.log(delta)) ** 2 >= math.log(point.m) - math.log(delta)
-    sizes = {"A1": ["n" if by_n else "m"], "A3": ["d"], "A4": ["m"], "A6": ["d", "m"]}
-    missing = [name for name in sizes.get(k, []) if name not in given]
-    if missing:
-        pair = sorted((k, FORCED_BY[missing[0]]))
-        grown = f"{missing[0]} >= {getattr(point, missing[0])}"
-        text = (
-            f"{pair[0]} and {pair[1]} clash at C = {C:.6g}: {FORCED_BY[missing[0]]} makes {grown}, "
-            f"and with it {k} allows C <= {limit:.4g} only"
-        )
-        return Clash((k, FORCED_BY[missing[0]]), C, limit, text)
-    wants = {"A7": f"A7 wants C >= {C:.6g}", "C > 1": "C must be above 1", "C": "C was given"}
-    text = (
-        f"{' and '.join(sorted((k, lower)))} clash at C = {C:.6g}: {wants[lower]}, "
-        f"{k} allows C <= {limit:.4g}"
-    )
-    return Clash((k, lower), C, limit, text)
-
-
-def _ranges(corner: _Point, C: float, delta: float, given: dict[str, Any]) -> dict[str, Interval]:
-    """The values that each missing parameter can have, with a suitable choice of the others."""
-    ranges: dict[str, Interval] = {}
-    for name, value in corner._asdict().items():
-        if name in given:
-            continue
-        if name in FORCED_BY:
-            ranges[name] = (value, _greatest(name, value, C, delta, given))
-        elif name == "alpha":
-            ranges[name] = (0.5 / math.sqrt(C), value)
-        else:
-            ranges[name] = (0.0, value)
-    return ranges
-
-
-def _greatest(name: str, low: int, C: float, delta: float, given: dict[str, Any]) -> float:
-    """The largest n, d or m that can be completed, given that low can."""
-
-    def fits(size: int) -> bool:
-        constants = _allowed(_least(C, delta, given | {name: size}), delta)
-        return all(_allows(interval, C) for interval in constants.values())
-
-    high = low
-    while fits(2 * high):
-        high *= 2
-        if high > ADDRESSABLE:
-            return math.inf
-    low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low

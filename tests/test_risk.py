@@ -76,15 +76,57 @@ def test_error_of_the_ideal_classifier(eta):
     # the noise is integrated out: given the points, nothing else is random
     integrated = eta + (1 - 2 * eta) * found.clean_error
     assert found.error == pytest.approx(integrated, rel=1e-12)
-    spread = (1 - 2 * eta) * math.sqrt(found.clean_error * (1 - found.clean_error) / n)
-    assert found.standard_error == pytest.approx(spread, rel=1e-9)
+    assert found.excess == pytest.approx((1 - 2 * eta) * found.clean_error, rel=1e-12)
+    assert found.low <= eta + (1 - 2 * eta) * clean <= found.high
+    k = round(found.clean_error * n)
+    interval = stats.binomtest(k, n).proportion_ci(0.95, "exact")
+    assert (found.clean_low, found.clean_high) == pytest.approx(tuple(interval), rel=1e-9)
     assert found.n == n
 
 
 def test_no_answer_is_wrong_for_either_label():
     nothing = rfa.Network(np.zeros((2, 2)))
     found = error_on_fresh_points(nothing, rfa.XORClusters(d=2, eta=0.2), n=1000, rng=0)
-    assert tuple(found) == (1.0, 1.0, 0.0, 1000)
+    assert (found.error, found.clean_error, found.n) == (1.0, 1.0, 1000)
+    assert found.excess == pytest.approx(0.8)
+    # all of 1000 points: the interval's end solves p^1000 = 1/40
+    assert found.clean_low == pytest.approx(0.025 ** (1 / 1000)) and found.clean_high == 1
+    assert found.low < 1 and found.high == 1
+
+
+@pytest.mark.parametrize("noise", ["exact", "farthest"])
+def test_flips_that_are_not_drawn_have_no_error_rate(noise):
+    found = error_on_fresh_points(IDEAL, rfa.XORClusters(sigma=0.5, noise=noise), n=500, rng=0)
+    assert (found.error, found.low, found.high, found.excess) == (None,) * 4
+    assert 0 < found.clean_low < found.clean_error < found.clean_high
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.2, 0.5, 0.9, lambda X: np.where(X[:, 0] > 0, 0.4, 0.05)])
+@pytest.mark.parametrize("dead", [False, True])
+def test_intervals_cover_the_error(eta, dead):
+    """200 intervals of 95 percent: at least 181 have the truth, but for one case in 10^4."""
+    dist = rfa.XORClusters(sigma=0.5, eta=eta)
+    net = rfa.Network(np.zeros((2, 2))) if dead else IDEAL
+    p = stats.norm.cdf(1 / (math.sqrt(2) * 0.5))
+    wrong, tie = (0.0, 1.0) if dead else (2 * p * (1 - p), 0.0)
+    # half the ring has either rate, and errors are equally likely on both sides
+    rate = 0.225 if callable(eta) else eta
+    truth = rate + (1 - 2 * rate) * wrong + (1 - rate) * tie
+    found = [error_on_fresh_points(net, dist, n=300, rng=seed) for seed in range(200)]
+    covered = sum(one.low <= truth + 1e-12 and truth <= one.high + 1e-12 for one in found)
+    assert covered >= 181
+
+
+def test_points_are_drawn_until_the_interval_is_narrow_enough():
+    dist = rfa.XORClusters(sigma=0.5, eta=0.1)
+    wide = error_on_fresh_points(IDEAL, dist, rng=0, width=0.5)
+    narrow = error_on_fresh_points(IDEAL, dist, rng=0, width=0.02)
+    most = error_on_fresh_points(IDEAL, dist, n=3000, rng=0, width=1e-9)
+    assert wide.n == 2000 and narrow.high - narrow.low <= 0.02 and most.n == 3000
+    assert narrow.n % 2000 == 0 and narrow.n > 2000
+    # the looks share the error probability: wider than a single look at as many points
+    single = error_on_fresh_points(IDEAL, dist, n=narrow.n, rng=0)
+    assert narrow.high - narrow.low > single.high - single.low
 
 
 def test_error_with_a_rate_that_depends_on_x():
@@ -102,15 +144,15 @@ def test_error_with_a_rate_that_depends_on_x():
 
 
 def test_batches_and_threads_do_not_matter(monkeypatch):
-    from rfa.theory import generalization
+    from rfa.theory import risk
 
     dist = rfa.XORClusters(d=2, sigma=0.7)
     whole = error_on_fresh_points(IDEAL, dist, n=1000, rng=1, n_threads=1)
     assert error_on_fresh_points(IDEAL, dist, n=1000, rng=1, n_threads=3) == whole
     assert error_on_fresh_points(IDEAL, dist, n=1000, rng=2) != whole
-    monkeypatch.setattr(generalization, "BATCH_REALS", 600)
+    monkeypatch.setattr(risk, "BATCH_REALS", 600)
     in_parts = error_on_fresh_points(IDEAL, dist, n=1000, rng=1)
-    assert in_parts.n == 1000 and abs(in_parts.error - whole.error) < 6 * whole.standard_error
+    assert in_parts.n == 1000 and whole.low < in_parts.error < whole.high
 
 
 @pytest.mark.parametrize(
@@ -120,6 +162,10 @@ def test_batches_and_threads_do_not_matter(monkeypatch):
         ({"n": 1.5}, TypeError, "n must be an integer"),
         ({"rng": -1}, ValueError, "rng must be"),
         ({"n_threads": 0}, ValueError, "n_threads"),
+        ({"network": 1}, TypeError, "network must be a rfa.Network, got int"),
+        ({"distribution": 2}, TypeError, "distribution must be XORClusters, got int"),
+        ({"width": 0.0}, ValueError, "width must be positive"),
+        ({"confidence": 1.0}, ValueError, "confidence must be between 0 and 1, got 1.0"),
         ({"distribution": rfa.XORClusters(d=3)}, ValueError, "dimension 2, distribution has d=3"),
     ],
 )

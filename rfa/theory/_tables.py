@@ -1,0 +1,34 @@
+"""Rows of text as tables for a terminal, Markdown and HTML; the first row has the titles."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+
+
+def aligned(rows: Iterable[tuple[str, ...]]) -> str:
+    """Rows as a table for a terminal."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def as_markdown(rows: Iterable[tuple[str, ...]]) -> str:
+    """Rows as a Markdown table."""
+    titles, *body = [[cell.replace("|", r"\|") for cell in row] for row in rows]
+    lines = [titles, ["---"] * len(titles), *body]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def as_html(rows: Iterable[tuple[str, ...]], caption: str = "") -> str:
+    """Rows as an HTML table."""
+    titles, *body = rows
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in titles)
+    lines = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in body
+    )
+    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
