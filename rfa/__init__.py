@@ -9,7 +9,8 @@ engines      how a step is computed: direct (any d), planar (d = 2), reference (
 kernels      the hot loops as array functions (compiled: _kernels.pyx, leaves in _leaves.h)
 reference    the same in plain NumPy, equation by equation
 experiment   all parameters of a run in one record; the presets
-theory       the paper's statements
+studies      many runs: trials on a grid of parameters, one run per thread
+theory       the paper's statements: the audit of the assumptions, a check for every statement
 plot, cli    figures; the command line
 
 Symbols (those of the paper, Frei, Chatterji and Bartlett, arXiv 2202.07626)
@@ -35,6 +36,7 @@ _PUBLIC = {
     "Interrupted": "training",
     "Network": "network",
     "Run": "run",
+    "Study": "studies",
     "XORClusters": "data",
     "kernels": None,
     "load": "run",
@@ -43,6 +45,7 @@ _PUBLIC = {
     "random_means": "data",
     "reference": None,
     "show_config": "_runtime",
+    "study": "studies",
     "theory": None,
     "train": "training",
 }
@@ -54,6 +57,7 @@ __all__ = [
     "Interrupted",
     "Network",
     "Run",
+    "Study",
     "XORClusters",
     "kernels",
     "load",
@@ -62,6 +66,7 @@ __all__ = [
     "random_means",
     "reference",
     "show_config",
+    "study",
     "theory",
     "train",
 ]
@@ -80,6 +85,7 @@ if TYPE_CHECKING:
     from rfa.history import History
     from rfa.network import Network
     from rfa.run import Run, load
+    from rfa.studies import Study, study
     from rfa.training import Interrupted, train
 
 

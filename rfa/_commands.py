@@ -1,4 +1,4 @@
-"""The commands: rfa reproduce, rfa train, rfa info.
+"""The commands: rfa reproduce, rfa train, rfa check, rfa audit, rfa info.
 
 Each is a function of the parsed options that returns the exit status. What the options say is
 checked before anything is computed: each by itself in rfa._options, the rest within cli.usage.
@@ -7,133 +7,48 @@ checked before anything is computed: each by itself in rfa._options, the rest wi
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
 import json
 import os
 from collections.abc import Callable
 from typing import Any
 
-from rfa import _files, _options, _runtime, _summary, plot
-from rfa.cli import Parser, say, usage
-from rfa.experiment import PRESETS, Experiment, preset
-from rfa.training import ENGINES, Interrupted, choose_engine
-
-DEFAULT_PRESETS = ("figure1", "theorem")
+from rfa import _files, _runtime, _summary, plot
+from rfa._parser import parser
+from rfa.cli import say, usage
+from rfa.experiment import Experiment, preset
+from rfa.run import Run, load
+from rfa.studies import Study, checks, study
+from rfa.theory import Audit, Feasible, Report, audit, check, feasible
+from rfa.theory._tables import aligned, as_markdown
+from rfa.theory.assumptions import above_one, probability
+from rfa.theory.report import jsonable
+from rfa.training import Interrupted, choose_engine
 
 # The figures of a run: how the name of the file ends, and what draws it.
 FIGURES: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("", plot.decision_boundary),
     ("-amplification", plot.amplification),
+    ("-neurons", plot.neurons),
+    ("-alignment", plot.alignment),
     ("-history", plot.history),
 )
 
-
-def parser() -> Parser:
-    """The parser of all commands; the function of a command is in its options."""
-    result = Parser(
-        prog="rfa",
-        description="Train two-layer ReLU networks on XOR-cluster data and compare with the "
-        "theory of random feature amplification.",
-    )
-    result.add_argument("--version", action="version", version=_runtime.version())
-    commands = result.add_subparsers(required=True, metavar="COMMAND")
-
-    reproduce = _command(
-        commands, "reproduce", _reproduce, "run presets and draw the paper's figures"
-    )
-    reproduce.add_argument(
-        "presets",
-        nargs="*",
-        type=_options.preset_name,
-        metavar="PRESET",
-        default=DEFAULT_PRESETS,
-        help=f"one of {', '.join(PRESETS)} (default: {' '.join(DEFAULT_PRESETS)})",
-    )
-    reproduce.add_argument(
-        "--out",
-        default="rfa-output",
-        metavar="DIR",
-        help="folder for figures and summary.json (default: %(default)s)",
-    )
-    reproduce.add_argument(
-        "--steps",
-        type=_options.steps,
-        help="number of steps, in place of the preset's",
-    )
-    _add_common(reproduce)
-
-    train = _command(commands, "train", _train, "train one network")
-    train.add_argument(
-        "--preset",
-        type=_options.preset_name,
-        help=f"start from a preset: {', '.join(PRESETS)}; options below replace its",
-    )
-    for field in dataclasses.fields(Experiment):
-        _add_parameter(train, field)
-    train.add_argument(
-        "--engine",
-        choices=("auto", *ENGINES),
-        default="auto",
-        help="how a step is computed (default: %(default)s)",
-    )
-    train.add_argument(
-        "--record",
-        type=_options.record,
-        default="log",
-        help="log, all, none or k for every k-th step (default: %(default)s)",
-    )
-    train.add_argument("--out", metavar="FILE", help="write the run to this .npz file")
-    _add_common(train)
-
-    info = _command(
-        commands, "info", _info, "print version, SIMD level, OpenMP, threads, libraries"
-    )
-    info.add_argument("--json", action="store_true", help="print JSON")
-    return result
+# What the inverse of the audit can be given.
+INVERSE = ("n", "d", "m", "alpha", "sigma", "omega_init", "eta")
 
 
-def _command(
-    commands: Any, name: str, function: Callable[[argparse.Namespace], int], summary: str
-) -> Parser:
-    result: Parser = commands.add_parser(
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
-    )
-    result.set_defaults(command=function)
-    return result
-
-
-def _add_common(command: Parser) -> None:
-    command.add_argument(
-        "--seed",
-        type=_options.seed,
-        default=0,
-        help="seed (default: %(default)s)",
-    )
-    command.add_argument(
-        "--threads",
-        type=_options.threads,
-        help="number of threads; changes no result",
-    )
-    command.add_argument("--json", action="store_true", help="print JSON in place of a table")
-
-
-def _add_parameter(command: Parser, field: dataclasses.Field[Any]) -> None:
-    """An option for a parameter of Experiment, absent from the parsed options if not given."""
-    convert = _options.PARAMETERS[field.name]
-    has_default = field.default is not dataclasses.MISSING
-    shown = "none" if field.default is None else field.default
-    command.add_argument(
-        f"--{field.name.replace('_', '-')}",
-        dest=f"experiment_{field.name}",
-        type=_options.or_none(convert) if field.default is None else convert,
-        default=argparse.SUPPRESS,
-        metavar=field.name.upper(),
-        help="see rfa.Experiment" + f" (default: {shown})" * has_default,
-    )
-
-
-# ------------------------------------------------------------------------- commands
+def execute(arguments: list[str] | None) -> int:
+    """Parse the arguments and carry the command out; returns the exit status."""
+    options = parser().parse_args(arguments)
+    commands = {
+        "reproduce": _reproduce,
+        "train": _train,
+        "check": _check,
+        "audit": _audit,
+        "info": _info,
+    }
+    return commands[options.command](options)
 
 
 def _info(options: argparse.Namespace) -> int:
@@ -160,7 +75,7 @@ def _train(options: argparse.Namespace) -> int:
                 n_threads=options.threads,
             )
     except Interrupted as interruption:
-        if options.out is not None:
+        if options.out is not None and interruption.run is not None:
             interruption.run.save(options.out)
             say(f"the run so far is in {options.out}")
         raise
@@ -171,14 +86,19 @@ def _train(options: argparse.Namespace) -> int:
     return 1 if run.status == "diverged" else 0
 
 
-def _experiment(options: argparse.Namespace) -> Experiment:
-    """The experiment of the options."""
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """The parameters of the experiment that the options give."""
     prefix = "experiment_"
-    given = {
+    return {
         name.removeprefix(prefix): value
         for name, value in vars(options).items()
         if name.startswith(prefix)
     }
+
+
+def _experiment(options: argparse.Namespace) -> Experiment:
+    """The experiment of the options."""
+    given = _given(options)
     if options.preset is not None:
         return preset(options.preset).replace(**given)
     missing = [f"--{name}" for name in ("n", "d", "m") if name not in given]
@@ -191,34 +111,139 @@ def _reproduce(options: argparse.Namespace) -> int:
     experiments = {name: preset(name) for name in options.presets}
     if options.steps is not None:
         experiments = {k: e.replace(steps=options.steps) for k, e in experiments.items()}
-    path = os.path.join(options.out, "summary.json")
-    figures = {
-        name: [(draw, os.path.join(options.out, f"{name}{end}.png")) for end, draw in FIGURES]
-        for name in experiments
-    }
+    ends = [f"{end}.png" for end, _ in FIGURES] + ["-assumptions.png", "-report.md", "-report.json"]
+
+    def path(name: str) -> str:
+        return os.path.join(options.out, name)
+
     with usage(OSError):
         os.makedirs(options.out, exist_ok=True)
-        for file in (path, *(file for drawn in figures.values() for _, file in drawn)):
-            _files.destination(file)
+        for file in ("summary.json", *(name + end for name in experiments for end in ends)):
+            _files.destination(path(file))
     summaries = []
     for name, experiment in experiments.items():
         say(f"{name}: {experiment.to_json()}")
         run = experiment.run(options.seed, n_threads=options.threads)
         summaries.append(_summary.summarize(name, experiment, run, options.threads))
-        for draw, file in figures[name]:
-            _draw(functools.partial(draw, run), file)
-    text = json.dumps(summaries, indent=2) + "\n"
-    _files.replace(path, lambda file: file.write(text.encode()))
-    say(f"wrote {path}")
+        for end, draw in FIGURES:
+            _draw(functools.partial(draw, run), path(f"{name}{end}.png"))
+        interval = functools.partial(plot.assumptions, audit(experiment))
+        _draw(interval, path(f"{name}-assumptions.png"))
+        report = check(run)
+        _write(path(f"{name}-report.md"), report.to_markdown())
+        _write(path(f"{name}-report.json"), report.to_json())
+        say(f"{name}: of the statements at T {report.summary()}")
+    _write(path("summary.json"), json.dumps(summaries, indent=2) + "\n")
     _summary.show(summaries, options.json)
     return 0
 
 
-def _draw(draw: Callable[..., Any], path: str) -> None:
-    """Draw a figure into a file."""
+def _draw(draw: Callable[..., Any], path: str, height: float = 5.2) -> None:
+    """Draw a figure into a file, its height in inches."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 5.2), layout="constrained")
+    figure = Figure(figsize=(7.2, height), layout="constrained")
     draw(figure.add_subplot())
     _files.replace(path, functools.partial(figure.savefig, format="png", dpi=150))
     say(f"wrote {path}")
+
+
+def _write(path: str, text: str) -> None:
+    _files.replace(path, lambda file: file.write(text.encode()))
+    say(f"wrote {path}")
+
+
+def _check(options: argparse.Namespace) -> int:
+    with usage(OSError):
+        delta, C0 = probability(options.delta), above_one(options.C0)
+        if options.figure is not None:
+            if options.trials is None:
+                raise ValueError("--figure needs --trials")
+            _files.destination(options.figure)
+        if options.run is not None:
+            if options.preset is not None or options.trials is not None or _given(options):
+                raise ValueError(
+                    "RUN is a run that has been made: no --preset, --trials, parameters"
+                )
+            found = load(options.run)
+            if not isinstance(found, Run):
+                raise ValueError(f"{options.run!r} holds a network, not a run")
+            report = check(found, delta, C0)
+            return _show_report(report, options)
+        experiment = _experiment(options)
+    if options.trials is None:
+        with usage():
+            run = experiment.run(options.seed, n_threads=options.threads)
+        return _show_report(check(run, delta, C0), options)
+    measure = functools.partial(checks, delta=delta, C0=C0)
+    try:
+        with usage():
+            result = study(experiment, trials=options.trials, rng=options.seed, measure=measure)
+    except Interrupted as interruption:
+        if interruption.study is not None and len(interruption.study):
+            _show_study(interruption.study, options)
+        raise
+    say(f"{len(result)} trials in {result.seconds:.1f} s")
+    return _show_study(result, options)
+
+
+def _show_report(report: Report, options: argparse.Namespace) -> int:
+    if options.json:
+        print(report.to_json())
+    else:
+        print(report.to_markdown() if options.markdown else report)
+    return 1 if options.strict and report.failed else 0
+
+
+def _show_study(result: Study, options: argparse.Namespace) -> int:
+    found = result.frequencies()
+    rows = [("statement", "holds", "of", "95% interval", "verdict", "n/a", "vacuous", "unmet")]
+    for name, p in found.items():
+        interval = f"[{p.low:.3f}, {p.high:.3f}]" if p.n else "-"
+        counts = (str(p.not_applicable), str(p.vacuous), str(p.unmet))
+        rows.append((name, str(p.k), str(p.n), interval, p.verdict, *counts))
+    if options.json:
+        table = {name: p._asdict() for name, p in found.items()}
+        record = {"experiment": json.loads(result.experiment.to_json()), "seed": result.seed}
+        record |= {"trials": len(result), "seconds": result.seconds, "statements": table}
+        print(json.dumps(jsonable(record), indent=2))
+    else:
+        print(as_markdown(rows) if options.markdown else aligned(rows))
+    if options.figure is not None:
+        _draw(functools.partial(plot.proportions, result), options.figure, height=9.5)
+    refuted = any(p.verdict == "refuted" for p in found.values())
+    return 1 if options.strict and refuted else 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    with usage(OSError):
+        if options.figure is not None:
+            if options.inverse:
+                raise ValueError("--figure shows an audit, not its inverse")
+            _files.destination(options.figure)
+        if options.C is not None and not options.inverse:
+            raise ValueError("--C needs --inverse")
+        found: Audit | Feasible
+        if options.inverse:
+            found = _inverse(options)
+        else:
+            found = audit(_experiment(options), options.delta, options.C0)
+    if options.json:
+        print(json.dumps(found.to_dict(), indent=2))
+    elif options.markdown and isinstance(found, Audit):
+        print(found.to_markdown())
+    else:
+        print(found)
+    if options.figure is not None and isinstance(found, Audit):
+        _draw(functools.partial(plot.assumptions, found), options.figure)
+    return 0
+
+
+def _inverse(options: argparse.Namespace) -> Feasible:
+    given = _given(options)
+    if options.preset is not None:
+        raise ValueError("--inverse takes the parameters that are given, not a preset's")
+    wrong = [name for name in given if name not in INVERSE]
+    if wrong:
+        raise ValueError(f"--inverse knows {', '.join(INVERSE)}, not {wrong[0]}")
+    return feasible(options.delta, options.C, **given)

@@ -64,6 +64,11 @@ def seed(text: str) -> int:
 
 
 @checked
+def trials(text: str) -> int:
+    return _validate.positive_int(integer(text), "trials")
+
+
+@checked
 def threads(text: str) -> int:
     n_threads = integer(text)
     _runtime.threads(n_threads)

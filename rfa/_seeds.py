@@ -48,6 +48,12 @@ def generator(
     return np.random.Generator(np.random.PCG64(child))
 
 
+def child(origin: np.random.SeedSequence, k: int) -> np.random.SeedSequence:
+    """The seed of trial k, with the key (k,) behind that of its origin."""
+    key = (*origin.spawn_key, k)
+    return np.random.SeedSequence(origin.entropy, spawn_key=key, pool_size=origin.pool_size)
+
+
 def describe(origin: np.random.SeedSequence | None) -> dict[str, Any] | None:
     """A seed as JSON."""
     if origin is None:

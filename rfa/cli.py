@@ -54,8 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # here, since it loads the kernels, which refuse to load with an unknown RFA_SIMD
         from rfa import _commands
 
-        options = _commands.parser().parse_args(arguments)
-        status: int = options.command(options)
+        status = _commands.execute(None if arguments is None else list(arguments))
         if sys.stdout is not None:
             sys.stdout.flush()
     except UsageError as error:

@@ -13,6 +13,9 @@ from rfa.theory._horizon import floored_horizon
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from rfa.studies import Study
+    from rfa.theory import Audit
+
 # Of the labels +1 and -1, and of neurons with a_j > 0 and a_j < 0; dark enough to read in print.
 POSITIVE, NEGATIVE = "#2f6db3", "#c7522a"
 
@@ -211,7 +214,7 @@ def _cosine(projection: NDArray[Any], norm: NDArray[Any]) -> NDArray[Any]:
 
 
 def neurons(run: Run, ax: Axes | None = None) -> Axes:
-    """The neurons in the plane of mu1 and mu2 at the first and the last recorded step.
+    """The neurons in the plane of mu1 and mu2 at the first and the last recorded step, and between.
 
     Parameters
     ----------
@@ -238,9 +241,12 @@ def neurons(run: Run, ax: Axes | None = None) -> Axes:
     """
     axes = _axes(ax)
     _pairs(run)
+    paths = run.history.projection[:, :, [0, 2]]
     first, last = run.history.projection[0], run.history.projection[-1]
     for sign, colour in ((1, POSITIVE), (-1, NEGATIVE)):
         chosen = np.sign(run.network.a) == sign
+        for path in paths[:, chosen].swapaxes(0, 1):
+            axes.plot(path[:, 0], path[:, 1], color=colour, linewidth=0.5, alpha=0.25)
         axes.scatter(
             last[chosen, 0],
             last[chosen, 2],
@@ -295,4 +301,194 @@ def history(run: Run, ax: Axes | None = None) -> Axes:
     axes.set_xscale("symlog", linthresh=1)
     axes.set(xlabel="t", ylabel="loss, fractions", ylim=(-0.02, None), title="Training")
     axes.legend(fontsize="small")
+    return axes
+
+
+def alignment(run: Run, ax: Axes | None = None, C0: float = 5.0) -> Axes:
+    """How many neurons of J are aligned (Condition 4.7), and their correlation, over time.
+
+    Parameters
+    ----------
+    run : Run
+        A run on the paper's clusters that recorded t = 0 (any ``record`` but None does).
+    ax : matplotlib Axes, optional
+        Where to draw.
+    C0 : float, default 5.0
+        The constant of Lemma 4.2 with which J is chosen at t = 0.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If the data have no such clusters, or t = 0 was not recorded.
+
+    Notes
+    -----
+    The share of J that is active on all samples of its cluster and on none of the opposite one, and
+    the median and the extremes of cos(w_j, mu) over J. The dotted line is the horizon T.
+
+    Examples
+    --------
+    >>> import rfa
+    >>> ax = rfa.plot.alignment(rfa.preset("theorem").run(rng=0))
+    >>> float(ax.get_lines()[0].get_ydata()[-1])
+    1.0
+    """
+    from rfa.theory._evidence import evidence
+
+    axes = _axes(ax)
+    found, _ = evidence(run, 0.1, C0)
+    why = found.lacks(steps=[0])
+    if why:
+        raise ValueError(f"not applicable: {why}")
+    steps = list(found.recorded)
+    j, c = found.pairs(C0)
+    if len(j) == 0:
+        raise ValueError("not applicable: no neuron is in J")
+    cosine = found.cosine(steps)[:, j, c]
+    marker = "." if len(steps) < 30 else None
+    axes.plot(
+        steps,
+        found.aligned(steps, C0).mean(axis=1),
+        color="black",
+        marker=marker,
+        label="share of J aligned",
+    )
+    axes.plot(
+        steps,
+        np.median(cosine, axis=1),
+        color=POSITIVE,
+        marker=marker,
+        label=r"$\cos(w_j, \mu)$ over J: median",
+    )
+    axes.fill_between(
+        steps,
+        cosine.min(axis=1),
+        cosine.max(axis=1),
+        color=POSITIVE,
+        alpha=0.15,
+        linewidth=0,
+        label="smallest to largest",
+    )
+    axes.axvline(found.T, color="black", linestyle=":", linewidth=1)
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set(
+        xlabel="t",
+        xlim=(0, None),
+        ylim=(None, 1.03),
+        title=f"Neuron alignment ({len(j)} neurons in J)",
+    )
+    axes.legend(fontsize="small", loc="lower right")
+    return axes
+
+
+def assumptions(audit: Audit, ax: Axes | None = None) -> Axes:
+    """The C that each of (A1)-(A7) allows, and the interval that is left.
+
+    Parameters
+    ----------
+    audit : Audit
+        From :func:`rfa.theory.audit`.
+    ax : matplotlib Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> import rfa
+    >>> ax = rfa.plot.assumptions(rfa.theory.audit(rfa.preset("assumptions")))
+    >>> [label.get_text() for label in ax.get_yticklabels()][0]
+    'A1'
+    """
+    axes = _axes(ax)
+    names = list(audit.constants)
+    ends = [end for interval in audit.constants.values() for end in interval]
+    finite = [end for end in (*ends, audit.lo, audit.hi, 1.0) if 0 < end < np.inf]
+    left, right = min(finite) / 3, max(finite) * 3
+    for row, (name, (low, high)) in enumerate(audit.constants.items()):
+        binding = name in (*audit.binding.lo, *audit.binding.hi)
+        begin, end = max(low, left), min(high, right)
+        colour = NEGATIVE if binding else POSITIVE
+        if end < begin:
+            axes.plot([end], [row], marker="<", color=colour)
+        else:
+            axes.barh(row, end - begin, left=begin, height=0.55, color=colour, alpha=0.75)
+        axes.annotate(
+            f"{low:.3g} to {high:.3g}",
+            (1.01, row),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize="small",
+        )
+    if audit.holds:
+        axes.axvspan(audit.lo, audit.hi, color="gold", alpha=0.5, linewidth=0, zorder=0)
+    axes.axvline(1, color="black", linestyle=":", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    verdict = f"C in [{audit.lo:.4g}, {audit.hi:.4g}]" if audit.holds else "no C"
+    axes.set(
+        xlim=(left, right),
+        xlabel="C",
+        title=f"Allowed by (A1)-(A7) together at $\\delta$ = {audit.delta:g}: {verdict}",
+    )
+    return axes
+
+
+def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
+    """How often each statement held over the trials of a study, with intervals: a forest plot.
+
+    Parameters
+    ----------
+    study : Study
+        From :func:`rfa.study` with ``measure="check"``.
+    ax : matplotlib Axes, optional
+        Where to draw; about 6 by 10 inches are needed.
+    **cell
+        Values of the grid's parameters, all of them.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If the study did not check statements, or more than one cell is meant.
+
+    Notes
+    -----
+    95 percent Clopper-Pearson intervals; statements that were never applicable are left out. Grey:
+    vacuous in every trial. The line is 1 - 4 delta, the probability that the theorem claims.
+
+    Examples
+    --------
+    >>> import rfa
+    >>> found = rfa.study(rfa.preset("theorem"), trials=5, rng=0, measure="check")
+    >>> ax = rfa.plot.proportions(found)
+    >>> ax.get_xlabel()
+    'share of trials in which it holds, 95% interval'
+    """
+    axes = _axes(ax)
+    found = {name: p for name, p in study.frequencies(**cell).items() if p.n}
+    target = 1 - 4 * study.select(**cell)[0]["delta"]
+    for row, p in enumerate(found.values()):
+        missed = p.verdict == "refuted" or p.high < target
+        colour = "grey" if p.vacuous == p.trials else NEGATIVE if missed else POSITIVE
+        axes.plot([p.low, p.high], [row, row], color=colour, linewidth=1.5)
+        axes.plot([p.k / p.n], [row], marker="o", markersize=4, color=colour)
+    axes.axvline(target, color="black", linestyle=":", linewidth=1)
+    axes.set_yticks(range(len(found)), list(found), fontsize="x-small")
+    axes.invert_yaxis()
+    axes.set(
+        xlim=(-0.02, 1.02),
+        xlabel="share of trials in which it holds, 95% interval",
+        title=f"{len(study.select(**cell))} trials; dotted: $1 - 4\\delta$ = {target:g}",
+    )
     return axes

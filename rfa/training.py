@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from rfa.history import Row, derive
 from rfa.network import Network
 from rfa.run import Run
 from rfa.theory._horizon import floored_horizon
+
+if TYPE_CHECKING:
+    from rfa.studies import Study
 
 logger = logging.getLogger("rfa")
 
@@ -60,12 +64,14 @@ ENGINES: dict[str, type[Engine]] = {
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was interrupted by Ctrl-C.
+    """Training, or a study, was interrupted by Ctrl-C.
 
     Attributes
     ----------
-    run : Run
+    run : Run or None
         The run up to the last whole step, with status ``"interrupted"``.
+    study : Study or None
+        The study with the trials that were finished, if it was a study.
 
     Examples
     --------
@@ -74,12 +80,17 @@ class Interrupted(KeyboardInterrupt):
     True
     """
 
-    def __init__(self, run: Run) -> None:
-        super().__init__(f"interrupted at t={run.t}")
-        self.run = run
+    def __init__(self, run: Run | None = None, study: Study | None = None) -> None:
+        done = (
+            f"at t={run.t}"
+            if run is not None
+            else f"after {0 if study is None else len(study)} runs"
+        )
+        super().__init__(f"interrupted {done}")
+        self.run, self.study = run, study
 
-    def __reduce__(self) -> tuple[type[Interrupted], tuple[Run]]:
-        return Interrupted, (self.run,)
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[Run | None, Study | None]]:
+        return Interrupted, (self.run, self.study)
 
 
 def train(
@@ -93,7 +104,7 @@ def train(
     snapshots: Iterable[int] = (),
     stop: Callable[[int, Row], bool] | None = None,
     n_threads: int | None = None,
-    progress: bool | None = None,
+    progress: bool | Pieces | None = None,
 ) -> Run:
     """Train the first layer by full-batch gradient descent on the logistic loss.
 
@@ -191,7 +202,8 @@ def train(
     running = ENGINES[name](problem, W, a, threads)
     kept: dict[int, FloatArray] = {}
     halts = np.unique(np.concatenate([keep, at if stop is not None else at[:0], [steps]]))
-    status, row, bar = "finished", 0, _Progress(progress, steps)
+    bar = progress if isinstance(progress, Pieces) else _Progress(progress, steps)
+    status, row = "finished", 0
     try:
         for halt in halts:
             while running.t < halt or row < np.searchsorted(at, halt, side="right"):
@@ -327,36 +339,54 @@ def _groups(data: Dataset) -> tuple[IntArray, int]:
     return 2 * data.cluster + data.noisy, 2 * len(data.means)
 
 
-def _at_a_terminal() -> bool:
+def at_a_terminal() -> bool:
     """Whether somebody can see stderr, which a program without a console may have closed."""
     return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
 
 
-class _Progress:
-    """A tqdm bar, made only if it will be shown, and the pieces in which the run is then cut."""
+class Pieces:
+    """Cuts a run in pieces of about INTERVAL seconds, after each of which it can be cancelled."""
 
-    def __init__(self, wanted: bool | None, steps: int) -> None:
-        self.wanted = _at_a_terminal() if wanted is None else wanted
-        self.delay = DELAY if wanted is None else 0.0
-        self.steps = steps
+    def __init__(self, cancelled: threading.Event | None = None) -> None:
+        self.cancelled = cancelled
         self.piece = 1
-        self.begin = self.last = time.perf_counter() if self.wanted else 0.0
-        self.bar: Any = None
+        self.begin = self.last = time.perf_counter()
 
     def next_halt(self, t: int, halt: int) -> int:
-        return min(halt, t + self.piece) if self.wanted else halt
+        return min(halt, t + self.piece)
 
     def show(self, t: int) -> None:
-        if not self.wanted:
-            return
+        if self.cancelled is not None and self.cancelled.is_set():
+            raise KeyboardInterrupt
         now = time.perf_counter()
-        spent = now - self.last
-        self.last = now
+        spent, self.last = now - self.last, now
         if spent < INTERVAL / 2:
             self.piece *= 2
         elif spent > 2 * INTERVAL and self.piece > 1:
             self.piece //= 2
-        if self.bar is None and now - self.begin >= self.delay:
+
+    def close(self) -> None:
+        """Nothing is shown."""
+
+
+class _Progress(Pieces):
+    """A tqdm bar, made only if it will be shown; then alone the run is cut."""
+
+    def __init__(self, wanted: bool | None, steps: int) -> None:
+        super().__init__()
+        self.wanted = at_a_terminal() if wanted is None else wanted
+        self.delay = DELAY if wanted is None else 0.0
+        self.steps = steps
+        self.bar: Any = None
+
+    def next_halt(self, t: int, halt: int) -> int:
+        return super().next_halt(t, halt) if self.wanted else halt
+
+    def show(self, t: int) -> None:
+        if not self.wanted:
+            return
+        super().show(t)
+        if self.bar is None and self.last - self.begin >= self.delay:
             from tqdm import tqdm
 
             self.bar = tqdm(total=self.steps, unit="step", initial=0, leave=False)
