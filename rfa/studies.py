@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 Measure = Callable[[Run], Mapping[str, Any]]
 
+# Seconds between two looks for Ctrl-C.
+LOOK = 0.1
+
 # Trials that wait for a thread: enough that none is ever idle, few enough to cancel at once.
 WAITING = 2
 
@@ -390,7 +393,8 @@ def _in_threads(
                     running[pool.submit(trial, *key, cancelled)] = key
                 if not running:
                     break
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                # a signal that another thread receives does not end this thread's wait
+                done, _ = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
                 for future in done:
                     found[running.pop(future)] = future.result()
                 bar.update(len(done))
