@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import lzma
 import os
 import stat
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,13 +20,24 @@ import numpy as np
 SCHEMA = 1
 
 
+def _text(path: str | os.PathLike[str]) -> str:
+    """A path as text."""
+    try:
+        name = os.fsdecode(path)
+    except TypeError:
+        raise TypeError(f"path must be a path, got {type(path).__name__}") from None
+    if "\0" in name:
+        raise ValueError("path must not have a null character in it")
+    return name
+
+
 def destination(path: str | os.PathLike[str]) -> tuple[str, os.stat_result | None]:
     """Where writing to path would write, links followed, and what is there; or why it cannot.
 
     What the system says of the place is asked before anything is written, so that a long
     computation does not find out at its end.
     """
-    path = os.fsdecode(path)
+    path = _text(path)
     folder, name = os.path.split(path)
     if name in ("", os.curdir, os.pardir):
         raise ValueError(f"path must name a file, got {path!r}")
@@ -52,7 +66,7 @@ def replace(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -
     A link stays and the file it points to is replaced; a file keeps its mode. What is not a file
     (a device, a pipe) is written into.
     """
-    path = os.fsdecode(path)
+    path = _text(path)
     file, status = destination(path)
     if status is not None and not stat.S_ISREG(status.st_mode):
         # whole or not at all here too, and a pipe has no places to go back to
@@ -114,6 +128,11 @@ def damage(path: str | os.PathLike[str]) -> Iterator[None]:
         AttributeError,
         OSError,  # a place before the beginning of the file
         RuntimeError,  # encrypted, or compressed in an unknown way
+        MemoryError,  # a header that promises more than there can be
+        SyntaxError,  # a header that is not Python
+        tokenize.TokenError,
+        lzma.LZMAError,
+        struct.error,
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
@@ -126,7 +145,7 @@ def read_npz(
     path: str | os.PathLike[str],
 ) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
     """The arrays, read-only, and the record of a file of write_npz."""
-    path = os.fspath(path)
+    path = _text(path)
     try:
         # opened here, since np.load leaves the file open where it does not understand it
         opened = open(path, "rb")  # noqa: SIM115
@@ -137,6 +156,8 @@ def read_npz(
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(str(arrays.pop("meta")))
         schema = int(meta["schema"])
+    if schema < 1:
+        raise ValueError(f"{path!r} is not a file of rfa, or is damaged: schema {schema}")
     if schema > SCHEMA:
         raise ValueError(
             f"{path!r} has schema {schema}, written by a later rfa; this one reads up to {SCHEMA}"

@@ -63,7 +63,7 @@ def _chosen_level():
 
 cdef int _level = _chosen_level()
 SIMD_LEVEL = LEVELS[_level]
-SIZES = {"word": WORD, "tile": TILE, "lanes": LANES}   # for those who allocate
+SIZES = {"word": WORD, "tile": TILE, "lanes": LANES, "block": BLOCK}   # for those who allocate
 OPENMP = rfa_openmp()   # the date of the OpenMP specification, 0 without OpenMP
 
 

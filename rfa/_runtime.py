@@ -42,8 +42,9 @@ def default_threads() -> int:
     """OMP_NUM_THREADS (its first number, up to MAX_THREADS) or the CPUs this process may use."""
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     # isdigit would take a superscript, which int refuses
-    if asked.isdecimal() and int(asked) > 0:
-        return min(int(asked), MAX_THREADS)
+    if asked.isdecimal() and asked.strip("0"):
+        # a number of more digits is larger than any that is allowed
+        return min(int(asked.lstrip("0")[:9]), MAX_THREADS)
     return usable_cpus()
 
 
@@ -67,7 +68,10 @@ def usable_cpus() -> int:
 @functools.cache
 def version() -> str:
     """Version of the installed package."""
-    return metadata.version("rfa")
+    try:
+        return metadata.version("rfa")
+    except metadata.PackageNotFoundError:
+        return "unknown: not installed"
 
 
 @functools.cache
@@ -76,11 +80,25 @@ def commit() -> str | None:
 
     pip notes it for a repository's address; a package that is run from a checkout finds it there.
     """
-    noted = metadata.distribution("rfa").read_text("direct_url.json")
+    try:
+        return _installed_commit() or _checkout_commit()
+    except OSError:
+        return None
+
+
+def _installed_commit() -> str | None:
+    try:
+        noted = metadata.distribution("rfa").read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        return None
     if noted:
         revision = json.loads(noted).get("vcs_info", {}).get("commit_id")
         if revision:
             return str(revision)
+    return None
+
+
+def _checkout_commit() -> str | None:
     git = Path(__file__).resolve().parent.parent / ".git"
     if not (git / "HEAD").is_file():
         return None

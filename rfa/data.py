@@ -240,6 +240,9 @@ class XORClusters:
         >>> bool((y_clean == np.abs(X[:, 0]) - np.abs(X[:, 1])).all())
         True
         """
+        n = _validate.positive_int(n, "n")
+        if not isinstance(generator, np.random.Generator):
+            raise TypeError(f"generator must be a numpy Generator, got {type(generator).__name__}")
         cluster, z = self._clusters(n, generator)
         return self.means[cluster] + z, CLUSTER_LABELS[cluster]
 
@@ -313,8 +316,12 @@ class XORClusters:
         rate = self.noise_rate(X)
         y = y_clean.copy()
         y[self._flipped(X, z, y_clean, cluster, rate, flips)] *= -1
+        with np.errstate(over="ignore"):
+            rounded = X.astype(real, copy=False)
+        if not np.isfinite(rounded).all():
+            raise ValueError(f"sigma must be smaller: with {self.sigma:.3g} X is beyond {real}")
         return Dataset(
-            X.astype(real, copy=False),
+            rounded,
             y,
             y_clean=y_clean,
             cluster=cluster,
@@ -438,6 +445,13 @@ def _balance(balance: str | Sequence[float] | None) -> str | tuple[float, ...] |
     return tuple(weights.tolist())
 
 
+def _own(array: NDArray[Any]) -> NDArray[Any]:
+    """A read-only copy, which does not follow the caller's array."""
+    result = array.copy()
+    result.flags.writeable = False
+    return result
+
+
 def _even(n: int) -> Ints:
     """Clusters of n samples, as equal in size as possible, the first ones larger."""
     return np.repeat(np.arange(4), [(n + 3 - c) // 4 for c in range(4)])
@@ -553,8 +567,8 @@ class Dataset:
             y=_validate.labels(y, n),
             y_clean=None if y_clean is None else _validate.labels(y_clean, n, "y_clean"),
             cluster=None if cluster is None else _validate.groups(cluster, n, "cluster"),
-            means=None if means is None else _validate.samples(means, "means", d),
-            eta=None if eta is None else _validate.rates(eta, n, "eta"),
+            means=None if means is None else _own(_validate.samples(means, "means", d)),
+            eta=None if eta is None else _own(_validate.rates(eta, n, "eta")),
             distribution=distribution,
             seed=seed,
             split=split,

@@ -13,7 +13,7 @@ from rfa import _seeds, _validate
 from rfa.data import Dataset, XORClusters, random_means
 from rfa.network import Network
 from rfa.run import Run
-from rfa.training import train
+from rfa.training import MAX_STEPS, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,9 @@ class Experiment:
         _validate.sizes(m=values["m"], d=values["d"])
         _validate.sizes(n_test=values["n_test"], d=values["d"])
         if self.steps is not None:
-            values["steps"] = _validate.nonnegative_int(self.steps, "steps")
+            values["steps"] = steps = _validate.nonnegative_int(self.steps, "steps")
+            if steps > MAX_STEPS:
+                raise ValueError(f"steps must be at most 2^53, got {_validate.shown(steps)}")
         if self.omega_init is not None:
             values["omega_init"] = _validate.nonnegative_float(self.omega_init, "omega_init")
         if isinstance(self.mu, str) and self.mu != "random":
@@ -170,7 +172,7 @@ class Experiment:
         """
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError, TypeError) as error:
             raise ValueError(f"text must be a JSON object of parameters: {error}") from None
         if not isinstance(values, dict):
             raise ValueError(f"text must be a JSON object of parameters, got {text!r}")

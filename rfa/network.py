@@ -77,8 +77,22 @@ class Network:
                 if omega_init is None
                 else _validate.nonnegative_float(omega_init, "omega_init")
             ),
-            seed=seed,
+            seed=_seeds.sequence(seed) if seed is not None else None,
         )
+
+    @classmethod
+    def of(
+        cls,
+        W: NDArray[np.floating],
+        a: NDArray[np.float64],
+        omega_init: float | None,
+        seed: np.random.SeedSequence | None,
+    ) -> Network:
+        """A network of valid arrays that nobody else changes: not copied, not looked at again."""
+        result = cls.__new__(cls)
+        W.flags.writeable = a.flags.writeable = False
+        result.__dict__.update(W=W, a=a, omega_init=omega_init, seed=seed)
+        return result
 
     @classmethod
     def random(
@@ -123,7 +137,7 @@ class Network:
         if not np.isfinite(W).all():
             raise ValueError(f"omega_init must be smaller: with {omega_init:.3g} W is not finite")
         seed = origin if isinstance(origin, np.random.SeedSequence) else None
-        return cls(W, omega_init=omega_init, seed=seed)
+        return cls.of(W, second_layer(m), omega_init, seed)
 
     @property
     def m(self) -> int:
@@ -195,7 +209,7 @@ class Network:
         Raises
         ------
         ValueError
-            If f overflows, so that it has no sign.
+            If f overflows: what is beyond the range has no sign to rely on.
 
         Examples
         --------
@@ -203,10 +217,10 @@ class Network:
         array([1, 0])
         """
         f = self.decision_function(X, n_threads)
-        undefined = np.isnan(f)
+        undefined = ~np.isfinite(f)
         if undefined.any():
             i = int(np.argmax(undefined))
-            raise ValueError(f"X must not be so large that f overflows, but f(X[{i}]) is nan")
+            raise ValueError(f"X must not be so large that f overflows, but f(X[{i}]) is {f[i]}")
         return np.sign(f).astype(np.int64)
 
     def features(self, X: ArrayLike) -> NDArray[np.floating]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rfa import _validate
 from rfa.run import Run
 from rfa.theory._horizon import floored_horizon
 
@@ -22,16 +23,25 @@ POSITIVE, NEGATIVE = "#2f6db3", "#c7522a"
 
 def _axes(ax: Axes | None) -> Axes:
     if ax is not None:
+        if not hasattr(ax, "get_xlim"):
+            raise TypeError(f"ax must be matplotlib Axes, got {type(ax).__name__}")
         return ax
     import matplotlib.pyplot as plt
 
     return plt.subplots(layout="constrained")[1]
 
 
+def _checked(run: Run) -> Run:
+    if not isinstance(run, Run):
+        raise TypeError(f"run must be a rfa.Run, got {type(run).__name__}")
+    return run
+
+
 def _means(run: Run) -> NDArray[np.float64]:
-    if run.data.means is None:
+    means = _checked(run).data.means
+    if means is None:
         raise ValueError("not applicable: the run's data have no cluster means")
-    return run.data.means
+    return means
 
 
 def _pairs(run: Run) -> NDArray[np.float64]:
@@ -75,8 +85,9 @@ def decision_boundary(run: Run, ax: Axes | None = None, resolution: int = 300) -
     >>> ax.get_xlabel()
     '$\\\\langle x, \\\\mu_1\\\\rangle$'
     """
-    axes, data = _axes(ax), run.data
-    plane = _pairs(run)[[0, 2]]
+    plane, data = _pairs(run)[[0, 2]], run.data
+    resolution = _validate.integer(resolution, "resolution", 2)
+    axes = _axes(ax)
     points = data.X @ plane.T
     reach = 1.05 * float(np.abs(points).max())
     ticks = np.linspace(-reach, reach, resolution)
@@ -165,8 +176,8 @@ def amplification(run: Run, ax: Axes | None = None) -> Axes:
     >>> [label.get_text() for label in ax.get_xticklabels()]
     ['$t = 0$', '$t = 1$', '$t = T = 6$']
     """
-    axes = _axes(ax)
     _means(run)
+    axes = _axes(ax)
     T = floored_horizon(run.alpha)[0] + 1
     steps = [t for t in dict.fromkeys((0, 1, T)) if t in run.history.t]
     if not steps:
@@ -198,7 +209,7 @@ def amplification(run: Run, ax: Axes | None = None) -> Axes:
     )
     axes.set_xticks(place, [names[t] for t in steps])
     axes.set(
-        ylim=(min(0, float(np.nanmin(best))), 1.03),
+        ylim=(float(np.min(best, initial=0, where=~np.isnan(best))), 1.03),
         ylabel=r"$\max_\mu \langle w_j, \mu\rangle / \|w_j\|$",
         title="Random feature amplification, a line a neuron",
     )
@@ -239,8 +250,8 @@ def neurons(run: Run, ax: Axes | None = None) -> Axes:
     >>> ax.get_ylabel()
     '$\\\\langle w_j, \\\\mu_2\\\\rangle$'
     """
-    axes = _axes(ax)
     _pairs(run)
+    axes = _axes(ax)
     paths = run.history.projection[:, :, [0, 2]]
     first, last = run.history.projection[0], run.history.projection[-1]
     for sign, colour in ((1, POSITIVE), (-1, NEGATIVE)):
@@ -289,7 +300,8 @@ def history(run: Run, ax: Axes | None = None) -> Axes:
     >>> [line.get_label() for line in ax.get_lines()]
     ['loss', 'clean samples wrong', 'noisy samples fitted']
     """
-    axes, recorded = _axes(ax), run.history
+    recorded = _checked(run).history
+    axes = _axes(ax)
     lines = {"loss": recorded.loss}
     if "clean_wrong" in recorded:
         lines["clean samples wrong"] = recorded.clean_wrong / max(1, run.data.clean.sum())

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rfa import _files, _seeds
+from rfa import _files, _seeds, _validate
 from rfa.data import Dataset, XORClusters
 from rfa.history import History
 from rfa.network import Network
@@ -170,6 +170,7 @@ def load(path: str | os.PathLike[str]) -> Run | Network:
 
 def _run(arrays: dict[str, np.ndarray[Any, Any]], meta: dict[str, Any]) -> Run:
     """The run of a file's content."""
+    _consistent(arrays, meta)
     a, seed = arrays["a"], _seeds.restore(meta["seed_init"])
     snapshots = {
         int(name.removeprefix("snapshot_")): W
@@ -195,6 +196,34 @@ def _run(arrays: dict[str, np.ndarray[Any, Any]], meta: dict[str, Any]) -> Run:
         stats=meta["stats"],
         provenance=meta["provenance"],
     )
+
+
+STATUSES = ("finished", "stopped", "diverged", "interrupted")
+
+
+def _consistent(arrays: dict[str, np.ndarray[Any, Any]], meta: dict[str, Any]) -> None:
+    """Refuse arrays and a record that no run can have left, before they fail somewhere else."""
+    shape, steps = arrays["W"].shape, arrays["history_t"]
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"{name} has dtype {array.dtype}")
+        is_weights = name in ("W", "W_initial") or name.startswith("snapshot_")
+        if is_weights and (array.ndim != 2 or array.shape != shape):
+            raise ValueError(f"{name} has shape {array.shape}, W has {shape}")
+        if name.startswith("history_"):
+            # the extremes of h are recorded up to T only
+            fewer = name in ("history_h_low", "history_h_high")
+            rows = len(array) if array.ndim else -1
+            if rows != steps.size and not (fewer and 0 <= rows < steps.size):
+                raise ValueError(f"{name} has shape {array.shape} for {steps.size} steps")
+    if steps.ndim != 1 or (np.diff(steps) <= 0).any():
+        raise ValueError("history_t is not ascending")
+    _validate.nonnegative_int(meta["t"], "t")
+    _validate.positive_float(meta["alpha"], "alpha")
+    if meta["status"] not in STATUSES:
+        raise ValueError(f"status is {_validate.shown(meta['status'])}")
+    if not isinstance(meta["engine"], str):
+        raise ValueError(f"engine is {_validate.shown(meta['engine'])}")
 
 
 # The arrays of a Dataset that are stored, each if the data set has it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
@@ -35,6 +36,9 @@ EARLY_STEPS = 1000
 
 # No run takes this many; up to here steps are exact in every type they go through.
 MAX_STEPS = 2**53
+
+# Bytes that a history may have.
+MAX_HISTORY = 2**34
 
 # Progress is shown for runs that last longer than DELAY, in pieces of about INTERVAL seconds.
 DELAY, INTERVAL = 2.0, 0.2
@@ -127,7 +131,8 @@ def train(
     record : {"log", "all", None}, int or iterable of int
         Which steps go into the history. "log": t = round(10^(k/40)) and the last; "all"; k: every
         k-th and the last; a list of steps; None: the last only. Each but None also takes the steps
-        0, ..., min(T, 1000), T-1 and T.
+        0, ..., min(T, 1000), T-1 and T. A row takes about 72 m bytes, up to T 128 m more; all rows
+        together may take 16 GiB.
     snapshots : iterable of int
         Further steps (beside 1 and T) whose W_t is kept; steps beyond the last are an error.
     stop : callable(t, row) -> bool, optional
@@ -157,7 +162,8 @@ def train(
     W_{t+1} = W_t - alpha * gradient of (1/n) sum_i log(1 + exp(-y_i f(x_i; W_t))), Section 2.1.
     X decides the type: float32 if X is float32, else float64; W_0 is rounded to it once. A step
     costs O(n m d), planar O(n + m + changes of A). What is recorded, snapshots, stop and progress
-    never change W.
+    never change W. Rounding errors of planar are relative to sums over all samples: if one sample
+    is larger than the rest by ten orders of magnitude or more, take engine="direct".
 
     Examples
     --------
@@ -187,9 +193,12 @@ def train(
     if steps > MAX_STEPS:
         raise ValueError(f"steps must be at most 2^53, got {_validate.shown(steps)}")
     name = choose_engine(engine, data.d)
+    if not (progress is None or isinstance(progress, (bool, Pieces))):
+        raise TypeError(f"progress must be True, False or None, got {_validate.shown(progress)}")
     if stop is not None and not callable(stop):
         raise TypeError(f"stop must be callable or None, got {type(stop).__name__}")
     at = recorded_steps(record, steps, T)
+    _refuse_huge(len(at), net.m, data)
     keep = kept_steps(snapshots, steps, T)
     threads = _runtime.threads(n_threads)
 
@@ -197,6 +206,8 @@ def train(
     W = _validate.in_range(net.W, dtype, "net.W")
     a = _validate.in_range(net.a, dtype, "net.a")
     problem = make_problem(data, test, alpha, min(T, steps))
+    seeds = {"data": _seeds.describe(data.seed), "init": _seeds.describe(net.seed)}
+    provenance = _runtime.provenance(name, threads, seeds)
     out = Observations.allocate(problem, net.m, at)
     seconds = -time.perf_counter()
     running = ENGINES[name](problem, W, a, threads)
@@ -225,7 +236,7 @@ def train(
                 kept[int(halt)].flags.writeable = False
             if stop is not None and row and at[row - 1] == halt:
                 recorded = derive(problem, out, at, row - 1, row).row(int(halt))
-                if stop(int(halt), recorded):
+                if _answer(stop(int(halt), recorded)):
                     status = "stopped" if halt < steps else status
                     break
     except KeyboardInterrupt:
@@ -233,28 +244,41 @@ def train(
     finally:
         bar.close()
     seconds += time.perf_counter()
-    result = Run(
-        network=Network(running.weights()[0], net.a, omega_init=net.omega_init, seed=net.seed),
-        initial=Network(W, net.a, omega_init=net.omega_init, seed=net.seed),
-        data=data,
-        test=test,
-        alpha=alpha,
-        t=running.t,
-        status=status,
-        engine=name,
-        history=derive(problem, out, at, 0, row),
-        snapshots=kept,
-        stats={"seconds": seconds},
-        provenance=_runtime.provenance(
-            name,
-            threads,
-            {"data": _seeds.describe(data.seed), "init": _seeds.describe(net.seed)},
-        ),
-    )
+
+    def result_so_far() -> Run:
+        return Run(
+            network=Network.of(running.weights()[0], net.a, net.omega_init, net.seed),
+            initial=net if net.W.dtype == dtype else Network.of(W, net.a, net.omega_init, net.seed),
+            data=data,
+            test=test,
+            alpha=alpha,
+            t=running.t,
+            status=status,
+            engine=name,
+            history=derive(problem, out, at, 0, row),
+            snapshots=kept,
+            stats={"seconds": seconds},
+            provenance=provenance,
+        )
+
+    try:
+        result = result_so_far()
+    except KeyboardInterrupt:
+        # a second Ctrl-C, or one at the very end, must not lose what has been done
+        status = "interrupted"
+        result = result_so_far()
     logger.info("%r in %.3f s", result, seconds)
     if status == "interrupted":
         raise Interrupted(result)
     return result
+
+
+def _answer(answer: Any) -> bool:
+    """What stop says."""
+    try:
+        return bool(answer)
+    except ValueError:
+        raise TypeError(f"stop must return true or false, got {_validate.shown(answer)}") from None
 
 
 def choose_engine(engine: str, d: int) -> str:
@@ -270,6 +294,16 @@ def choose_engine(engine: str, d: int) -> str:
     return engine
 
 
+def _refuse_huge(rows: int, m: int, data: Dataset) -> None:
+    """Rows of a history that no memory holds, before they are allocated."""
+    size = rows * m * (8 + 8 * 4 + 4 * 8)
+    if size > MAX_HISTORY:
+        raise ValueError(
+            f"record asks for {rows} rows of m={m} neurons, {size / 2**30:.3g} GiB: at most "
+            f"{MAX_HISTORY // 2**30} GiB are recorded, so record fewer steps"
+        )
+
+
 def recorded_steps(record: str | int | Iterable[int] | None, steps: int, T: int) -> IntArray:
     """The steps to record, ascending."""
     if record is None:
@@ -278,7 +312,7 @@ def recorded_steps(record: str | int | Iterable[int] | None, steps: int, T: int)
     chosen: NDArray[Any]
     if isinstance(record, str):
         if record == "all":
-            return np.arange(steps + 1, dtype=np.int64)
+            return _every(1, steps)
         if record != "log":
             raise ValueError(
                 f"record must be 'log', 'all', None, a positive int or steps, got {record!r}"
@@ -291,8 +325,15 @@ def recorded_steps(record: str | int | Iterable[int] | None, steps: int, T: int)
             raise ValueError(f"record has step {int(chosen.max())}, the run ends at {steps}")
         return _ascending([early, chosen, [T - 1, T]], steps)
     else:
-        chosen = np.arange(0, steps + 1, _validate.positive_int(record, "record"))
+        chosen = _every(_validate.positive_int(record, "record"), steps)
     return _ascending([early, chosen, [T - 1, T, steps]], steps)
+
+
+def _every(k: int, steps: int) -> IntArray:
+    """0, k, 2k, ..., if a history of one neuron could have so many rows."""
+    if steps // k > MAX_HISTORY // 72:
+        raise ValueError(f"record asks for {steps // k} rows, more than any memory holds")
+    return np.arange(0, steps + 1, min(k, steps + 1), dtype=np.int64)
 
 
 def _ascending(parts: list[Any], steps: int) -> IntArray:
@@ -340,8 +381,11 @@ def _groups(data: Dataset) -> tuple[IntArray, int]:
 
 
 def at_a_terminal() -> bool:
-    """Whether somebody can see stderr, which a program without a console may have closed."""
-    return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+    """Whether somebody can see stderr, which may be closed, absent or of another kind."""
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):
+        return False
 
 
 class Pieces:
@@ -374,7 +418,7 @@ class _Progress(Pieces):
 
     def __init__(self, wanted: bool | None, steps: int) -> None:
         super().__init__()
-        self.wanted = at_a_terminal() if wanted is None else wanted
+        self.wanted = at_a_terminal() if wanted is None else wanted and sys.stderr is not None
         self.delay = DELAY if wanted is None else 0.0
         self.steps = steps
         self.bar: Any = None
@@ -386,6 +430,11 @@ class _Progress(Pieces):
         if not self.wanted:
             return
         super().show(t)
+        # what cannot be shown, on a full disk or a closed pipe, must not end the run
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            self._draw(t)
+
+    def _draw(self, t: int) -> None:
         if self.bar is None and self.last - self.begin >= self.delay:
             from tqdm import tqdm
 
@@ -395,4 +444,5 @@ class _Progress(Pieces):
 
     def close(self) -> None:
         if self.bar is not None:
-            self.bar.close()
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                self.bar.close()

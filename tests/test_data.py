@@ -286,8 +286,26 @@ def test_bad_samples_are_named(values, words):
         rfa.XORClusters().sample(**values)
 
 
+def test_a_dataset_does_not_follow_the_callers_means_and_rates():
+    means, eta = np.eye(2), np.array([0.1, 0.2])
+    data = rfa.Dataset(np.eye(2), [1, -1], y_clean=[1, -1], cluster=[0, 1], means=means, eta=eta)
+    means[:], eta[:] = 9, 0.9
+    assert (data.means == np.eye(2)).all() and data.eta.tolist() == [0.1, 0.2]
+
+
+def test_points_are_asked_for_properly():
+    with pytest.raises(ValueError, match="n must be at least 1, got -1"):
+        rfa.XORClusters().points(-1, np.random.default_rng(0))
+    with pytest.raises(TypeError, match="generator must be a numpy Generator, got int"):
+        rfa.XORClusters().points(5, 0)
+
+
 @pytest.mark.filterwarnings("error")
 def test_a_width_beyond_the_range_is_named():
+    with pytest.raises(
+        ValueError, match=r"^sigma must be smaller: with 1e\+39 X is beyond float32"
+    ):
+        rfa.XORClusters(sigma=1e39).sample(50, dtype="float32")
     with pytest.raises(ValueError, match=r"^sigma must be smaller: with 1e\+308 samples are not"):
         rfa.XORClusters(sigma=1e308).sample(50)
 

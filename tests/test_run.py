@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 
 import numpy as np
@@ -134,6 +135,59 @@ def test_a_stored_callable_is_a_name(tmp_path):
     assert again.data.eta.tolist() == run.data.eta.tolist()
     with pytest.raises(ValueError, match=r"not applicable: .*lambda.* stored by its name only"):
         again.data.distribution.sample(n=3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"history_t": None}, "lacks 'history_t'"),
+        ({"history_t": np.array(3)}, "history_"),
+        ({"history_loss": np.zeros(1)}, r"history_loss has shape \(1,\)"),
+        ({"W_initial": np.zeros((4, 3))}, r"W_initial has shape \(4, 3\), W has"),
+        ({"snapshot_1": np.array([["a"]])}, "snapshot_1 has dtype"),
+        ({"t": -5}, "t must be at least 0"),
+        ({"status": 42}, "status is 42"),
+        ({"engine": None}, "engine is None"),
+        ({"alpha": "x"}, "alpha must be a real number"),
+        ({"schema": -1}, "schema -1"),
+    ],
+)
+def test_a_file_that_no_run_can_have_left_is_refused(changes, words, tmp_path):
+    make_run().save(tmp_path / "run.npz")
+    with np.load(tmp_path / "run.npz") as file:
+        arrays = dict(file)
+    meta = json.loads(str(arrays["meta"]))
+    for name, value in changes.items():
+        if value is None and name in arrays:
+            del arrays[name]
+        elif isinstance(value, np.ndarray):
+            arrays[name] = value
+        else:
+            meta[name] = value
+    np.savez(tmp_path / "other.npz", **{**arrays, "meta": json.dumps(meta)})
+    with pytest.raises(ValueError, match=rf"other\.npz.*{words}"):
+        rfa.load(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize("name", ["save", "load"])
+@pytest.mark.parametrize(
+    ("path", "error", "words"),
+    [(5, TypeError, "path must be a path, got int"), ("a\0b", ValueError, "null character")],
+)
+def test_paths_are_named(name, path, error, words):
+    call = rfa.load if name == "load" else make_run().save
+    with pytest.raises(error, match=words):
+        call(path)
+
+
+def test_a_header_that_is_not_python_is_damage(tmp_path):
+    rfa.Network.random(m=5, d=2).save(tmp_path / "net.npz")
+    content = bytearray((tmp_path / "net.npz").read_bytes())
+    place = content.index(b"), }")
+    content[place : place + 4] = b"    "
+    (tmp_path / "net.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"net\.npz' is not a file of rfa, or is damaged"):
+        rfa.load(tmp_path / "net.npz")
 
 
 def test_files_of_other_things_are_refused(tmp_path):

@@ -339,6 +339,8 @@ BAD = [
     ("steps", -(10**900), ValueError, r"steps must be at least 0, got about -2\^2990"),
     ("engine", ["planar"], ValueError, r"engine must be 'auto' or one of .*, got \['planar'\]"),
     ("record", b"all", TypeError, "record must be an integer, got b'all'"),
+    ("progress", "no", TypeError, "progress must be True, False or None, got 'no'"),
+    ("stop", lambda t, row: np.ones(3), TypeError, r"stop must return true or false, got array"),
     ("snapshots", b"12", TypeError, "snapshots must be steps, got b'12'"),
     ("engine", "planar", ValueError, "engine 'planar' needs d=2, the data have d=6"),
     ("record", "some", ValueError, "record must be"),
@@ -390,13 +392,60 @@ def test_the_second_layer_is_the_networks_own():
     assert run.network.a.tolist() == net.a.tolist() == run.initial.a.tolist()
 
 
-@pytest.mark.parametrize("stderr", ["none", "closed"])
-def test_a_program_without_a_console_can_train(stderr, monkeypatch, tmp_path):
+class Writer:
+    """A stream that writes, or that cannot, and nothing else."""
+
+    def __init__(self, error=None):
+        self.error = error
+
+    def write(self, text):
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.mark.parametrize("progress", [None, True])
+@pytest.mark.parametrize("stderr", ["none", "closed", "log", "full"])
+def test_a_program_without_a_console_can_train(stderr, progress, monkeypatch, tmp_path):
     closed = (tmp_path / "stderr").open("w")
     closed.close()
-    monkeypatch.setattr(sys, "stderr", None if stderr == "none" else closed)
+    streams = {"none": None, "closed": closed, "log": Writer(), "full": Writer(OSError(28, "full"))}
+    monkeypatch.setattr(sys, "stderr", streams[stderr])
     net, data, _ = start()
-    assert rfa.train(net, data, steps=2).t == 2
+    assert rfa.train(net, data, steps=40, progress=progress).t == 40
+
+
+def test_ctrl_c_at_the_very_end_loses_nothing(monkeypatch):
+    """A second Ctrl-C, while the result is put together."""
+    from rfa import training
+
+    net, data, _ = start()
+    derive, calls = training.derive, []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return derive(*arguments)
+
+    monkeypatch.setattr(training, "derive", interrupted)
+    with pytest.raises(rfa.Interrupted) as caught:
+        rfa.train(net, data, steps=7)
+    assert caught.value.run.t == 7 and caught.value.run.status == "interrupted"
+
+
+def test_a_result_is_not_copied_over_and_over():
+    """What stands between Ctrl-C and the run that it carries: one copy of W, not many."""
+    net, data, _ = start(m=400, d=500, n=100)
+    import tracemalloc
+
+    tracemalloc.start()
+    run = rfa.train(net, data, steps=0, record=None)
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert run.initial is net
+    size = net.W.nbytes
+    # the engine holds W twice and once padded masks; the result is the only copy that stays
+    assert kept < 1.5 * size and peak < 5 * size
 
 
 def test_a_run_that_ends_early_keeps_no_memory_for_what_it_did_not_do():
@@ -496,6 +545,9 @@ def test_no_array_of_n_times_m_floats(engine, d, dtype):
         ({"steps": 2**60}, r"steps must be at most 2\^53"),
         ({"alpha": 1e-300}, r"steps must be at most 2\^53"),
         ({"n_threads": 10**6}, "n_threads must be at most 1024"),
+        ({"steps": 10**7, "record": "all"}, "record asks for 10000001 rows of m=25 neurons, 16.8"),
+        ({"steps": 10**9, "record": "all"}, "record asks for 1000000000 rows, more than any"),
+        ({"steps": 10**15, "record": 2}, "record asks for 500000000000000 rows, more than any"),
     ],
 )
 def test_sizes_beyond_all_use_are_refused(arguments, words):

@@ -7,6 +7,7 @@ every step.
 """
 from libc.math cimport INFINITY, fabs, fma, frexp, ldexp
 from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from rfa._kernels cimport LANES, check_signals, level, rfa_common, rfa_seconds
@@ -426,18 +427,53 @@ cdef bint same_direction(const double[:, ::1] x, Py_ssize_t i, Py_ssize_t k) noe
 
 
 def sort_exactly(const double[:, ::1] x, const signed char[::1] half, int64_t[::1] order):
-    """Finish sorting samples by angle: order is sorted up to rounding; ties keep their order.
+    """Sort samples by angle without rounding; equal directions keep their order.
 
-    x (2, n); half: 0 for angles in [0, pi), 1 for [pi, 2 pi).
+    x (2, n); half: 0 for angles in [0, pi), 1 for [pi, 2 pi). A merge sort that passes over what is
+    sorted: O(n) if order is sorted up to rounding, O(n log n) whatever it is.
     """
-    cdef Py_ssize_t i, j, p, q
-    for i in range(1, order.shape[0]):
-        j = i
-        while j > 0:
-            p = order[j - 1]
-            q = order[j]
-            if half[p] != half[q] or exact_sign(x[0, p], x[1, q], -x[1, p], x[0, q]) >= 0:
-                break
-            order[j - 1] = q
-            order[j] = p
-            j -= 1
+    cdef Py_ssize_t n = order.shape[0], width = 1, begin, middle, end, passed = 0
+    cdef double last = rfa_seconds()
+    cdef int64_t* merged = <int64_t*>malloc(max(n, 1) * sizeof(int64_t))
+    if merged == NULL:
+        raise MemoryError()
+    try:
+        with nogil:
+            while width < n:
+                begin = 0
+                while begin < n - width:
+                    middle = begin + width
+                    end = min(middle + width, n)
+                    passed += 1
+                    if not in_order(x, half, order[middle - 1], order[middle]):
+                        merge(x, half, &order[begin], width, end - begin, merged)
+                        passed += end - begin
+                    if passed > PASSED:
+                        check_signals(&last)
+                        passed = 0
+                    begin += 2 * width
+                width *= 2
+    finally:
+        free(merged)
+
+
+cdef bint in_order(const double[:, ::1] x, const signed char[::1] half, int64_t p,
+                   int64_t q) noexcept nogil:
+    """Whether sample p comes before q, or has its direction."""
+    if half[p] != half[q]:
+        return half[p] < half[q]
+    return exact_sign(x[0, p], x[1, q], -x[1, p], x[0, q]) >= 0
+
+
+cdef void merge(const double[:, ::1] x, const signed char[::1] half, int64_t* order,
+                Py_ssize_t middle, Py_ssize_t end, int64_t* merged) noexcept nogil:
+    """Merge the sorted order[:middle] and order[middle:end] in place."""
+    cdef Py_ssize_t i = 0, j = middle, k
+    for k in range(end):
+        if j == end or (i < middle and in_order(x, half, order[i], order[j])):
+            merged[k] = order[i]
+            i += 1
+        else:
+            merged[k] = order[j]
+            j += 1
+    memcpy(order, merged, end * sizeof(int64_t))

@@ -40,7 +40,9 @@ class DirectEngine:
         chunks = -(-d // width)
         self.horizon, self.alpha = problem.horizon, problem.alpha
         self.means = problem.means
-        self.n_threads = n_threads if self.n * self.m * d >= PARALLEL_WORK else 1
+        # no more threads than there are pieces of work for them
+        pieces = max(words, test_words, chunks) * -(-neurons // _kernels.SIZES["block"])
+        self.n_threads = min(n_threads, pieces) if self.n * self.m * d >= PARALLEL_WORK else 1
 
         order = np.argsort(problem.groups, kind="stable")
         self.lanes = aligned_zeros((words, d, WORD), dtype)

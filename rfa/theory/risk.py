@@ -202,6 +202,8 @@ def _growing(
         while tally.n < size:
             X, y_clean = distribution.points(min(batch, size - tally.n), generator)
             margin = y_clean * network.decision_function(X, n_threads=n_threads)
+            if not np.isfinite(margin).all():
+                raise ValueError("network must not be so large that f overflows on fresh points")
             tally.add(margin, distribution.noise_rate(X))
         level = (1 - confidence) / (look * (look + 1) if len(sizes) > 1 else 1)
         yield tally.estimate(level, confidence)
