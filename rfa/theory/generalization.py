@@ -279,7 +279,9 @@ def features_at(e: Evidence, k: Constants, t: int) -> tuple[Check, ...]:
     j, c = e.pairs(k.C0)
     growth = np.diff(e.projection([0, t])[:, j, c], axis=0)[0] / np.abs(e.a[j])
     scale = e.start
-    empirical = 0.0 if scale == 0 or not math.isfinite(least) else 1 / (scale * least)
+    empirical = math.inf
+    if least > 0:
+        empirical = 0.0 if scale == 0 or least == math.inf else 1 / scale / least
     return (
         at_least(
             ids[0],
@@ -293,7 +295,7 @@ def features_at(e: Evidence, k: Constants, t: int) -> tuple[Check, ...]:
             constant="C",
             constant_used=C_FEATURES,
             literal_constant=C_FEATURES,
-            empirical_constant=empirical if least > 0 else math.inf,
+            empirical_constant=empirical,
         ),
         at_least(
             ids[1],
