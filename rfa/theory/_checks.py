@@ -65,6 +65,7 @@ def _compare(
             id=name,
             relation=relation,
             vacuous=True,
+            empty=True,
             unmet=tuple(unmet),
             why="; ".join([*reasons, empty]),
             **rest,

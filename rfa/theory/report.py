@@ -50,6 +50,8 @@ class Check:
         an equality on this run (``empirical_constant``); None where there is none.
     details : dict
         Further numbers, JSON-able.
+    empty : bool
+        Whether there is nothing to compare, so that value is NaN and the statement vacuous.
     reason : str
         Why the statement is not applicable or vacuous, or which hypotheses are not met.
 
@@ -75,6 +77,7 @@ class Check:
     empirical_constant: float | None = None
     details: dict[str, Any] = field(default_factory=dict)
     why: str = ""
+    empty: bool = False
 
     @property
     def statement(self) -> str:
@@ -94,7 +97,7 @@ class Check:
         """
         if not self.applicable:
             return False
-        if self.vacuous and math.isnan(self.value):
+        if self.empty:
             return True
         limit = self.bound + (-self.tolerance if self.relation == ">=" else self.tolerance)
         return bool(COMPARISONS[self.relation](self.value, limit))
