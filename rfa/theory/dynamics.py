@@ -179,7 +179,8 @@ def lemma_4_6(
         unmet.append(f"size(Jc)/m = {missing:.3g} is above b^2/16")
     limit = float(np.linalg.norm(e.a[~inside])) * float(np.linalg.norm(W[~inside])) * e.norm_x
     rest = np.abs(dense.f - dense.f_J)
-    ratio = np.divide(rest, limit, out=np.zeros_like(rest), where=limit > 0)
+    # against a limit of 0 (or NaN) nothing but 0 holds
+    ratio = np.divide(rest, limit, out=np.where(rest == 0, 0.0, np.inf), where=limit > 0)
     # f^Jc is a difference of two rounded sums of m products
     rounding = (e.m + e.d) * 2.0**-52 * float(np.linalg.norm(W)) * e.norm_x
     tolerance = float(np.divide(rounding, limit, out=np.zeros_like(limit), where=limit > 0).max())
