@@ -292,10 +292,14 @@ class Evidence:
     def J(self, C0: float) -> Bools:
         """J_mu (m, 4) of Lemma 4.2, fixed at t = 0."""
         if C0 not in self.chosen:
-            with np.errstate(invalid="ignore"):
-                correlated = self.cosine([0])[0] >= 1 / (3 * C0 * math.sqrt(self.d))
-            self.chosen[C0] = correlated & (np.sign(self.a)[:, None] == LABELS)
+            right = np.sign(self.a)[:, None] == LABELS
+            self.chosen[C0] = self._above_threshold(C0) & right
         return self.chosen[C0]
+
+    def _above_threshold(self, C0: float) -> Bools:
+        """cos(w_j^0, mu) >= 1/(3 C0 sqrt d) (m, 4); a NaN is kept, or what it spoils would hold."""
+        apart = self.cosine([0])[0] < 1 / (3 * C0 * math.sqrt(self.d))
+        return ~apart & (self.norms([0])[0] != 0)[:, None]
 
     def pairs(self, C0: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Neuron and mean of every member of a J_mu."""
@@ -304,8 +308,7 @@ class Evidence:
 
     def correlated(self, C0: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Neuron and mean of every pair with cos >= 1/(3 C0 sqrt d) at t = 0, any sign of a_j."""
-        with np.errstate(invalid="ignore"):
-            j, c = np.nonzero(self.cosine([0])[0] >= 1 / (3 * C0 * math.sqrt(self.d)))
+        j, c = np.nonzero(self._above_threshold(C0))
         return j, c
 
     def aligned(self, steps: Iterable[int], C0: float) -> Bools:

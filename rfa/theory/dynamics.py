@@ -465,7 +465,7 @@ def _sufficient(e: Evidence, k: Constants) -> list[str]:
         unmet.append("Lemma 4.2's counts are too small")
     if not e.aligned(range(1, e.T), k.C0).all():
         unmet.append("Condition 4.7 does not hold at 1..T-1")
-    if (np.abs(_sideways(e, range(e.T + 1), k.C0)) > 3).any():
+    if not (np.abs(_sideways(e, range(e.T + 1), k.C0)) <= 3).all():
         unmet.append("Condition 4.8 does not hold up to T")
     return unmet
 
