@@ -45,7 +45,8 @@ def first_step(e: Evidence) -> FirstStep:
     f = e.output(0)
     for block in e.blocks(max(m, e.d)):
         X, y, c = data.X[block].astype(np.float64), data.y[block], e.cluster[block]
-        g = 1 / (1 + np.exp(y * f[block]))
+        with np.errstate(over="ignore"):
+            g = 1 / (1 + np.exp(y * f[block]))
         H = X @ W.T
         A = (H > 0).astype(np.float64)
         member = (c[:, None] == np.arange(4)).astype(np.float64)

@@ -124,8 +124,12 @@ def output_at(e: Evidence, k: Constants, t: int) -> Check:
 
 def spectral_norm(W: NDArray[np.float64]) -> float:
     """norm_2(W), from the smaller of W W^T and W^T W."""
-    gram = W @ W.T if len(W) <= W.shape[1] else W.T @ W
-    return math.sqrt(max(0.0, float(np.linalg.eigvalsh(gram)[-1])))
+    scale = float(np.abs(W).max())
+    if not 0 < scale < math.inf:
+        return scale
+    unit = W / scale  # the squares of a diverged run's weights would overflow
+    gram = unit @ unit.T if len(unit) <= unit.shape[1] else unit.T @ unit
+    return scale * math.sqrt(max(0.0, float(np.linalg.eigvalsh(gram)[-1])))
 
 
 def lemma_4_6(
@@ -175,7 +179,7 @@ def lemma_4_6(
         unmet.append(f"norm_F(W_T) = {norm:.3g} is above 1")
     if e.norm_x.max() > 2:
         unmet.append(f"norm(x) = {e.norm_x.max():.3g} is above 2")
-    if missing > b**2 / 16:
+    if missing > b * b / 16:
         unmet.append(f"size(Jc)/m = {missing:.3g} is above b^2/16")
     limit = float(np.linalg.norm(e.a[~inside])) * float(np.linalg.norm(W[~inside])) * e.norm_x
     rest = np.abs(dense.f - dense.f_J)

@@ -155,7 +155,7 @@ def _test_error(
     def proven(gamma: float, width: float) -> float:
         return noisy + 4 * width / (gamma * math.sqrt(e.n)) + gap
 
-    width = math.sqrt(1 + e.spread**2)
+    width = math.hypot(1, e.spread)
     corrected = proven(GAMMA, width)
     network = Network(e.W(t), e.a)
     most = max(2, min(MOST_POINTS, MOST_REALS // e.d))

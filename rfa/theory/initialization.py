@@ -277,12 +277,12 @@ def lemma_4_3(
         at_most(
             "lemma_4_3_b",
             square,
-            k.C1 * e.spread**2,
+            k.C1 * e.spread * e.spread,
             k,
             axes=axes,
             unmet=unmet,
             tolerance=rounding * rounding,
-            **constant(float(square.max()), e.spread**2),
+            **constant(float(square.max()), e.spread * e.spread),
         ),
         at_most(
             "lemma_4_3_c",
