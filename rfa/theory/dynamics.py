@@ -159,7 +159,7 @@ def lemma_4_6(
     --------
     >>> import rfa
     >>> lemma_4_6(rfa.preset("theorem").run(rng=0))[0].reason.split("; ")[-1]
-    'size(Jc)/m = 0.05 is above b^2/16'
+    'size(Jc)/m = 0.06 is above b^2/16'
     """
     e, k = evidence(run, delta, C0)
     ids = ("lemma_4_6", "lemma_4_6_norm")
