@@ -12,6 +12,7 @@ from rfa import _seeds
 from rfa.run import Run
 from rfa.theory._checks import absent, at_least, at_most
 from rfa.theory._evidence import LABELS, NAMES, OPPOSITE, Evidence, evidence
+from rfa.theory.initialization import unmet_on_a_good_run
 from rfa.theory.report import Check
 
 Floats = NDArray[np.float64]
@@ -123,7 +124,9 @@ def lemma_4_10(
     why = e.lacks(width=True, omega=True, last=1, steps=[0, 1])
     if why:
         return absent(ids, why)
-    unmet = e.unmet(k, C1=True)
+    unmet = unmet_on_a_good_run(e, k)
+    if not k.C1 >= 2:
+        unmet.append(f"C1 = {k.C1:.3g} is below 2")
     if e.K < 1:
         # (33) uses Lemma A.1, whose step 1 is beyond 1/(4 alpha)
         unmet.append("alpha is above 1/4")
@@ -149,7 +152,7 @@ def lemma_4_10(
     active = e.rows("active", [0])[0]
     votes = (active[:, 0::2] - active[:, 1::2]) * LABELS  # N_mu(j) of (27)
     edge = np.sign(e.a[j]) * (votes[j, c] - votes[j, OPPOSITE[c]]) / e.n
-    own, against = e.reach(1, C0) if run.history.h_low.shape[0] > 1 else (after, after)
+    own, against = e.reach(1, C0)
     step = first_step(e)
     moving = np.flatnonzero(e.a)
     neurons: dict[str, Any] = {"axes": {"neuron": moving}, "unmet": unmet}

@@ -12,6 +12,7 @@ from rfa import _seeds
 from rfa.run import Run
 from rfa.theory._checks import absent, at_least, at_most, below, grid
 from rfa.theory._evidence import E2, LABELS, NAMES, OPPOSITE, OTHER, Constants, Evidence, evidence
+from rfa.theory.initialization import unmet_on_a_good_run
 from rfa.theory.report import Check
 
 # float64 sums of a few hundred terms, relative to the bound: for inequalities without slack
@@ -54,7 +55,7 @@ def lemma_A_1(
     why = e.lacks(clusters=False, last=1) or ("" if steps else "no step from 1 to T was recorded")
     if why:
         return absent(ids, why)
-    unmet = e.unmet(k)
+    unmet = unmet_on_a_good_run(e, k)
     if e.omega is not None and e.start > e.alpha / 3:
         unmet.append(f"omega sqrt(md) = {e.start:.3g} is above alpha/3")
     norm, times = e.norms(steps), np.array(steps)[:, None]
@@ -299,7 +300,7 @@ def condition_4_8(
     why = e.lacks(horizon=True, last=e.T, steps=steps)
     if why:
         return absent(("condition_4_8",), why)
-    return (_orthogonality("condition_4_8", e, k, steps),)
+    return (_orthogonality("condition_4_8", e, k, steps, e.unmet(k)),)
 
 
 def _sideways(e: Evidence, steps: range, C0: float) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -308,7 +309,7 @@ def _sideways(e: Evidence, steps: range, C0: float) -> np.ndarray[Any, np.dtype[
     return e.projection(steps)[:, j, OTHER[c]] / (e.alpha * np.abs(e.a[j]))
 
 
-def _orthogonality(name: str, e: Evidence, k: Constants, steps: range) -> Check:
+def _orthogonality(name: str, e: Evidence, k: Constants, steps: range, unmet: list[str]) -> Check:
     j, c = e.pairs(k.C0)
     return at_most(
         name,
@@ -316,7 +317,7 @@ def _orthogonality(name: str, e: Evidence, k: Constants, steps: range) -> Check:
         3.0,
         k,
         axes=grid(steps, neuron=j, cluster=np.array(NAMES)[c]),
-        unmet=e.unmet(k),
+        unmet=unmet,
         empty=NO_NEURONS,
     )
 
@@ -366,7 +367,7 @@ def lemma_4_9(
     why = e.lacks(horizon=True, last=e.T, steps=steps)
     if why:
         return absent(ids, why)
-    unmet = e.unmet(k) + _sufficient(e, k)
+    unmet = unmet_on_a_good_run(e, k) + _sufficient(e, k)
     j, c = e.pairs(C0)
     y, noisy = run.data.y, run.data.noisy
     margin = y * e.dense(e.T, C0).f_J
@@ -519,7 +520,7 @@ def lemma_4_11(
     why = e.lacks(horizon=True, last=e.T, steps=steps)
     if why:
         return absent(ids, why)
-    unmet = e.unmet(k)
+    unmet = unmet_on_a_good_run(e, k)
     j, c = e.pairs(C0)
     pair_axes = {"neuron": j, "cluster": np.array(NAMES)[c]}
     share = e.aligned(range(1, e.T), C0).mean(axis=1) if len(j) else np.empty(0)
@@ -547,7 +548,7 @@ def lemma_4_11(
             unmet=unmet,
             empty=NO_NEURONS,
         ),
-        _orthogonality(ids[1], e, k, range(e.T)),
+        _orthogonality(ids[1], e, k, range(e.T), unmet),
         at_least(
             ids[2],
             cosine,

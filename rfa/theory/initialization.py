@@ -391,27 +391,38 @@ def definition_4_5(
     True
     """
     e, k = evidence(run, delta, C0)
-    parts = [
-        check
-        for lemma in (lemma_4_1, lemma_4_2, lemma_4_3, lemma_4_4)
-        for check in lemma(run, delta=delta, C0=C0)
-    ]
-    missing = next((check.reason for check in parts if not check.applicable), "")
-    if missing:
-        return absent(("definition_4_5",), missing)
-    failing = [check.id for check in parts if not check.holds]
-    return (_good_run(e, k, failing),)
-
-
-def _good_run(e: Evidence, k: Constants, failing: list[str]) -> Check:
-    return at_most(
-        "definition_4_5",
-        float(len(failing)),
-        0.0,
-        k,
-        unmet=e.unmet(k, C1=True),
-        details={"failing": failing},
-        constant="C0",
-        constant_used=k.C0,
-        literal_constant=k.literal_C0,
+    why = e.lacks(width=True, rate=True, omega=True, steps=[0])
+    if why:
+        return absent(("definition_4_5",), why)
+    failing = failing_parts(e, k)
+    return (
+        at_most(
+            "definition_4_5",
+            float(len(failing)),
+            0.0,
+            k,
+            unmet=e.unmet(k, C1=True),
+            details={"failing": failing},
+            constant="C0",
+            constant_used=k.C0,
+            literal_constant=k.literal_C0,
+        ),
     )
+
+
+def failing_parts(e: Evidence, k: Constants) -> list[str]:
+    """The parts of Lemmas 4.1 to 4.4 that do not hold, or are not applicable."""
+    if k not in e.failing:
+        e.failing[k] = [
+            check.id
+            for lemma in (lemma_4_1, lemma_4_2, lemma_4_3, lemma_4_4)
+            for check in lemma(e.run, delta=k.delta, C0=k.C0)
+            if not check.holds
+        ]
+    return e.failing[k]
+
+
+def unmet_on_a_good_run(e: Evidence, k: Constants) -> list[str]:
+    """What does not hold of the hypotheses of a lemma that speaks of a good run."""
+    failing = failing_parts(e, k)
+    return e.unmet(k) + (["not a good run: " + ", ".join(failing)] if failing else [])
