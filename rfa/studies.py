@@ -323,7 +323,7 @@ def study(
     >>> import rfa
     >>> found = study(rfa.Experiment(n=40, d=3, m=8), trials=4, rng=0)
     >>> [record["clean_wrong"] for record in found.records]
-    [0, 2, 1, 1]
+    [11, 19, 16, 20]
     """
     if not isinstance(exp, Experiment):
         raise TypeError(f"exp must be a rfa.Experiment, got {type(exp).__name__}")
