@@ -341,7 +341,7 @@ def lemma_4_4(
     active = e.rows("active", [0])[0]
     edge = (active[j, 2 * c] - active[j, 2 * OPPOSITE[c]]).astype(float)
     details = {}
-    smallest = float(edge.min()) if edge.size else math.nan
+    smallest = float(edge.min(initial=math.inf))
     if edge.size and e.sigma and e.eta is not None:
         worst = int(edge.argmin())
         cosine = float(e.cosine([0])[0, j[worst], c[worst]])
