@@ -157,7 +157,9 @@ def lemma_4_10(
     moving = np.flatnonzero(e.a)
     neurons: dict[str, Any] = {"axes": {"neuron": moving}, "unmet": unmet}
     taken = (e.W(1) - e.W(0))[moving] / (e.alpha * e.a[moving, None])
+    rounding = float(step.rounding.max())
     difference = np.abs(taken - (step.signal + step.zeta1 + step.zeta2)[moving])
+    size = np.linalg.norm(step.zeta1[moving], axis=1)
     output = np.abs(e.output(0))
     amplification = float(np.median(after / before)) if len(j) else math.nan
     return (
@@ -182,21 +184,21 @@ def lemma_4_10(
         at_most(ids[2], output, 3 * e.start, k, axes={"sample": np.arange(e.n)}, unmet=unmet),
         at_most(
             ids[3],
-            np.linalg.norm(step.zeta1[moving], axis=1),
+            size,
             k.C1 * e.spread,
             k,
-            tolerance=float(step.rounding.max()),
+            tolerance=rounding,
             **neurons,
             constant="C1",
             constant_used=k.C1,
-            empirical_constant=_ratio(np.linalg.norm(step.zeta1[moving], axis=1), e.spread),
+            empirical_constant=_ratio(size, e.spread, rounding),
         ),
         at_most(
             ids[4],
             np.linalg.norm(step.zeta2[moving], axis=1),
             e.start,
             k,
-            tolerance=float(step.rounding.max()),
+            tolerance=rounding,
             **neurons,
         ),
         at_most(ids[5], (difference / step.rounding[moving]).max(axis=1), 1.0, k, **neurons),
@@ -239,7 +241,7 @@ def lemma_4_10(
     )
 
 
-def _ratio(values: Floats, unit: float) -> float:
-    """The largest value in a unit that may be 0."""
+def _ratio(values: Floats, unit: float, rounding: float) -> float:
+    """The largest value in a unit that may be 0; up to its rounding a value is then 0 too."""
     largest = float(values.max(initial=0.0))
-    return largest / unit if unit > 0 else (math.inf if largest > 0 else 0.0)
+    return largest / unit if unit > 0 else (math.inf if largest > rounding else 0.0)
