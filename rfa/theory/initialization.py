@@ -104,7 +104,7 @@ def lemma_4_2(
     -------
     tuple of Check
         ``lemma_4_2`` (the smallest of the four counts) and ``lemma_4_2_sum``. The empirical
-        constant is the supremum of the C0 for which all four counts pass.
+        constants are the suprema of the C0 for which all four counts, and their sum, pass.
 
     Notes
     -----
@@ -128,8 +128,8 @@ def lemma_4_2(
         "constant": "C0",
         "constant_used": C0,
         "literal_constant": k.literal_C0,
-        "empirical_constant": largest_C0(e),
     }
+    largest, largest_of_sum = largest_C0(e)
     sizes = {name: int(count) for name, count in zip(NAMES, counts, strict=True)}
     return (
         at_least(
@@ -140,25 +140,38 @@ def lemma_4_2(
             axes={"cluster": np.array(NAMES)},
             unmet=unmet,
             details=sizes,
+            empirical_constant=largest,
             **constant,
         ),
         at_least(
-            "lemma_4_2_sum", counts.sum(), e.m * k.shrink, k, unmet=unmet, details=sizes, **constant
+            "lemma_4_2_sum",
+            counts.sum(),
+            e.m * k.shrink,
+            k,
+            unmet=unmet,
+            details=sizes,
+            empirical_constant=largest_of_sum,
+            **constant,
         ),
     )
 
 
-def largest_C0(e: Evidence) -> float:
-    """Supremum of the C0 > 1 with which Lemma 4.2 holds for all four means; NaN if there is none.
+def largest_C0(e: Evidence) -> tuple[float, float]:
+    """Suprema of the C0 > 1 with which Lemma 4.2 holds for all four means, and for the sum.
 
     With the cosines of the neurons of the right sign sorted downwards, J_mu has k members for C0 in
-    [1/(3 sqrt d cos_k), 1/(3 sqrt d cos_(k+1))), and k are enough for C0 <= 1/(1 - sqrt(4k/m)).
+    [1/(3 sqrt d cos_k), 1/(3 sqrt d cos_(k+1))), and k are enough for C0 <= 1/(1 - sqrt(4k/m)). The
+    same with the cosines of all four means together, and k/m. NaN if no C0 will do.
     """
     right = np.sign(e.a)[:, None] == LABELS
     cosine = e.cosine([0])[0]
-    passing = [
-        _passing(cosine[right[:, c], c], e.m, 1 / (3 * math.sqrt(e.d))) for c in range(len(LABELS))
-    ]
+    scale = 1 / (3 * math.sqrt(e.d))
+    each = [_passing(cosine[right[:, c], c], e.m / 4, scale) for c in range(len(LABELS))]
+    return _supremum(each), _supremum([_passing(cosine[right], e.m, scale)])
+
+
+def _supremum(passing: list[list[tuple[float, float]]]) -> float:
+    """Supremum of what lies in one of each list of intervals [low, high), NaN if nothing does."""
     # candidates are the upper ends: the supremum of an intersection is one of them
     best = math.nan
     for end in sorted({high for intervals in passing for _, high in intervals}, reverse=True):
@@ -169,8 +182,8 @@ def largest_C0(e: Evidence) -> float:
     return best
 
 
-def _passing(cosines: NDArray[np.float64], m: int, scale: float) -> list[tuple[float, float]]:
-    """Intervals [low, high) of C0 > 1 for which one mean has neurons enough."""
+def _passing(cosines: NDArray[np.float64], of: float, scale: float) -> list[tuple[float, float]]:
+    """Intervals [low, high) of C0 > 1 with at least (1 - 1/C0)^2 of so many neurons."""
     positive = np.sort(cosines[cosines > 0])[::-1]  # drops NaN, of neurons that are zero
     starts = scale / positive
     intervals = []
@@ -178,7 +191,7 @@ def _passing(cosines: NDArray[np.float64], m: int, scale: float) -> list[tuple[f
         low = max(float(starts[k - 1]), 1.0)
         high = float(starts[k]) if k < len(positive) else math.inf
         # the last C0 that passes belongs to the interval, so the end is the number after it
-        limit = math.inf if 4 * k >= m else math.nextafter(1 / (1 - math.sqrt(4 * k / m)), math.inf)
+        limit = math.inf if k >= of else math.nextafter(1 / (1 - math.sqrt(k / of)), math.inf)
         if low < min(high, limit) and min(high, limit) > 1:
             intervals.append((low, min(high, limit)))
     return intervals
