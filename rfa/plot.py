@@ -177,11 +177,11 @@ def amplification(run: Run, ax: Axes | None = None) -> Axes:
     ['$t = 0$', '$t = 1$', '$t = T = 6$']
     """
     _means(run)
-    axes = _axes(ax)
     T = floored_horizon(run.alpha)[0] + 1
     steps = [t for t in dict.fromkeys((0, 1, T)) if t in run.history.t]
     if not steps:
         raise ValueError("not applicable: the run recorded none of the steps 0, 1 and T")
+    axes = _axes(ax)
     rows = [run.history.row(t) for t in steps]
     best = np.stack([_cosine(row.projection.max(axis=1), row.norm) for row in rows])
     place = np.arange(len(steps))
@@ -213,9 +213,14 @@ def amplification(run: Run, ax: Axes | None = None) -> Axes:
         ylabel=r"$\max_\mu \langle w_j, \mu\rangle / \|w_j\|$",
         title="Random feature amplification, a line a neuron",
     )
-    axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=2, frameon=False, fontsize="small"
-    )
+    if run.network.a.any():
+        axes.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.07),
+            ncols=2,
+            frameon=False,
+            fontsize="small",
+        )
     return axes
 
 
@@ -351,7 +356,6 @@ def alignment(run: Run, ax: Axes | None = None, C0: float = 5.0) -> Axes:
     """
     from rfa.theory._evidence import evidence
 
-    axes = _axes(ax)
     found, _ = evidence(run, 0.1, C0)
     why = found.lacks(steps=[0])
     if why:
@@ -360,6 +364,7 @@ def alignment(run: Run, ax: Axes | None = None, C0: float = 5.0) -> Axes:
     j, c = found.pairs(C0)
     if len(j) == 0:
         raise ValueError("not applicable: no neuron is in J")
+    axes = _axes(ax)
     cosine = found.cosine(steps)[:, j, c]
     marker = "." if len(steps) < 30 else None
     axes.plot(
@@ -477,7 +482,8 @@ def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
     Notes
     -----
     95 percent Clopper-Pearson intervals; statements that were never applicable are left out. Grey:
-    vacuous in every trial. The line is 1 - 4 delta, the probability that the theorem claims.
+    vacuous in every trial. Red: the whole interval is below 1 - 4 delta, the probability that the
+    theorem claims, which is the dotted line.
 
     Examples
     --------
@@ -487,12 +493,11 @@ def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
     >>> ax.get_xlabel()
     'share of trials in which it holds, 95% interval'
     """
-    axes = _axes(ax)
     found = {name: p for name, p in study.frequencies(**cell).items() if p.n}
     target = 1 - 4 * study.select(**cell)[0]["delta"]
+    axes = _axes(ax)
     for row, p in enumerate(found.values()):
-        missed = p.verdict == "refuted" or p.high < target
-        colour = "grey" if p.vacuous == p.trials else NEGATIVE if missed else POSITIVE
+        colour = "grey" if p.vacuous == p.trials else NEGATIVE if p.high < target else POSITIVE
         axes.plot([p.low, p.high], [row, row], color=colour, linewidth=1.5)
         axes.plot([p.k / p.n], [row], marker="o", markersize=4, color=colour)
     axes.axvline(target, color="black", linestyle=":", linewidth=1)
