@@ -153,32 +153,55 @@ def _write(path: str, text: str) -> None:
     say(f"wrote {path}")
 
 
+def _constants(options: argparse.Namespace) -> dict[str, Any]:
+    """Those of delta and C0 that the options give."""
+    validate = {"delta": probability, "C0": above_one}
+    return {k: valid(vars(options)[k]) for k, valid in validate.items() if k in vars(options)}
+
+
 def _check(options: argparse.Namespace) -> int:
     with usage(OSError):
-        delta, C0 = probability(options.delta), above_one(options.C0)
+        constants = _constants(options)
         if options.figure is not None:
             if options.trials is None:
                 raise ValueError("--figure needs --trials")
             _files.destination(options.figure)
         if options.run is not None:
-            if options.preset is not None or options.trials is not None or _given(options):
-                raise ValueError(
-                    "RUN is a run that has been made: no --preset, --trials, parameters"
-                )
-            found = load(options.run)
-            if not isinstance(found, Run):
-                raise ValueError(f"{options.run!r} holds a network, not a run")
-            report = check(found, delta, C0)
-            return _show_report(report, options)
-        experiment = _experiment(options)
-    if options.trials is None:
-        with usage():
-            run = experiment.run(options.seed, n_threads=options.threads)
-        return _show_report(check(run, delta, C0), options)
-    measure = functools.partial(checks, delta=delta, C0=C0)
+            stored = _stored(options)
+        else:
+            stored, experiment = None, _experiment(options)
+        if options.trials is not None and options.threads is not None:
+            raise ValueError("--threads is for one run; of trials OMP_NUM_THREADS run at a time")
+    if stored is not None:
+        return _show_report(check(stored, rng=options.seed, **constants), options)
+    seed = 0 if options.seed is None else options.seed
+    if options.trials is not None:
+        return _check_trials(experiment, seed, constants, options)
+    with usage():
+        run = experiment.run(seed, n_threads=options.threads)
+    return _show_report(check(run, **constants), options)
+
+
+def _stored(options: argparse.Namespace) -> Run:
+    """The run in the file RUN."""
+    others = (options.preset, options.trials, options.threads)
+    if _given(options) or any(value is not None for value in others):
+        raise ValueError(
+            "RUN is a run that has been made: no --preset, --trials, --threads, parameters"
+        )
+    found = load(options.run)
+    if not isinstance(found, Run):
+        raise ValueError(f"{options.run!r} holds a network, not a run")
+    return found
+
+
+def _check_trials(
+    experiment: Experiment, seed: int, constants: dict[str, Any], options: argparse.Namespace
+) -> int:
+    measure = functools.partial(checks, **constants)
     try:
         with usage():
-            result = study(experiment, trials=options.trials, rng=options.seed, measure=measure)
+            result = study(experiment, trials=options.trials, rng=seed, measure=measure)
     except Interrupted as interruption:
         if interruption.study is not None and len(interruption.study):
             _show_study(interruption.study, options)
@@ -221,13 +244,14 @@ def _audit(options: argparse.Namespace) -> int:
             if options.inverse:
                 raise ValueError("--figure shows an audit, not its inverse")
             _files.destination(options.figure)
+        constants = _constants(options)
         if options.C is not None and not options.inverse:
             raise ValueError("--C needs --inverse")
         found: Audit | Feasible
         if options.inverse:
-            found = _inverse(options)
+            found = _inverse(constants, options)
         else:
-            found = audit(_experiment(options), options.delta, options.C0)
+            found = audit(_experiment(options), **constants)
     if options.json:
         print(json.dumps(found.to_dict(), indent=2))
     elif options.markdown and isinstance(found, Audit):
@@ -239,11 +263,15 @@ def _audit(options: argparse.Namespace) -> int:
     return 0
 
 
-def _inverse(options: argparse.Namespace) -> Feasible:
+def _inverse(constants: dict[str, Any], options: argparse.Namespace) -> Feasible:
     given = _given(options)
     if options.preset is not None:
         raise ValueError("--inverse takes the parameters that are given, not a preset's")
     wrong = [name for name in given if name not in INVERSE]
     if wrong:
         raise ValueError(f"--inverse knows {', '.join(INVERSE)}, not {wrong[0]}")
-    return feasible(options.delta, options.C, **given)
+    if "C0" in constants:
+        raise ValueError("--C0 is not in the assumptions, and so not for --inverse")
+    if options.markdown:
+        raise ValueError("--markdown shows an audit, not its inverse")
+    return feasible(C=options.C, **constants, **given)

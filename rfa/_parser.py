@@ -39,7 +39,7 @@ def parser() -> Parser:
         "--out",
         default="rfa-output",
         metavar="DIR",
-        help="folder for figures and summary.json (default: %(default)s)",
+        help="folder for figures, reports and summary.json (default: %(default)s)",
     )
     reproduce.add_argument(
         "--steps",
@@ -47,6 +47,7 @@ def parser() -> Parser:
         help="number of steps, in place of the preset's",
     )
     _add_common(reproduce)
+    _add_forms(reproduce)
 
     train = _command(commands, "train", "train one network")
     _add_experiment(train)
@@ -64,6 +65,7 @@ def parser() -> Parser:
     )
     train.add_argument("--out", metavar="FILE", help="write the run to this .npz file")
     _add_common(train)
+    _add_forms(train)
 
     check = _command(commands, "check", "check every statement of the paper")
     check.add_argument("run", nargs="?", metavar="RUN", help="a run's .npz file")
@@ -75,13 +77,17 @@ def parser() -> Parser:
     )
     _add_constants(check)
     check.add_argument(
-        "--strict", action="store_true", help="exit with status 1 if a statement fails"
+        "--strict",
+        action="store_true",
+        help="exit with status 1 if a statement fails, or with --trials if one is refuted",
     )
     check.add_argument(
         "--figure", metavar="FILE", help="with --trials: draw the frequencies to this .png file"
     )
     _add_common(check)
-    _add_markdown(check)
+    # that none was given can be told: a run that has been made has its own
+    check.set_defaults(seed=None)
+    _add_forms(check, markdown=True)
 
     audit = _command(commands, "audit", "for which C do the assumptions (A1)-(A7) hold")
     _add_experiment(audit)
@@ -94,8 +100,7 @@ def parser() -> Parser:
     audit.add_argument("--C", type=_options.real, help="with --inverse: the constant C")
     _add_constants(audit)
     audit.add_argument("--figure", metavar="FILE", help="draw the interval to this .png file")
-    audit.add_argument("--json", action="store_true", help="print JSON in place of a table")
-    _add_markdown(audit)
+    _add_forms(audit, markdown=True)
 
     info = _command(commands, "info", "print version, SIMD level, OpenMP, threads, libraries")
     info.add_argument("--json", action="store_true", help="print JSON")
@@ -115,14 +120,13 @@ def _add_common(command: Parser) -> None:
         "--seed",
         type=_options.seed,
         default=0,
-        help="seed (default: %(default)s)",
+        help="seed (default: 0)",
     )
     command.add_argument(
         "--threads",
         type=_options.threads,
         help="number of threads; changes no result",
     )
-    command.add_argument("--json", action="store_true", help="print JSON in place of a table")
 
 
 def _add_parameter(command: Parser, field: dataclasses.Field[Any]) -> None:
@@ -151,16 +155,18 @@ def _add_experiment(command: Parser) -> None:
 
 
 def _add_constants(command: Parser) -> None:
-    command.add_argument(
-        "--delta",
-        type=_options.real,
-        default=0.1,
-        help="failure probability (default: %(default)s)",
-    )
-    command.add_argument(
-        "--C0", type=_options.real, default=5.0, help="Lemma 4.2's constant (default: %(default)s)"
-    )
+    """Options for delta and C0, absent from the parsed options if not given."""
+    for name, summary in (
+        ("delta", "failure probability (default: 0.1)"),
+        ("C0", "Lemma 4.2's constant (default: 5)"),
+    ):
+        command.add_argument(
+            f"--{name}", type=_options.real, default=argparse.SUPPRESS, help=summary
+        )
 
 
-def _add_markdown(command: Parser) -> None:
-    command.add_argument("--markdown", action="store_true", help="print a Markdown table")
+def _add_forms(command: Parser, markdown: bool = False) -> None:
+    forms = command.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    if markdown:
+        forms.add_argument("--markdown", action="store_true", help="print a Markdown table")
