@@ -437,7 +437,7 @@ def assumptions(audit: Audit, ax: Axes | None = None) -> Axes:
         else:
             axes.barh(row, end - begin, left=begin, height=0.55, color=colour, alpha=0.75)
         axes.annotate(
-            f"{low:.3g} to {high:.3g}",
+            f"{low:.3g} to {high:.3g}" if low > 1 else f"up to {high:.3g}",
             (1.01, row),
             xycoords=("axes fraction", "data"),
             va="center",
@@ -502,9 +502,9 @@ def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
         axes.plot([p.k / p.n], [row], marker="o", markersize=4, color=colour)
     axes.axvline(target, color="black", linestyle=":", linewidth=1)
     axes.set_yticks(range(len(found)), list(found), fontsize="x-small")
-    axes.invert_yaxis()
     axes.set(
         xlim=(-0.02, 1.02),
+        ylim=(len(found), -1),
         xlabel="share of trials in which it holds, 95% interval",
         title=f"{len(study.select(**cell))} trials; dotted: $1 - 4\\delta$ = {target:g}",
     )
