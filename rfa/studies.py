@@ -297,8 +297,8 @@ def study(
         What is kept of a run. "final": status, t, and the history's entries at the last step that
         are numbers. "check": :func:`rfa.theory.check`, for every statement whether it holds (None
         if not applicable), and as ``ID:value``, ``ID:vacuous`` and ``ID:hypotheses_met`` the rest;
-        :func:`checks` does so with another delta and C0. Or a function of the run that returns a
-        dict, called in several threads at once.
+        :func:`rfa.studies.checks` does so with another delta and C0. Or a function of the run that
+        returns a dict, called in several threads at once.
     progress : bool, optional
         Whether to show a progress bar; None: as :func:`rfa.train`.
 

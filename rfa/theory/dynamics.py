@@ -224,11 +224,11 @@ def condition_4_7(
     tuple of Check
         ``condition_4_7``; the value is the smallest share of aligned neurons of J. The details have
         the shares, the first time at which all are aligned, and the margins: the smallest
-        <w_j, x>/norm(w_j) on I_mu and -<w_j, x>/norm(w_j) on I_-mu.
+        <w_j, x>/norm(w_j) on ``I_mu`` and -<w_j, x>/norm(w_j) on ``I_-mu``.
 
     Notes
     -----
-    For j in J_mu: all samples of I_mu, clean and noisy, active, and none of I_-mu.
+    For j in J_mu: all samples of ``I_mu``, clean and noisy, active, and none of ``I_-mu``.
 
     Examples
     --------

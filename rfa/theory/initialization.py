@@ -337,8 +337,9 @@ def lemma_4_4(
 
     Notes
     -----
-    E = sum over clean I_mu of A^0 - sum over clean I_-mu of A^0 >= n/C2. For Gaussian clusters E is
-    about (1 - eta) (n/4) erf(cos/(sigma sqrt 2)), in the details for the smallest. O(m).
+    E = sum over clean ``I_mu`` of A^0 - sum over clean ``I_-mu`` of A^0 >= n/C2. For Gaussian
+    clusters E is about (1 - eta) (n/4) erf(cos/(sigma sqrt 2)), in the details for the smallest.
+    O(m).
 
     Examples
     --------
