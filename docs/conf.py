@@ -14,3 +14,4 @@ numpydoc_show_class_members = False
 html_theme = "alabaster"
 html_theme_options = {"description": "Random feature amplification", "fixed_sidebar": True}
 exclude_patterns = ["_build"]
+nitpicky = True  # every reference must be to something that is documented
