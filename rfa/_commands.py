@@ -213,8 +213,10 @@ def _check_trials(
 def _show_report(report: Report, options: argparse.Namespace) -> int:
     if options.json:
         print(report.to_json())
+    elif options.markdown:
+        print(report.to_markdown(), end="")
     else:
-        print(report.to_markdown() if options.markdown else report)
+        print(report)
     return 1 if options.strict and report.failed else 0
 
 
@@ -230,8 +232,10 @@ def _show_study(result: Study, options: argparse.Namespace) -> int:
         record = {"experiment": json.loads(result.experiment.to_json()), "seed": result.seed}
         record |= {"trials": len(result), "seconds": result.seconds, "statements": table}
         print(json.dumps(jsonable(record), indent=2))
+    elif options.markdown:
+        print(as_markdown(rows), end="")
     else:
-        print(as_markdown(rows) if options.markdown else aligned(rows))
+        print(aligned(rows))
     if options.figure is not None:
         _draw(functools.partial(plot.proportions, result), options.figure, height=9.5)
     refuted = any(p.verdict == "refuted" for p in found.values())
@@ -255,7 +259,7 @@ def _audit(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(found.to_dict(), indent=2))
     elif options.markdown and isinstance(found, Audit):
-        print(found.to_markdown())
+        print(found.to_markdown(), end="")
     else:
         print(found)
     if options.figure is not None and isinstance(found, Audit):
