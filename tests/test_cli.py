@@ -1,4 +1,4 @@
-"""The command line and the figures."""
+"""The command line: what is around the commands; train, reproduce, info."""
 
 import errno
 import io
@@ -8,7 +8,6 @@ import subprocess
 import sys
 
 import matplotlib
-import numpy as np
 import pytest
 
 import rfa
@@ -313,32 +312,3 @@ def test_import_loads_numpy_alone():
     command = [sys.executable, "-P", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_figures_draw_into_given_axes_and_say_what_they_cannot():
-    run = rfa.preset("theorem").run(rng=0)
-    for name in ("decision_boundary", "amplification", "neurons", "history"):
-        axes = matplotlib.figure.Figure().add_subplot()
-        assert getattr(rfa.plot, name)(run, ax=axes) is axes
-        assert axes.get_legend() is not None
-    own = rfa.train(rfa.Network.random(m=4, d=2), rfa.Dataset([[1.0, 2.0]], [1]), steps=2)
-    for name in ("decision_boundary", "amplification", "neurons"):
-        with pytest.raises(ValueError, match="^not applicable"):
-            getattr(rfa.plot, name)(own, ax=matplotlib.figure.Figure().add_subplot())
-    means = np.eye(2)
-    other = rfa.Dataset(means, [1, -1], y_clean=[1, -1], cluster=[0, 1], means=means)
-    two = rfa.train(rfa.Network.random(m=4, d=2), other, steps=2)
-    for name in ("decision_boundary", "neurons"):
-        with pytest.raises(ValueError, match=r"^not applicable: the figure needs means .* got 2"):
-            getattr(rfa.plot, name)(two, ax=matplotlib.figure.Figure().add_subplot())
-    assert rfa.plot.history(own, ax=matplotlib.figure.Figure().add_subplot()).get_lines()
-
-
-def test_amplification_shows_the_best_normalized_correlation():
-    run = rfa.preset("theorem").run(rng=0)
-    axes = rfa.plot.amplification(run, ax=matplotlib.figure.Figure().add_subplot())
-    lines = [line for line in axes.get_lines() if len(line.get_ydata()) == 3]
-    W = run.initial.W
-    cosines = W @ run.data.means.T / np.linalg.norm(W, axis=1)[:, None]
-    drawn = sorted(line.get_ydata()[0] for line in lines if line.get_linewidth() < 1)
-    np.testing.assert_allclose(drawn, np.sort(cosines.max(axis=1)), atol=1e-12)

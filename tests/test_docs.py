@@ -1,0 +1,130 @@
+"""The documentation says what there is: statements, public names, real output."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import rfa
+from rfa import studies
+from rfa.cli import main
+from rfa.theory import STATEMENTS
+from rfa.theory.statements import TABLE
+
+ROOT = Path(__file__).resolve().parent.parent
+THEORY = (ROOT / "docs" / "theory.rst").read_text()
+
+
+def test_the_table_of_statements_is_complete():
+    table = THEORY.split(".. csv-table::")[1].split("\n\n")[1]
+    rows = csv.reader(table.splitlines(), skipinitialspace=True)
+    shown = [tuple(cell.strip("`") for cell in row) for row in rows]
+    assert shown == [(name, *statement) for name, statement in TABLE.items()]
+
+
+def console():
+    """The commands of docs/theory.rst with the lines that are shown under each."""
+    for block in re.findall(r"code-block:: console\n\n((?:   .*\n|\n)+)", THEORY):
+        command, *lines = inspect.cleandoc(block).splitlines()
+        yield command, [line for line in lines if line and line.strip() != "..."]
+
+
+@pytest.mark.parametrize(("command", "lines"), list(console()))
+def test_output_that_is_shown_is_what_is_printed(command, lines, capsys):
+    prompt, program, *arguments = command.split()
+    assert (prompt, program) == ("$", "rfa")
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert lines == [line for line in printed if line in lines]
+    assert len(lines) > 1
+
+
+def test_three_outputs_are_shown():
+    assert len(list(console())) == 3
+
+
+def python_blocks(text):
+    """What stands in blocks of Python, of Markdown or reStructuredText."""
+    fenced = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    directives = re.findall(r"code-block:: python\n\n((?:   .*\n|\n)+)", text)
+    return "\n".join([*fenced, *map(inspect.cleandoc, directives)])
+
+
+def test_the_examples_of_the_readme_run(capsys):
+    exec(python_blocks((ROOT / "README.md").read_text()), {})
+    printed = capsys.readouterr().out
+    assert "(A1)-(A7) hold for C in [16, 16.67] at delta = 0.1" in printed
+    assert re.search(r"^True \d+\.\d+$", printed, re.MULTILINE)
+    assert f"a table of {len(STATEMENTS)} lines" in (ROOT / "README.md").read_text()
+
+
+def test_the_examples_of_the_page_run(monkeypatch):
+    drawn = []
+    monkeypatch.setattr("rfa.plot.proportions", lambda study, **cell: drawn.append((study, cell)))
+    code = python_blocks(THEORY)
+    assert "trials=200" in code
+    exec(code.replace("trials=200", "trials=2"), {})
+    ((study, cell),) = drawn
+    assert (len(study), cell) == (6, {"omega_init": 2.5e-4})
+
+
+def documented():
+    """The full names on the pages of the reference."""
+    names = set()
+    for page in (ROOT / "docs" / "api").glob("*.rst"):
+        text = page.read_text()
+        names |= set(re.findall(r"^\.\. (?:auto|py:)[a-z]+:: (\S+)$", text, re.MULTILINE))
+        for name in re.findall(r"^\.\. automodule:: rfa\.(\S+)\n   :members:$", text, re.MULTILINE):
+            module = getattr(rfa, name)
+            names |= {
+                f"rfa.{name}.{member}"
+                for member, value in inspect.getmembers(module, inspect.isfunction)
+                if value.__module__ == module.__name__ and not member.startswith("_")
+            }
+    return names
+
+
+def test_every_public_name_is_on_a_page_of_the_reference():
+    public = {f"rfa.{name}" for name in rfa.__all__} - {"rfa.theory"}
+    public |= {f"rfa.theory.{name}" for name in rfa.theory.__all__}
+    public |= {f"rfa.studies.{name}" for name in ("Proportion", "checks", "final")}
+    figures = ("decision_boundary", "amplification", "neurons", "alignment", "history")
+    public |= {f"rfa.plot.{name}" for name in (*figures, "assumptions", "proportions")}
+    assert public <= documented()
+    # nothing else of studies and plot is meant for users
+    assert {name for name, value in vars(studies).items() if is_of(value, studies)} == {
+        *("Proportion", "Study", "study", "checks", "final")
+    }
+
+
+def is_of(value, module):
+    name = getattr(value, "__name__", "_")
+    return getattr(value, "__module__", "") == module.__name__ and not name.startswith("_")
+
+
+def test_what_is_on_a_page_exists():
+    for name in documented():
+        value = rfa
+        for part in name.split(".")[1:]:
+            value = getattr(value, part)
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs" / "index.rst").read_text()
+    pages = {
+        str(page.relative_to(ROOT / "docs").with_suffix(""))
+        for page in (ROOT / "docs").rglob("*.rst")
+        if "_build" not in page.parts and page.name != "index.rst"
+    }
+    assert pages == set(re.findall(r"^   ((?:api/)?[a-z]+)$", index, re.MULTILINE))
+
+
+def test_every_command_is_in_the_documentation():
+    usage = (ROOT / "docs" / "usage.rst").read_text()
+    readme = (ROOT / "README.md").read_text()
+    for command in ("reproduce", "train", "check", "audit", "info"):
+        assert f"``rfa {command}" in usage and f"`rfa {command}" in readme
