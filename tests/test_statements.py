@@ -18,7 +18,7 @@ from rfa.theory import STATEMENTS, check, generalization, rademacher_complexity
 # n, d, m: an odd m, the plane (and with it the planar engine), d above n
 SHAPES = ((211, 17, 45), (157, 2, 38), (61, 83, 26))
 # sigma sqrt d, omega_init sqrt(md) in units of alpha, eta: from tame to hopeless
-SETTINGS = ((0.2, 0.2, 0.1), (0.8, 0.3, 0.25), (0.3, 5.0, 0.3), (0.1, 0.05, 0.05), (0.3, 40.0, 0.1))
+SETTINGS = ((0.2, 0.2, 0.1), (0.8, 0.5, 0.25), (0.3, 5.0, 0.3), (0.1, 0.05, 0.05), (0.3, 40.0, 0.1))
 # 1/(4 alpha) = 5, 8.33, 2, 3.57, 1
 ALPHAS = (0.05, 0.03, 0.125, 0.07, 0.25)
 CASES = list(
@@ -153,7 +153,8 @@ def test_test_error_against_another_estimate(law):
 @pytest.mark.parametrize("seed", range(12))
 def test_largest_C0_by_brute_force(seed):
     """Counted anew for each C0 of a fine grid and on both sides of every C0 where a count jumps."""
-    d, m = ((3, 12), (2, 4), (17, 45), (40, 41))[seed % 4]
+    # with many neurons some are so close to 0 that they count for the largest C0 only
+    d, m = ((3, 12), (2, 4), (17, 45), (40, 401))[seed % 4]
     run = train((20, d, m), seed=seed, rotated=True, steps=0)
     W, a, means = run.initial.W, run.initial.a, run.data.means
     cosine = (W @ means.T) / np.linalg.norm(W, axis=1)[:, None]
@@ -169,7 +170,7 @@ def test_largest_C0_by_brute_force(seed):
         )
     critical = critical[np.isfinite(critical)]
     near = np.concatenate(
-        [critical * (1 - 1e-9), critical * (1 + 1e-9), np.geomspace(1.001, 1e6, 4000)]
+        [critical * (1 - 1e-9), critical * (1 + 1e-9), np.geomspace(1.001, 1e6, 1000)]
     )
     near = near[near > 1]
     counts = (right & (cosine >= 1 / (3 * math.sqrt(d) * near)[:, None, None])).sum(axis=1)
