@@ -22,7 +22,6 @@ from rfa.studies import Study, checks, study
 from rfa.theory import Audit, Feasible, Report, audit, check, feasible
 from rfa.theory._tables import aligned, as_markdown
 from rfa.theory.assumptions import above_one, probability
-from rfa.theory.report import jsonable
 from rfa.training import Interrupted, choose_engine
 
 # The figures of a run: how the name of the file ends, and what draws it.
@@ -231,7 +230,7 @@ def _show_study(result: Study, options: argparse.Namespace) -> int:
         table = {name: p._asdict() for name, p in found.items()}
         record = {"experiment": json.loads(result.experiment.to_json()), "seed": result.seed}
         record |= {"trials": len(result), "seconds": result.seconds, "statements": table}
-        print(json.dumps(jsonable(record), indent=2))
+        print(json.dumps(record, indent=2))
     elif options.markdown:
         print(as_markdown(rows), end="")
     else:

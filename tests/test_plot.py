@@ -119,7 +119,11 @@ def test_neurons_are_where_their_projections_say(run, W):
     order = [*moving[run.network.a[moving] > 0], *moving[run.network.a[moving] < 0]]
     for line, j in zip(axes.get_lines(), order, strict=True):
         np.testing.assert_allclose(line.get_xydata(), plane[:, j], atol=1e-12)
-    first = axes.collections[-1]
+    *last, first = axes.collections
+    for marks, sign in zip(last, (1, -1), strict=True):
+        chosen = np.sign(run.network.a) == sign
+        np.testing.assert_allclose(marks.get_offsets(), plane[-1, chosen], atol=1e-12)
+        assert to_hex(marks.get_facecolor()[0]) == (POSITIVE if sign > 0 else NEGATIVE)
     assert first.get_label() == "$t = 0$"
     np.testing.assert_allclose(first.get_offsets(), plane[0], atol=1e-12)
 
