@@ -400,7 +400,9 @@ def _in_threads(
                 bar.update(len(done))
         except BaseException:
             cancelled.set()
-            for future in running:
+            for future, key in running.items():
+                if future.done() and not future.cancelled() and future.exception() is None:
+                    found[key] = future.result()
                 future.cancel()
             raise
 
