@@ -45,6 +45,7 @@ _PUBLIC = {
     "random_means": "data",
     "reference": None,
     "show_config": "_runtime",
+    "studies": None,
     "study": "studies",
     "theory": None,
     "train": "training",
@@ -66,6 +67,7 @@ __all__ = [
     "random_means",
     "reference",
     "show_config",
+    "studies",
     "study",
     "theory",
     "train",
@@ -78,7 +80,7 @@ if importlib.util.find_spec("rfa._kernels") is None:
     )
 
 if TYPE_CHECKING:
-    from rfa import kernels, plot, reference, theory
+    from rfa import kernels, plot, reference, studies, theory
     from rfa._runtime import show_config
     from rfa.data import Dataset, XORClusters, random_means
     from rfa.experiment import Experiment, preset

@@ -20,6 +20,7 @@ from rfa.experiment import Experiment, preset
 from rfa.run import Run, load
 from rfa.studies import Study, checks, study
 from rfa.theory import Audit, Feasible, Report, audit, check, feasible
+from rfa.theory._horizon import floored_horizon
 from rfa.theory._tables import aligned, as_markdown
 from rfa.theory.assumptions import above_one, probability
 from rfa.training import Interrupted, choose_engine
@@ -203,7 +204,7 @@ def _check_trials(
             result = study(experiment, trials=options.trials, rng=seed, measure=measure)
     except Interrupted as interruption:
         if interruption.study is not None and len(interruption.study):
-            _show_study(interruption.study, options)
+            _show_study(interruption.study, options, interrupted=True)
         raise
     say(f"{len(result)} trials in {result.seconds:.1f} s")
     return _show_study(result, options)
@@ -219,8 +220,16 @@ def _show_report(report: Report, options: argparse.Namespace) -> int:
     return 1 if options.strict and report.failed else 0
 
 
-def _show_study(result: Study, options: argparse.Namespace) -> int:
+def _show_study(result: Study, options: argparse.Namespace, interrupted: bool = False) -> int:
     found = result.frequencies()
+    T = floored_horizon(result.experiment.alpha)[0] + 1
+    constants = {"delta": 0.1, "C0": 5.0, **_constants(options)}
+    target = 1 - 4 * constants["delta"]
+    heading = (
+        f"{len(result)} of {options.trials} trials{' (interrupted)' * interrupted}; T = {T}, "
+        f"delta = {constants['delta']:g}, C0 = {constants['C0']:g}; "
+        f"verdicts on 1 - 4 delta = {target:g}"
+    )
     rows = [("statement", "holds", "of", "95% interval", "verdict", "n/a", "vacuous", "unmet")]
     for name, p in found.items():
         interval = f"[{p.low:.3f}, {p.high:.3f}]" if p.n else "-"
@@ -229,12 +238,14 @@ def _show_study(result: Study, options: argparse.Namespace) -> int:
     if options.json:
         table = {name: p._asdict() for name, p in found.items()}
         record = {"experiment": json.loads(result.experiment.to_json()), "seed": result.seed}
-        record |= {"trials": len(result), "seconds": result.seconds, "statements": table}
+        record |= {**constants, "T": T, "target": target}
+        record |= {"trials": len(result), "trials_asked": options.trials}
+        record |= {"interrupted": interrupted, "seconds": result.seconds, "statements": table}
         print(json.dumps(record, indent=2))
     elif options.markdown:
-        print(as_markdown(rows), end="")
+        print(f"{heading}\n\n{as_markdown(rows)}", end="")
     else:
-        print(aligned(rows))
+        print(f"{heading}\n{aligned(rows)}")
     if options.figure is not None:
         _draw(functools.partial(plot.proportions, result), options.figure, height=9.5)
     refuted = any(p.verdict == "refuted" for p in found.values())

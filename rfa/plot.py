@@ -494,7 +494,8 @@ def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
     'share of trials in which it holds, 95% interval'
     """
     found = {name: p for name, p in study.frequencies(**cell).items() if p.n}
-    target = 1 - 4 * study.select(**cell)[0]["delta"]
+    records = study.select(**cell)
+    trials, target = len(records), 1 - 4 * records[0]["delta"]
     axes = _axes(ax)
     for row, p in enumerate(found.values()):
         colour = "grey" if p.vacuous == p.trials else NEGATIVE if p.high < target else POSITIVE
@@ -506,6 +507,6 @@ def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
         xlim=(-0.02, 1.02),
         ylim=(len(found), -1),
         xlabel="share of trials in which it holds, 95% interval",
-        title=f"{len(study.select(**cell))} trials; dotted: $1 - 4\\delta$ = {target:g}",
+        title=f"{trials} trials; grey: vacuous; dotted: $1 - 4\\delta$ = {target:g}",
     )
     return axes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import threading
@@ -50,9 +51,10 @@ class Proportion(NamedTuple):
         not met.
     verdict : str
         On the theorem's probability, at least 1 - 4 delta: ``"consistent"`` if low is at least
-        that, ``"refuted"`` if high is below it and the assumptions (A1)-(A7) hold, ``"undecided"``
-        otherwise. ``"vacuous"`` if it said nothing in every trial, ``"conditional"`` if it was not
-        applicable in every one; empty if it is not about a statement.
+        that, ``"refuted"`` if high is below it and the theorem's assumptions are met,
+        ``"undecided"`` otherwise. ``"vacuous"`` if it said nothing in every trial,
+        ``"conditional"`` if it was not applicable in every one; empty if it is not about a
+        statement.
     """
 
     k: int
@@ -193,7 +195,7 @@ class Study:
 
         verdict = ""
         if about:
-            passes = all(record["audit"] for record in records)
+            passes = all(record["assumptions_met"] for record in records)
             verdict = _verdict(low, high, records[0]["delta"], passes, n == len(values))
             verdict = "vacuous" if count("vacuous", True) == len(values) else verdict
         return Proportion(
@@ -327,7 +329,7 @@ def study(
     """
     if not isinstance(exp, Experiment):
         raise TypeError(f"exp must be a rfa.Experiment, got {type(exp).__name__}")
-    varied = {name: tuple(values) for name, values in (grid or {}).items()}
+    varied = _grid({} if grid is None else grid)
     cells = [
         (
             dict(zip(varied, values, strict=True)),
@@ -352,7 +354,10 @@ def study(
         run = experiment.run(
             _seeds.child(origin, k), n_threads=1, record=record, progress=Pieces(cancelled)
         )
-        return {**parameters, "trial": k, **taken(run)}
+        measured = taken(run)
+        if not isinstance(measured, Mapping):
+            raise TypeError(f"measure must return a dict, got {_validate.shown(measured)}")
+        return {**parameters, "trial": k, **measured}
 
     try:
         keys = itertools.product(range(len(cells)), range(trials))
@@ -360,6 +365,25 @@ def study(
     except KeyboardInterrupt:
         raise Interrupted(study=result()) from None
     return result()
+
+
+def _grid(grid: Mapping[str, Iterable[Any]]) -> dict[str, tuple[Any, ...]]:
+    """A valid grid: parameters of Experiment with different values."""
+    if not isinstance(grid, Mapping):
+        raise TypeError(f"grid must be a dict of values, got {_validate.shown(grid)}")
+    names = [field.name for field in dataclasses.fields(Experiment)]
+    varied = {}
+    for name, values in grid.items():
+        if name not in names:
+            raise ValueError(f"grid has {name!r}, which is no parameter: {', '.join(names)}")
+        if not isinstance(values, Iterable) or isinstance(values, (str, bytes)):
+            raise TypeError(f"grid must have values of {name}, got {_validate.shown(values)}")
+        varied[name] = taken = tuple(values)
+        if not taken:
+            raise ValueError(f"grid must have at least one value of {name}")
+        if any(value in taken[:i] for i, value in enumerate(taken)):
+            raise ValueError(f"grid must have no value of {name} twice, got {taken}")
+    return varied
 
 
 def _in_threads(
@@ -453,15 +477,15 @@ def checks(run: Run, delta: float = 0.1, C0: float = 5.0) -> Record:
     Returns
     -------
     dict
-        ``delta``, ``audit`` (whether (A1)-(A7) hold for some C) and, for every id, ``ID`` (None if
-        not applicable), ``ID:value``, ``ID:vacuous``, ``ID:hypotheses_met``.
+        ``delta``, ``assumptions_met`` (whether (A1)-(A7) hold for some C and flips and clusters are
+        drawn as the paper says) and, for every id, ``ID`` (None if not applicable), ``ID:value``,
+        ``ID:vacuous``, ``ID:hypotheses_met``.
     """
     report = check(run, delta, C0)
-    interval = report.settings["feasible_C"]
     values: Record = {
         "status": run.status,
         "delta": delta,
-        "audit": interval is not None and interval[1] > 1 and interval[0] <= interval[1],
+        "assumptions_met": report.settings["assumptions_met"],
     }
     for name in STATEMENTS:
         entry = report[name]

@@ -220,7 +220,7 @@ def made_up(outcomes, **cell):
     """Records of a study in which each named statement had these outcomes; the others held."""
     records = []
     for k in range(20):
-        record = {"delta": 0.05, "audit": True, **cell}
+        record = {"delta": 0.05, "assumptions_met": True, **cell}
         for name in STATEMENTS:
             record |= {name: True, f"{name}:vacuous": False, f"{name}:hypotheses_met": True}
         for name, values in outcomes.items():

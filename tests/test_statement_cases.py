@@ -328,3 +328,38 @@ def test_spectral_norm_of_huge_and_tiny_weights():
         assert norm / scale == pytest.approx(np.linalg.svd(W)[1][0], rel=1e-12)
     assert dynamics.spectral_norm(np.zeros((3, 5))) == 0
     assert math.isnan(dynamics.spectral_norm(W * math.nan))
+
+
+def test_a_count_that_equals_its_bound_is_enough():
+    """m/4 (1 - 1/5)^2 is 32 for m = 200, and a little more in floating point."""
+    exp = rfa.preset("theorem")
+    data, net = exp.sample(rng=0), exp.network(rng=0)
+    W, M = net.W.copy(), data.means
+    cosine = W @ M.T / np.linalg.norm(W, axis=1)[:, None]
+    members = np.flatnonzero((cosine[:, 0] >= 1 / (15 * np.sqrt(200))) & (net.a > 0))
+    for kept, holds in ((32, True), (31, False)):
+        less = W.copy()
+        less[members[kept:]] -= np.outer(W[members[kept:]] @ M[0], M[0])
+        start = rfa.Network(less, net.a, omega_init=net.omega_init)
+        check = rfa.theory.lemma_4_2(rfa.train(start, data, alpha=0.05))[0]
+        assert (check.value, check.holds) == (kept, holds)
+        assert (check.empirical_constant >= 5) == holds
+
+
+def test_a_second_check_has_the_bits_of_the_first():
+    for seed in range(4):
+        run = rfa.preset("theorem").run(rng=seed)
+        assert rfa.theory.check(run).to_json() == rfa.theory.check(run).to_json()
+
+
+def test_what_is_empty_is_said():
+    """Means without a sample, J_mu without a neuron: alignment does not speak of them."""
+    run = rfa.preset("theorem").replace(balance=[0.5, 0.5, 0, 0]).run(rng=0)
+    check = rfa.theory.condition_4_7(run)[0]
+    assert "no sample is of +mu2; no sample is of -mu2" in check.reason
+    few = rfa.preset("theorem").replace(m=4).run(rng=0)
+    members = rfa.theory.lemma_4_2(few)[0].details
+    empty = [name for name, count in members.items() if count == 0]
+    assert empty
+    for check in (rfa.theory.condition_4_7(few)[0], rfa.theory.lemma_4_10(few)[0]):
+        assert all(f"J_{name} is empty" in check.reason for name in empty)

@@ -87,7 +87,7 @@ def made_up(values, vacuous=(), audit=True, delta=0.1):
     records = [
         {
             "delta": delta,
-            "audit": audit,
+            "assumptions_met": audit,
             "lemma_4_2": value,
             "lemma_4_2:vacuous": k in vacuous,
             "lemma_4_2:hypotheses_met": k % 2 == 0,
@@ -156,7 +156,12 @@ def test_truth_values_of_ones_own_have_proportions_without_a_verdict():
     [
         ({"exp": "theorem"}, TypeError, "exp must be a rfa.Experiment, got str"),
         ({"trials": 0}, ValueError, "trials must be at least 1"),
-        ({"grid": {"lr": [1]}}, TypeError, "lr"),
+        ({"grid": {"lr": [1]}}, ValueError, "grid has 'lr', which is no parameter: n, d, m"),
+        ({"grid": {"m": 5}}, TypeError, "grid must have values of m, got 5"),
+        ({"grid": {"m": []}}, ValueError, "grid must have at least one value of m"),
+        ({"grid": {"m": [4, 8, 4]}}, ValueError, "grid must have no value of m twice"),
+        ({"grid": 3}, TypeError, "grid must be a dict of values, got 3"),
+        ({"measure": lambda run: 5}, TypeError, "measure must return a dict, got 5"),
         ({"grid": {"m": [0]}}, ValueError, "m must be at least 1"),
         ({"rng": np.random.default_rng(0)}, TypeError, "rng must be an int, a SeedSequence"),
         ({"measure": "loss"}, ValueError, "measure must be 'final', 'check' or callable"),
@@ -214,3 +219,20 @@ def test_to_pandas_says_what_is_missing(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
     with pytest.raises(ImportError, match=r"pandas is not installed: pip install 'rfa\[data\]'"):
         found.to_pandas()
+
+
+def test_nothing_is_refuted_where_the_hypotheses_of_the_theorem_are_not_met():
+    exp = rfa.preset("assumptions")
+    unbalanced = exp.replace(balance=[0.6, 0.2, 0.1, 0.1])
+    found = rfa.study(unbalanced, trials=8, rng=0, measure="check").proportion("lemma_4_3_d")
+    assert (found.k, found.unmet, found.verdict) == (0, 8, "undecided")
+    assert all(r["assumptions_met"] for r in rfa.study(exp, trials=2, measure="check").records)
+
+
+def test_the_module_of_measures_is_there():
+    import subprocess
+    import sys
+
+    program = "import rfa; print(rfa.studies.checks.__name__, rfa.study.__name__)"
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["checks", "study"], done.stderr

@@ -213,7 +213,17 @@ class Evidence:
             unmet += [line for line in audit.unmet if not line.startswith("C1 ")]
         if C1 and not constants.C1 >= 2:
             unmet.append(f"C1 = {constants.C1:.3g} is below 2")
+        if self.is_xor:
+            sizes = np.bincount(self.cluster, minlength=4)
+            unmet += [f"no sample is of {NAMES[c]}" for c in np.flatnonzero(sizes == 0)]
         return unmet
+
+    def lonely(self, C0: float) -> list[str]:
+        """The J_mu that are empty, though not all are: what a statement on J does not speak of."""
+        members = self.J(C0).any(axis=0)
+        if not members.any():
+            return []
+        return [f"J_{NAMES[c]} is empty" for c in np.flatnonzero(~members)]
 
     # ------------------------------------------------------------------------- samples
 
@@ -343,26 +353,24 @@ class Evidence:
     def output(self, t: int) -> Floats:
         """f at every sample, at t = 0, T or the last step. O(n m d)."""
         if t not in self.outputs:
-            W = self.W(t)
-            self.outputs[t] = np.concatenate(
-                [np.maximum(self.run.data.X[b] @ W.T, 0) @ self.a for b in self.blocks(self.m)]
-            )
+            self.outputs[t] = self._outputs(t, self.a)[0]
         return self.outputs[t]
+
+    def _outputs(self, t: int, *seconds: Floats) -> list[Floats]:
+        """The output with each second layer; one product for each, so that its bits are its own."""
+        W, parts = self.W(t), []
+        for block in self.blocks(self.m):
+            features = np.maximum(self.run.data.X[block] @ W.T, 0)
+            parts.append([features @ second for second in seconds])
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def dense(self, t: int, C0: float) -> Dense:
         """f and f^J at every sample, at t = 0, T or the last step. O(n m d)."""
         if (t, C0) not in self.evaluated:
             a_J = np.where(self.J(C0).any(axis=1), self.a, 0.0)
-            second = np.stack([self.a, a_J], axis=1)
-            W = self.W(t)
-            f = np.concatenate(
-                [
-                    np.maximum(self.run.data.X[block] @ W.T, 0) @ second
-                    for block in self.blocks(self.m)
-                ]
-            )
-            self.outputs[t] = f[:, 0]
-            self.evaluated[t, C0] = Dense(f[:, 0], f[:, 1])
+            f, f_J = self._outputs(t, self.a, a_J)
+            self.outputs.setdefault(t, f)
+            self.evaluated[t, C0] = Dense(f, f_J)
         return self.evaluated[t, C0]
 
 

@@ -124,7 +124,7 @@ def lemma_4_10(
     why = e.lacks(width=True, omega=True, last=1, steps=[0, 1])
     if why:
         return absent(ids, why)
-    unmet = unmet_on_a_good_run(e, k)
+    unmet = unmet_on_a_good_run(e, k) + e.lonely(C0)
     if not k.C1 >= 2:
         unmet.append(f"C1 = {k.C1:.3g} is below 2")
     if e.K < 1:

@@ -12,7 +12,7 @@ from rfa import _seeds
 from rfa.run import Run
 from rfa.theory._checks import absent, at_least, at_most, below, grid
 from rfa.theory._evidence import E2, LABELS, NAMES, OPPOSITE, OTHER, Constants, Evidence, evidence
-from rfa.theory.initialization import unmet_on_a_good_run
+from rfa.theory.initialization import COUNTS, unmet_on_a_good_run
 from rfa.theory.report import Check
 
 # float64 sums of a few hundred terms, relative to the bound: for inequalities without slack
@@ -261,7 +261,7 @@ def condition_4_7(
             1.0,
             k,
             axes={"step": np.array(steps)},
-            unmet=e.unmet(k),
+            unmet=e.unmet(k) + e.lonely(C0),
             empty=NO_NEURONS,
             details=details,
         ),
@@ -300,7 +300,7 @@ def condition_4_8(
     why = e.lacks(horizon=True, last=e.T, steps=steps)
     if why:
         return absent(("condition_4_8",), why)
-    return (_orthogonality("condition_4_8", e, k, steps, e.unmet(k)),)
+    return (_orthogonality("condition_4_8", e, k, steps, e.unmet(k) + e.lonely(C0)),)
 
 
 def _sideways(e: Evidence, steps: range, C0: float) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -367,7 +367,7 @@ def lemma_4_9(
     why = e.lacks(horizon=True, last=e.T, steps=steps)
     if why:
         return absent(ids, why)
-    unmet = unmet_on_a_good_run(e, k) + _sufficient(e, k)
+    unmet = unmet_on_a_good_run(e, k) + e.lonely(C0) + _sufficient(e, k)
     j, c = e.pairs(C0)
     y, noisy = run.data.y, run.data.noisy
     margin = y * e.dense(e.T, C0).f_J
@@ -466,7 +466,7 @@ def lemma_4_9(
 def _sufficient(e: Evidence, k: Constants) -> list[str]:
     """What Lemma 4.9 assumes and does not hold: 4.2, 4.7 at 1..T-1, 4.8 up to T."""
     unmet = []
-    if (e.J(k.C0).sum(axis=0) < e.m / 4 * k.shrink).any():
+    if (e.J(k.C0).sum(axis=0) < e.m / 4 * k.shrink - COUNTS * e.m).any():
         unmet.append("Lemma 4.2's counts are too small")
     if not e.aligned(range(1, e.T), k.C0).all():
         unmet.append("Condition 4.7 does not hold at 1..T-1")
@@ -520,7 +520,7 @@ def lemma_4_11(
     why = e.lacks(horizon=True, last=e.T, steps=steps)
     if why:
         return absent(ids, why)
-    unmet = unmet_on_a_good_run(e, k)
+    unmet = unmet_on_a_good_run(e, k) + e.lonely(C0)
     j, c = e.pairs(C0)
     pair_axes = {"neuron": j, "cluster": np.array(NAMES)[c]}
     share = e.aligned(range(1, e.T), C0).mean(axis=1) if len(j) else np.empty(0)

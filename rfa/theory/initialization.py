@@ -14,6 +14,9 @@ from rfa.theory._checks import absent, at_least, at_most
 from rfa.theory._evidence import LABELS, NAMES, OPPOSITE, Constants, Evidence, evidence
 from rfa.theory.report import Check
 
+# Rounding of a bound on a count, in units of m: a bound that is a whole number must count as met.
+COUNTS = 1e-12
+
 
 def lemma_4_1(
     run: Run, *, delta: float = 0.1, C0: float = 5.0, rng: _seeds.Seed = None
@@ -138,6 +141,7 @@ def lemma_4_2(
             e.m / 4 * k.shrink,
             k,
             axes={"cluster": np.array(NAMES)},
+            tolerance=COUNTS * e.m,
             unmet=unmet,
             details=sizes,
             empirical_constant=largest,
@@ -148,6 +152,7 @@ def lemma_4_2(
             counts.sum(),
             e.m * k.shrink,
             k,
+            tolerance=COUNTS * e.m,
             unmet=unmet,
             details=sizes,
             empirical_constant=largest_of_sum,

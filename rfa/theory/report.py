@@ -175,9 +175,15 @@ def shown(value: float | None) -> str:
 TITLES = ("statement", "arXiv", "JMLR", "value", "", "bound", "result", "constant", "where", "note")
 
 
+def is_about_a_good_run(hypothesis: str) -> bool:
+    """Whether an unmet hypothesis is that there is a good run."""
+    return hypothesis.startswith("not a good run")
+
+
 def cells(check: Check, shared: tuple[str, ...]) -> tuple[str, ...]:
-    """A check as a row of a table; an unmet hypothesis that is said above it only as a star."""
+    """A check as a row of a table; unmet hypotheses that are said above it as marks only."""
     number = TABLE[check.id]
+    own = [line for line in check.unmet if line not in shared and not is_about_a_good_run(line)]
     constants = ""
     if check.constant is not None:
         constants = f"{check.constant}: {shown(check.empirical_constant)}"
@@ -192,10 +198,12 @@ def cells(check: Check, shared: tuple[str, ...]) -> tuple[str, ...]:
         shown(check.value),
         relation,
         shown(check.bound),
-        check.verdict + "*" * bool(set(shared) & set(check.unmet)),
+        check.verdict
+        + "*" * bool(set(shared) & set(check.unmet))
+        + "+" * any(map(is_about_a_good_run, check.unmet)),
         constants,
         where,
-        "; ".join(filter(None, [check.why, *(line for line in check.unmet if line not in shared)])),
+        "; ".join(filter(None, [check.why, *own])),
     )
 
 
@@ -211,7 +219,9 @@ class Report:
         ``delta``, the constants ``C0``, ``C1``, ``C2``, the horizon ``T``, ``rounded`` (whether
         1/(4 alpha) had to be rounded down to T - 1), the run's ``steps``, the ``seed`` of what is
         drawn, the ``parameters`` of the run, the interval ``feasible_C`` that (A1)-(A7) leave for
-        C, and ``unmet``, the hypotheses that no statement finds met.
+        C, whether the run's parameters meet the theorem's hypotheses (``assumptions_met``), whether
+        it is a ``good_run`` (None if that cannot be said), and ``unmet``, the hypotheses that no
+        statement finds met.
     beyond : tuple of Check
         What the last step gives where the run is longer than T: beyond the theorem.
 
@@ -250,13 +260,16 @@ class Report:
         return tuple(check for check in self.checks if check.applicable and not check.holds)
 
     def heading(self) -> str:
-        """One line about the settings."""
+        """The settings, and what the marks in the table mean."""
         keep = ("delta", "C0", "C1", "C2")
         constants = ", ".join(f"{name} = {shown(self.settings[name])}" for name in keep)
         rounded = " (rounded T)" if self.settings["rounded"] else ""
         line = f"T = {self.settings['T']}{rounded} of {self.settings['steps']} steps; {constants}"
         unmet = "; ".join(self.settings["unmet"])
-        return line + (f"; * hypotheses not met: {unmet}" if unmet else "")
+        line += f"\n* hypotheses not met: {unmet}" if unmet else ""
+        if self.settings["good_run"] is False:
+            line += "\n+ not a good run (Definition 4.5)"
+        return line
 
     def summary(self) -> str:
         """One line about the results."""
@@ -279,7 +292,8 @@ class Report:
 
     def _repr_html_(self) -> str:
         rows = self.rows()
-        return f"<p>{html.escape(self.heading())}</p>{as_html(rows)}<p>{self.summary()}</p>"
+        heading = html.escape(self.heading()).replace("\n", "<br>")
+        return f"<p>{heading}</p>{as_html(rows)}<p>{self.summary()}</p>"
 
     def to_markdown(self) -> str:
         """The report as a Markdown table.
@@ -288,7 +302,8 @@ class Report:
         -------
         str
         """
-        return f"{self.heading()}\n\n{as_markdown(self.rows())}\n{self.summary()}\n"
+        heading = self.heading().replace("\n", "\n\n")
+        return f"{heading}\n\n{as_markdown(self.rows())}\n{self.summary()}\n"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-able values.

@@ -30,7 +30,13 @@ from rfa.theory.generalization import (
     theorem_3_1,
     theorem_at,
 )
-from rfa.theory.initialization import definition_4_5, lemma_4_1, lemma_4_2, lemma_4_3, lemma_4_4
+from rfa.theory.initialization import (
+    definition_4_5,
+    lemma_4_1,
+    lemma_4_2,
+    lemma_4_3,
+    lemma_4_4,
+)
 from rfa.theory.report import Check, Report
 from rfa.theory.statements import STATEMENTS
 
@@ -124,7 +130,7 @@ def check(
         for statement in FUNCTIONS
         for entry in statement(run, **options, rng=origin)
     }
-    audit = e.audit(constants.delta, constants.C0)
+    audit, good = e.audit(constants.delta, constants.C0), found["definition_4_5"]
     settings = {
         **constants._asdict(),
         "T": e.T,
@@ -135,6 +141,8 @@ def check(
         else _seeds.describe(origin),
         "parameters": audit.parameters if audit is not None else None,
         "feasible_C": [audit.lo, audit.hi] if audit is not None else None,
+        "assumptions_met": audit is not None and audit.hypotheses_met,
+        "good_run": good.holds if good.applicable else None,
         "unmet": e.unmet(constants),
     }
     later = _beyond(e, constants, origin) if run.t > e.T else ()
