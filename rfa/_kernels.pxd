@@ -1,7 +1,7 @@
 # What other Cython code may cimport: the public kernels, which write into arrays of the caller
 # (the `_out` functions), and the pieces on packed layouts of which the engines are made.
 from cython cimport floating
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 cdef extern from "_leaves.h" nogil:
     enum:
@@ -16,7 +16,13 @@ cdef extern from "_leaves.h" nogil:
                             float*) noexcept nogil
         void (*activate_tile)(const float*, const float*, uint64_t*, float*) noexcept nogil
         void (*subset_sums)(const float*, const float*, float*) noexcept nogil
-        void (*look_up)(const float*, const uint64_t*, int, Py_ssize_t, float*) noexcept nogil
+        void (*look_up)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t,
+                        float*) noexcept nogil
+        void (*add_row)(const float*, const uint8_t*, Py_ssize_t, float*) noexcept nogil
+        void (*finish)(const float*, const float*, const float*, Py_ssize_t, Py_ssize_t,
+                       float*) noexcept nogil
+        void (*accumulate)(const uint64_t*, const float*, Py_ssize_t, const float*, const float*,
+                           float*, Py_ssize_t, double*) noexcept nogil
         void (*dots)(const float*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
     ctypedef struct rfa_leaves_f64:
         Py_ssize_t columns
@@ -24,7 +30,13 @@ cdef extern from "_leaves.h" nogil:
                             double*) noexcept nogil
         void (*activate_tile)(const double*, const double*, uint64_t*, double*) noexcept nogil
         void (*subset_sums)(const double*, const double*, double*) noexcept nogil
-        void (*look_up)(const double*, const uint64_t*, int, Py_ssize_t, double*) noexcept nogil
+        void (*look_up)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t,
+                        double*) noexcept nogil
+        void (*add_row)(const double*, const uint8_t*, Py_ssize_t, double*) noexcept nogil
+        void (*finish)(const double*, const double*, const double*, Py_ssize_t, Py_ssize_t,
+                       double*) noexcept nogil
+        void (*accumulate)(const uint64_t*, const double*, Py_ssize_t, const double*, const double*,
+                           double*, Py_ssize_t, double*) noexcept nogil
         void (*dots)(const double*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
     ctypedef struct rfa_leaves:
         void (*logistic)(const double*, Py_ssize_t, double*) noexcept nogil
@@ -66,14 +78,21 @@ cdef int pack_lanes(const floating[:, :] X, const int64_t* order, floating* lane
 cdef int pack_rows(const floating[:, :] X, const int64_t* order, floating* rows,
                    double* last) except -1 nogil
 cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
-                  Py_ssize_t stride, const floating* a, Py_ssize_t neurons, uint64_t* masks,
-                  floating* partial, floating* scratch, const int64_t* segments,
+                  Py_ssize_t stride, const floating* H, const floating* a, Py_ssize_t neurons,
+                  uint64_t* masks, floating* partial, floating* scratch, const int64_t* segments,
                   Py_ssize_t n_segments, Py_ssize_t groups, double* ranges, floating* f,
                   int n_threads, double* last) except -1 nogil
+cdef int multiply(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
+                  Py_ssize_t stride, Py_ssize_t neurons, floating* H, int n_threads,
+                  double* last) except -1 nogil
+cdef void sort_out(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, bint shortcuts,
+                   uint8_t* lists, int32_t* counts) noexcept nogil
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
-                    const floating* c, const floating* rows, Py_ssize_t chunks,
-                    const floating* base, const floating* scale, Py_ssize_t stride, floating* out,
+                    const uint8_t* lists, const int32_t* counts, const floating* c,
+                    const floating* rows, Py_ssize_t chunks, const floating* base,
+                    const floating* scale, Py_ssize_t stride, Py_ssize_t block, floating* out,
                     floating* scratch, int n_threads, double* last) except -1 nogil
 cdef Py_ssize_t partial_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil
 cdef Py_ssize_t evaluate_scratch() noexcept nogil
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil
+cdef Py_ssize_t lists_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil

@@ -8,7 +8,7 @@ threads. Loops without decisions are the leaves of _leaves.h; here are threads, 
 import os
 
 from cython.parallel cimport prange, threadid
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from cpython.exc cimport PyErr_CheckSignals
@@ -47,6 +47,10 @@ cdef enum:
 
 cdef double SIGNAL_SECONDS = 0.05   # between two checks for Ctrl-C
 
+# A mask and a list for the sum of a whole batch.
+cdef uint64_t ALL_ONES = ~<uint64_t>0
+cdef uint8_t FIRST = 0
+
 LEVELS = ("baseline", "avx2", "avx512")
 
 
@@ -63,7 +67,8 @@ def _chosen_level():
 
 cdef int _level = _chosen_level()
 SIMD_LEVEL = LEVELS[_level]
-SIZES = {"word": WORD, "tile": TILE, "lanes": LANES, "block": BLOCK}   # for those who allocate
+# for those who allocate
+SIZES = {"word": WORD, "tile": TILE, "lanes": LANES, "block": BLOCK, "sums": SUM_BLOCK}
 OPENMP = rfa_openmp()   # the date of the OpenMP specification, 0 without OpenMP
 
 
@@ -166,9 +171,9 @@ cdef inline void _widen(const floating* h, Py_ssize_t begin, Py_ssize_t end,
 cdef void _evaluate_block(const floating* x, Py_ssize_t d, const floating* w, Py_ssize_t stride,
                           const floating* a, Py_ssize_t neurons, uint64_t* masks, floating* f,
                           floating* h, const int64_t* segments, Py_ssize_t n_segments,
-                          Py_ssize_t groups, double* ranges) noexcept nogil:
+                          Py_ssize_t groups, double* ranges, bint given) noexcept nogil:
     """One word of samples, one block of neurons: their masks, the block's share of f and, where
-    ranges is given, the smallest and largest h per neuron and group."""
+    ranges is given, the smallest and largest h per neuron and group. given: h is there already."""
     cdef Py_ssize_t panel, k, depth, t, j, i, q, begin
     cdef uint64_t unused[TILE]
     cdef floating* tile
@@ -180,7 +185,8 @@ cdef void _evaluate_block(const floating* x, Py_ssize_t d, const floating* w, Py
         for t in range(neurons // TILE):
             j = t * TILE
             tile = h + j * WORD
-            _matmul_tile(x + k * WORD, w + j * stride + k, stride, depth, k == 0, tile)
+            if not given:
+                _matmul_tile(x + k * WORD, w + j * stride + k, stride, depth, k == 0, tile)
             if k + depth < d:
                 continue
             _activate_tile(tile, a + j, &unused[0] if masks == NULL else masks + j, f)
@@ -205,8 +211,8 @@ cdef Py_ssize_t evaluate_scratch() noexcept nogil:
 
 
 cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
-                  Py_ssize_t stride, const floating* a, Py_ssize_t neurons, uint64_t* masks,
-                  floating* partial, floating* scratch, const int64_t* segments,
+                  Py_ssize_t stride, const floating* H, const floating* a, Py_ssize_t neurons,
+                  uint64_t* masks, floating* partial, floating* scratch, const int64_t* segments,
                   Py_ssize_t n_segments, Py_ssize_t groups, double* ranges, floating* f,
                   int n_threads, double* last) except -1 nogil:
     """masks = 1[H > 0] and f = relu(H) a, H = X W^T in 64-by-BLOCK pieces that stay in cache.
@@ -214,10 +220,12 @@ cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
     2 n m d flops; reads X once per block of neurons, writes nm/8 bytes. neurons is padded to TILE
     with rows of zeros. masks may be NULL. With ranges (per thread: neurons x groups x (min, max))
     also the extremes of h per group, the groups being runs of samples given by segments
-    (word, group, bits), ordered by word.
+    (word, group, bits), ordered by word. H [word][neuron][64], if it is given, is taken as it is
+    and lanes, d and W are not used.
     """
     cdef Py_ssize_t blocks = (neurons + BLOCK - 1) // BLOCK, tasks = words * blocks
-    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * BLOCK * d + 1))
+    cdef Py_ssize_t depth = d if H == NULL else 1
+    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * BLOCK * depth + 1))
     cdef Py_ssize_t first = 0, stop, task, w, j, q, end, i, b
     cdef floating total
     while first < tasks:
@@ -234,20 +242,42 @@ cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
                 end = q
                 while end < n_segments and segments[3 * end] == w:
                     end = end + 1
-            _evaluate_block(lanes + w * d * WORD, d, W + j * stride, stride, a + j,
+            _evaluate_block(lanes + w * d * WORD, depth, W + j * stride, stride, a + j,
                             min(neurons - j, <Py_ssize_t>BLOCK),
                             NULL if masks == NULL else masks + w * neurons + j,
                             partial + task * WORD,
-                            scratch + threadid() * evaluate_scratch(),
+                            scratch + threadid() * evaluate_scratch() if H == NULL
+                            else <floating*>H + (w * neurons + j) * WORD,
                             segments + 3 * q, end - q, groups,
                             NULL if ranges == NULL else
-                            ranges + 2 * groups * (threadid() * neurons + j))
+                            ranges + 2 * groups * (threadid() * neurons + j), H != NULL)
         first = stop
     for i in range(words * WORD):
         total = 0
         for b in range(blocks):
             total = total + partial[b * words * WORD + i]
         f[i] = total
+    return 0
+
+
+cdef int multiply(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
+                  Py_ssize_t stride, Py_ssize_t neurons, floating* H, int n_threads,
+                  double* last) except -1 nogil:
+    """H [word][neuron][64] = <w_j, x_i>, as evaluate computes it. 2 n m d flops."""
+    cdef Py_ssize_t tiles = neurons // TILE, tasks = words * tiles
+    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * TILE * d + 1))
+    cdef Py_ssize_t first = 0, stop, task, w, j, panel, k
+    while first < tasks:
+        check_signals(last)
+        stop = min(first + share, tasks)
+        for task in prange(first, stop, num_threads=n_threads, schedule="static"):
+            w = task // tiles
+            j = task % tiles * TILE
+            for panel in range((d + DEPTH - 1) // DEPTH):
+                k = panel * DEPTH
+                _matmul_tile(lanes + (w * d + k) * WORD, W + j * stride + k, stride,
+                             min(d - k, <Py_ssize_t>DEPTH), k == 0, H + (w * neurons + j) * WORD)
+        first = stop
     return 0
 
 
@@ -262,35 +292,93 @@ cdef inline void _subset_sums(const floating* rows, const floating* c,
 
 
 cdef inline void _look_up(const floating* tables, const uint64_t* masks, int shift,
-                          Py_ssize_t neurons, floating* out) noexcept nogil:
+                          const uint8_t* list, Py_ssize_t count, floating* out) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).look_up(tables, masks, shift, neurons, out)
+        rfa_f32(_level).look_up(tables, masks, shift, list, count, out)
     else:
-        rfa_f64(_level).look_up(tables, masks, shift, neurons, out)
+        rfa_f64(_level).look_up(tables, masks, shift, list, count, out)
+
+
+cdef inline void _add_row(const floating* row, const uint8_t* list, Py_ssize_t count,
+                          floating* out) noexcept nogil:
+    if floating is float:
+        rfa_f32(_level).add_row(row, list, count, out)
+    else:
+        rfa_f64(_level).add_row(row, list, count, out)
+
+
+cdef inline void _finish(const floating* base, const floating* scale, const floating* sums,
+                         Py_ssize_t neurons, Py_ssize_t stride, floating* out) noexcept nogil:
+    if floating is float:
+        rfa_f32(_level).finish(base, scale, sums, neurons, stride, out)
+    else:
+        rfa_f64(_level).finish(base, scale, sums, neurons, stride, out)
 
 
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil:
-    """Reals that a thread of masked_sum works in: the tables, then the sums of a block."""
-    return (BATCH // 4 * 16 + SUM_BLOCK) * columns(real)
+    """Reals that a thread of masked_sum works in: the tables, a row, then the sums of a block."""
+    return (BATCH // 4 * 16 + 1 + SUM_BLOCK) * columns(real)
+
+
+cdef Py_ssize_t lists_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil:
+    """Entries of the lists of sort_out."""
+    return words * (WORD // BATCH) * ((neurons + SUM_BLOCK - 1) // SUM_BLOCK) * SUM_BLOCK
+
+
+cdef void sort_out(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, bint shortcuts,
+                   uint8_t* lists, int32_t* counts) noexcept nogil:
+    """Which neurons of a block are active on some samples of a batch, and which on all.
+
+    lists [batch][block][SUM_BLOCK]: the former from the front, the latter from the back; counts
+    [batch][block][2]: how many of either. Neurons active on none are in neither. Without shortcuts
+    all neurons are listed as the former. O(n m / BATCH).
+    """
+    cdef Py_ssize_t blocks = (neurons + SUM_BLOCK - 1) // SUM_BLOCK, batch, block, j, end
+    cdef Py_ssize_t some, every
+    cdef uint32_t bits
+    cdef uint8_t* list
+    for batch in range(words * (WORD // BATCH)):
+        for block in range(blocks):
+            list = lists + (batch * blocks + block) * SUM_BLOCK
+            some = 0
+            every = 0
+            end = min(neurons - block * SUM_BLOCK, <Py_ssize_t>SUM_BLOCK)
+            for j in range(end):
+                bits = <uint32_t>(masks[batch * BATCH // WORD * neurons + block * SUM_BLOCK + j]
+                                  >> (batch * BATCH % WORD))
+                if shortcuts and bits == 0:
+                    continue
+                if shortcuts and bits == ~<uint32_t>0:
+                    every += 1
+                    list[SUM_BLOCK - every] = <uint8_t>j
+                else:
+                    list[some] = <uint8_t>j
+                    some += 1
+            counts[2 * (batch * blocks + block)] = <int32_t>some
+            counts[2 * (batch * blocks + block) + 1] = <int32_t>every
 
 
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
-                    const floating* c, const floating* rows, Py_ssize_t chunks,
-                    const floating* base, const floating* scale, Py_ssize_t stride, floating* out,
+                    const uint8_t* lists, const int32_t* counts, const floating* c,
+                    const floating* rows, Py_ssize_t chunks, const floating* base,
+                    const floating* scale, Py_ssize_t stride, Py_ssize_t block, floating* out,
                     floating* scratch, int n_threads, double* last) except -1 nogil:
-    """out_j = base_j + scale_j sum_i A_ij c_i rows_i; base may be NULL (zero).
+    """out_j = base_j + scale_j sum_i A_ij c_i rows_i; base may be out itself.
 
     A is binary: the subset sums of four scaled rows are tabulated once for all neurons, and each
     neuron adds the entry that its four mask bits select. n m d/4 adds and loads from L1 in place of
-    2 n m d flops. The order of the sum is that of the samples, whatever the number of threads,
-    each of which has whole (chunk of columns) x (block of neurons) pieces of out.
+    2 n m d flops, fewer where a neuron is active on all of a batch of 32 samples (one add) or on
+    none (nothing); lists and counts are sort_out's. The order of the sum is that of the batches,
+    whatever the number of threads, each of which has whole (chunk of columns) x (block of neurons)
+    pieces of out. Column k of neuron j is at out[k // 64 * block + j * stride + k % 64].
     """
     cdef Py_ssize_t width = columns(rows), blocks = (neurons + SUM_BLOCK - 1) // SUM_BLOCK
-    cdef Py_ssize_t tasks = chunks * blocks
+    cdef Py_ssize_t tasks = chunks * blocks, batches = words * (WORD // BATCH)
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads,
                                 TASK_WORK // (words * SUM_BLOCK * (WORD // 4) + 1))
-    cdef Py_ssize_t first = 0, stop, task, j, batch, q, count, i, k
+    cdef Py_ssize_t first = 0, stop, task, j, batch, q, count, at, place
     cdef floating* tables
+    cdef floating* whole
     cdef floating* sums
     while first < tasks:
         check_signals(last)
@@ -300,18 +388,24 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
             j = task % blocks * SUM_BLOCK
             count = min(neurons - j, <Py_ssize_t>SUM_BLOCK)
             tables = scratch + threadid() * sum_scratch(rows)
-            sums = tables + BATCH // 4 * 16 * width
+            whole = tables + BATCH // 4 * 16 * width
+            sums = whole + width
             memset(sums, 0, count * width * sizeof(floating))
-            for batch in range(words * (WORD // BATCH)):
+            for batch in range(batches):
+                at = batch * blocks + task % blocks
+                if counts[2 * at] == 0 and counts[2 * at + 1] == 0:
+                    continue
                 _subset_sums(rows + (q * words * WORD + batch * BATCH) * width, c + batch * BATCH,
                              tables)
                 _look_up(tables, masks + batch * BATCH // WORD * neurons + j,
-                         batch * BATCH % WORD, count, sums)
-            for i in range(count):
-                for k in range(width):
-                    out[(j + i) * stride + q * width + k] = (
-                        (0 if base == NULL else base[(j + i) * stride + q * width + k])
-                        + scale[j + i] * sums[i * width + k])
+                         batch * BATCH % WORD, lists + at * SUM_BLOCK, counts[2 * at], sums)
+                if counts[2 * at + 1] > 0:
+                    memset(whole, 0, width * sizeof(floating))
+                    _look_up(tables, &ALL_ONES, 0, &FIRST, 1, whole)
+                    _add_row(whole, lists + (at + 1) * SUM_BLOCK - counts[2 * at + 1],
+                             counts[2 * at + 1], sums)
+            place = q * width // WORD * block + q * width % WORD + j * stride
+            _finish(base + place, scale + j, sums, count, stride, out + place)
         first = stop
     return 0
 
@@ -345,8 +439,9 @@ cdef int _masks_and_outputs(const floating[:, :] X, const floating[:, :] W, cons
             for k in range(d):
                 weights[j * d + k] = W[j, k]
             second[j] = a[j]
-        evaluate(lanes, words, d, weights, d, second, neurons, masks, second + neurons,
-                 second + neurons + size_partial, NULL, 0, 0, NULL, f, n_threads, &last)
+        evaluate(lanes, words, d, weights, d, <const floating*>NULL, second, neurons, masks,
+                 second + neurons, second + neurons + size_partial, NULL, 0, 0, NULL, f, n_threads,
+                 &last)
     finally:
         free(lanes)
     return 0
@@ -407,9 +502,13 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
         (size_rows + size_out + neurons + n_threads * sum_scratch(f)) * sizeof(floating))
     cdef floating* out = rows + size_rows
     cdef floating* scale = out + size_out
+    cdef Py_ssize_t size_lists = lists_size(words, neurons), stride = chunks * width
+    cdef uint8_t* lists = <uint8_t*>malloc(size_lists)
+    cdef int32_t* counts = <int32_t*>malloc(2 * (size_lists // SUM_BLOCK) * sizeof(int32_t))
     cdef double last = rfa_seconds()
     try:
-        if f == NULL or s == NULL or masks == NULL or rows == NULL:
+        if (f == NULL or s == NULL or masks == NULL or rows == NULL or lists == NULL
+                or counts == NULL):
             with gil:
                 raise MemoryError()
         _masks_and_outputs(X, W, a, masks, f, n_threads)
@@ -423,12 +522,16 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
         memset(scale, 0, neurons * sizeof(floating))
         for j in range(m):
             scale[j] = -a[j]
-        masked_sum(masks, words, neurons, f, rows, chunks, <const floating*>NULL, scale,
-                   chunks * width, out, scale + neurons, n_threads, &last)
+        sort_out(masks, words, neurons, True, lists, counts)
+        memset(out, 0, size_out * sizeof(floating))
+        masked_sum(masks, words, neurons, lists, counts, f, rows, chunks, out, scale, stride, WORD,
+                   out, scale + neurons, n_threads, &last)
         for j in range(m):
             for k in range(d):
-                gradient[j, k] = out[j * chunks * width + k]
+                gradient[j, k] = out[j * stride + k]
     finally:
+        free(lists)
+        free(counts)
         free(f)
         free(s)
         free(masks)

@@ -34,8 +34,14 @@
                             int first, REAL *h);                                                   \
         void (*activate_tile)(const REAL *h, const REAL *a, uint64_t *masks, REAL *f);             \
         void (*subset_sums)(const REAL *rows, const REAL *c, REAL *tables);                        \
-        void (*look_up)(const REAL *tables, const uint64_t *masks, int shift, ptrdiff_t neurons,   \
-                        REAL *out);                                                                \
+        void (*look_up)(const REAL *tables, const uint64_t *masks, int shift,                      \
+                        const uint8_t *list, ptrdiff_t count, REAL *out);                          \
+        void (*add_row)(const REAL *row, const uint8_t *list, ptrdiff_t count, REAL *out);         \
+        void (*finish)(const REAL *base, const REAL *scale, const REAL *sums, ptrdiff_t neurons,   \
+                       ptrdiff_t stride, REAL *out);                                               \
+        void (*accumulate)(const uint64_t *masks, const REAL *c, ptrdiff_t neurons,                \
+                           const REAL *before, const REAL *after, REAL *sums, ptrdiff_t lds,       \
+                           double *dots);                                                          \
         void (*dots)(const REAL *w, const double *rows, ptrdiff_t k, ptrdiff_t d, double *out);    \
     } NAME;
 RFA_LEAVES(rfa_leaves_f32, float)

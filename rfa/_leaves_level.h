@@ -2,12 +2,16 @@
  * the ones that exist in float64 only. No include guard: _leaves.h includes this once a level. */
 #define RFA_REAL f32
 #define REAL float
+#define BITS int32_t
 #include "_leaves_real.h"
 #undef RFA_REAL
 #undef REAL
+#undef BITS
 #define RFA_REAL f64
 #define REAL double
+#define BITS int64_t
 #include "_leaves_real.h"
+#undef BITS
 
 #define D RFA_NAME(rfa_vector)
 #define I RFA_NAME(rfa_bits)

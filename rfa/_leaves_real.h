@@ -2,6 +2,7 @@
 #define V RFA_NAME(rfa_vector)
 #define VU RFA_NAME(rfa_load)
 #define I RFA_NAME(rfa_bits)
+#define N RFA_NAME(rfa_whole)
 #define W RFA_NAME(rfa_wide)
 #define WU RFA_NAME(rfa_wide_load)
 #define VL ((int)(RFA_BYTES / sizeof(REAL)))
@@ -24,6 +25,7 @@ typedef REAL VU __attribute__((vector_size(RFA_BYTES), aligned(sizeof(REAL)), ma
 typedef double W __attribute__((vector_size(RFA_BYTES)));
 typedef REAL WU __attribute__((vector_size(WL * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
 typedef __typeof__((V){0} < (V){0}) I;
+typedef BITS N __attribute__((vector_size(RFA_BYTES)));
 
 /* h[j][s] (+)= sum_k w[j][k] x[k][s] for RFA_TILE neurons and RFA_WORD samples, k ascending. */
 static void RFA_NAME(rfa_matmul_tile)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t depth,
@@ -89,11 +91,13 @@ static void RFA_NAME(rfa_subset_sums)(const REAL *rows, const REAL *c, REAL *tab
         }
 }
 
-/* out[j] += sum over g of tables[g][bits 4 g, ..., 4 g + 3 of masks[j] >> shift]. */
+/* out[j] += sum over g of tables[g][bits 4 g, ..., 4 g + 3 of masks[j] >> shift], for the listed
+ * neurons. The sum over g is a tree of its own, so that it is the same if all its bits are ones. */
 static void RFA_NAME(rfa_look_up)(const REAL *tables, const uint64_t *masks, int shift,
-                                  ptrdiff_t neurons, REAL *out)
+                                  const uint8_t *list, ptrdiff_t count, REAL *out)
 {
-    for (ptrdiff_t j = 0; j < neurons; ++j) {
+    for (ptrdiff_t l = 0; l < count; ++l) {
+        ptrdiff_t j = list[l];
         uint32_t bits = (uint32_t)(masks[j] >> shift);
         V low[RFA_BATCH / 4], high[RFA_BATCH / 4];
         for (int g = 0; g < RFA_BATCH / 4; ++g) {
@@ -108,6 +112,57 @@ static void RFA_NAME(rfa_look_up)(const REAL *tables, const uint64_t *masks, int
             }
         STORE(out + j * COLUMNS, LOAD(out + j * COLUMNS) + low[0]);
         STORE(out + j * COLUMNS + VL, LOAD(out + j * COLUMNS + VL) + high[0]);
+    }
+}
+
+/* out[j] += row, for the listed neurons. */
+static void RFA_NAME(rfa_add_row)(const REAL *row, const uint8_t *list, ptrdiff_t count, REAL *out)
+{
+    V low = LOAD(row), high = LOAD(row + VL);
+    for (ptrdiff_t l = 0; l < count; ++l) {
+        REAL *sum = out + list[l] * COLUMNS;
+        STORE(sum, LOAD(sum) + low);
+        STORE(sum + VL, LOAD(sum + VL) + high);
+    }
+}
+
+/* out[j] = base[j] + scale[j] sums[j] for COLUMNS columns; out and base have rows of stride. */
+static void RFA_NAME(rfa_finish)(const REAL *base, const REAL *scale, const REAL *sums,
+                                 ptrdiff_t neurons, ptrdiff_t stride, REAL *out)
+{
+    for (ptrdiff_t j = 0; j < neurons; ++j)
+        for (int part = 0; part < COLUMNS; part += VL)
+            STORE(out + j * stride + part,
+                  LOAD(base + j * stride + part) + scale[j] * LOAD(sums + j * COLUMNS + part));
+}
+
+/* sums[j][i] += c[i] where bit i of masks[j] is set, for RFA_WORD samples; and dots[j] = the sum of
+ * c[i] (before[j][i] + after[j][i]) over the same, in float64. sums has rows of lds. */
+static void RFA_NAME(rfa_accumulate)(const uint64_t *masks, const REAL *c, ptrdiff_t neurons,
+                                     const REAL *before, const REAL *after, REAL *sums,
+                                     ptrdiff_t lds, double *dots)
+{
+    N lane;
+    for (int l = 0; l < VL; ++l)
+        lane[l] = (BITS)1 << l;
+    for (ptrdiff_t j = 0; j < neurons; ++j) {
+        REAL chosen[RFA_WORD];
+        W total = {0};
+        double sum = 0;
+        for (int i = 0; i < RFA_WORD; i += VL) {
+            N bits = (N){0} + (BITS)(masks[j] >> i & ((1u << VL) - 1));
+            V part = (V)((N)LOAD(c + i) & (N)((bits & lane) != 0));
+            STORE(chosen + i, part);
+            STORE(sums + j * lds + i, LOAD(sums + j * lds + i) + part);
+        }
+        for (int i = 0; i < RFA_WORD; i += WL) {
+            W h = __builtin_convertvector(*(const WU *)(before + j * RFA_WORD + i), W) +
+                  __builtin_convertvector(*(const WU *)(after + j * RFA_WORD + i), W);
+            total += __builtin_convertvector(*(const WU *)(chosen + i), W) * h;
+        }
+        for (int l = 0; l < WL; ++l)
+            sum += total[l];
+        dots[j] = sum;
     }
 }
 
@@ -142,11 +197,15 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
     RFA_NAME(rfa_activate_tile),
     RFA_NAME(rfa_subset_sums),
     RFA_NAME(rfa_look_up),
+    RFA_NAME(rfa_add_row),
+    RFA_NAME(rfa_finish),
+    RFA_NAME(rfa_accumulate),
     RFA_NAME(rfa_dots)};
 
 #undef V
 #undef VU
 #undef I
+#undef N
 #undef W
 #undef WU
 #undef VL

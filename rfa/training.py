@@ -18,6 +18,7 @@ from rfa import _runtime, _seeds, _validate
 from rfa.data import Dataset
 from rfa.engines import FloatArray, IntArray, Observations, Problem
 from rfa.engines.direct import DirectEngine
+from rfa.engines.gram import GramEngine
 from rfa.engines.planar import PlanarEngine
 from rfa.engines.reference import ReferenceEngine
 from rfa.history import Row, derive
@@ -62,6 +63,7 @@ class Engine(Protocol):
 
 ENGINES: dict[str, type[Engine]] = {
     "direct": DirectEngine,
+    "gram": GramEngine,
     "planar": PlanarEngine,
     "reference": ReferenceEngine,
 }

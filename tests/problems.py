@@ -62,7 +62,8 @@ class Case:
 
     @property
     def engines(self):
-        return ("direct", "planar") if self.X.shape[1] == 2 else ("direct",)
+        masked = ("direct", "gram")
+        return (*masked, "planar") if self.X.shape[1] == 2 else masked
 
     def problem(self, dtype, horizon=0):
         n, d = self.X.shape
@@ -178,11 +179,12 @@ def take_steps(case, name, dtype, trajectory):
     """One step from each W_t: W (steps, m, d), A (steps, m, n); equal for all thread counts."""
     direct.PARALLEL_WORK = 1  # or small cases would never see a second thread
     results = []
-    for n_threads in THREADS if name == "direct" else THREADS[:1]:
+    for n_threads in THREADS if name != "planar" else THREADS[:1]:
         engine = case.engine(name, dtype, n_threads)
-        if name == "direct":
+        if name != "planar":
             engine.sample_order = np.argsort(case.problem(dtype).groups, kind="stable")
-        state = engine.get_state()
+        # of a state of gram that which stands for W follows from W
+        state = {name: engine.get_state()[name] for name in ("t", "W", "previous")}
         at, out = np.empty(0, np.int64), case.rows(name, dtype, [0])[1]
         after, masks = [], []
         for t, W in enumerate(trajectory):

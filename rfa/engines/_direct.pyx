@@ -1,50 +1,16 @@
 """The direct engine's loop: many steps of gradient descent in one call, without the GIL."""
 from cython cimport floating
-from libc.math cimport INFINITY, isfinite
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.math cimport INFINITY
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from rfa._kernels cimport (
-    WORD, check_signals, columns, evaluate, evaluate_scratch, level, masked_sum, pack_lanes,
-    pack_rows, partial_size, rfa_common, rfa_seconds, sum_scratch,
+    WORD, check_signals, columns, evaluate, evaluate_scratch, masked_sum, pack_lanes,
+    pack_rows, partial_size, rfa_seconds, sort_out, sum_scratch,
 )
 from rfa.engines._observe cimport (
-    DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, observe_outputs, observe_weights,
+    DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, all_finite, loss_gradient, merge_ranges,
+    observe_masks, observe_outputs, observe_weights,
 )
-
-
-cdef bint loss_gradient(const floating* f, const double* y, Py_ssize_t n, double scale,
-                        floating* c) noexcept nogil:
-    """c_i = scale g_i y_i, g = 1 / (1 + exp(y f)); false if any f is not finite. n: whole words."""
-    cdef Py_ssize_t word, begin, i
-    cdef double s[WORD]
-    cdef double g[WORD]
-    cdef bint finite = True
-    for word in range(n // WORD):
-        begin = word * WORD
-        for i in range(WORD):
-            s[i] = y[begin + i] * f[begin + i]
-            finite = finite and isfinite(f[begin + i])
-        rfa_common(level()).logistic(s, WORD, g)
-        for i in range(WORD):
-            c[begin + i] = <floating>(scale * y[begin + i] * g[i])
-    return finite
-
-
-cdef bint all_finite(const floating* w, Py_ssize_t size) noexcept nogil:
-    """x - x is 0 for finite x and NaN otherwise, and a sum keeps a NaN."""
-    cdef Py_ssize_t i, j
-    cdef floating sums[16]
-    cdef floating total = 0
-    for i in range(16):
-        sums[i] = 0
-    for i in range(0, size - 15, 16):
-        for j in range(16):
-            sums[j] += w[i + j] - w[i + j]
-    for i in range(size - size % 16, size):
-        total += w[i] - w[i]
-    for i in range(16):
-        total += sums[i]
-    return total == 0
 
 
 def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at, out,
@@ -68,6 +34,9 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef floating[::1] partial = engine.partial, scratch = engine.scratch
     cdef double[:, :, :, ::1] ranges = engine.ranges
     cdef const double[:, ::1] means = engine.means
+    cdef uint8_t[::1] lists = engine.lists
+    cdef int32_t[::1] counts = engine.counts
+    cdef bint shortcuts = engine.shortcuts
     cdef int n_threads = engine.n_threads
     cdef Py_ssize_t m = engine.m, horizon = engine.horizon
     cdef double step_scale = engine.alpha / engine.n
@@ -84,7 +53,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef Py_ssize_t stride = W.shape[2], chunks = rows.shape[0]
     cdef Py_ssize_t test_words = test_lanes.shape[0], groups = active.shape[2]
     cdef Py_ssize_t test_groups = right.shape[1] - groups, k = means.shape[0]
-    cdef Py_ssize_t next_at = 0, to, q
+    cdef Py_ssize_t next_at = 0, to
     cdef bint due, ranged
     cdef double last = rfa_seconds()
     cdef floating* weights
@@ -109,9 +78,10 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                 if ranged:
                     ranges[:, :, :, 0] = INFINITY
                     ranges[:, :, :, 1] = -INFINITY
-                evaluate(&lanes[0, 0, 0], words, d, weights, stride, &a[0], neurons, current,
-                         &partial[0], &scratch[0], &segments[0, 0], segments.shape[0], groups,
-                         &ranges[0, 0, 0, 0] if ranged else NULL, &f[0], n_threads, &last)
+                evaluate(&lanes[0, 0, 0], words, d, weights, stride, <const floating*>NULL, &a[0],
+                         neurons, current, &partial[0], &scratch[0], &segments[0, 0],
+                         segments.shape[0], groups, &ranges[0, 0, 0, 0] if ranged else NULL, &f[0],
+                         n_threads, &last)
                 clock[EVALUATED] = 1
             if not loss_gradient(&f[0], &y[0], words * WORD, step_scale, &c[0]):
                 clock[DIVERGED] = 1
@@ -119,9 +89,9 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
             if due:
                 to = clock[ROW]
                 if test_words:
-                    evaluate(&test_lanes[0, 0, 0], test_words, d, weights, stride, &a[0], neurons,
-                             NULL, &partial[0], &scratch[0], NULL, 0, 0, NULL, &test_f[0],
-                             n_threads, &last)
+                    evaluate(&test_lanes[0, 0, 0], test_words, d, weights, stride,
+                             <const floating*>NULL, &a[0], neurons, NULL, &partial[0], &scratch[0],
+                             NULL, 0, 0, NULL, &test_f[0], n_threads, &last)
                     observe_outputs(&test_f[0], &test_y[0], &test_group[0], test_words * WORD,
                                     test_groups, &right[to, groups], &low[to, groups],
                                     &high[to, groups], &loss[to, groups])
@@ -131,23 +101,19 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                 observe_weights(weights, stride, m, d, &means[0, 0] if k else NULL, k,
                                 &norm[to, 0], &projection[to, 0, 0] if k else NULL,
                                 n_threads)
-                active[to] = 0
-                for q in range(segments.shape[0]):
-                    rfa_common(level()).count(
-                        current + segments[q, 0] * neurons, <uint64_t>segments[q, 2], m, groups,
-                        &active[to, 0, segments[q, 1]])
-                flips[to] = 0
-                if clock[STEP] > 0:
-                    flips[to] = rfa_common(level()).differences(current, previous,
-                                                                words * neurons)
+                observe_masks(current, previous if clock[STEP] > 0 else NULL, words, neurons, m,
+                              &segments[0, 0], segments.shape[0], groups, &active[to, 0, 0],
+                              &flips[to])
                 if ranged:
                     merge_ranges(ranges, m, &h_low[to, 0, 0], &h_high[to, 0, 0])
                 clock[ROW] += 1
                 next_at += 1
             if clock[STEP] >= until:
                 break
-            masked_sum(current, words, neurons, &c[0], &rows[0, 0, 0], chunks, weights, &scale[0],
-                       stride, &W[1 - clock[SIDE], 0, 0], &scratch[0], n_threads, &last)
+            sort_out(current, words, neurons, shortcuts, &lists[0], &counts[0])
+            masked_sum(current, words, neurons, &lists[0], &counts[0], &c[0], &rows[0, 0, 0],
+                       chunks, weights, &scale[0], stride, WORD, &W[1 - clock[SIDE], 0, 0],
+                       &scratch[0], n_threads, &last)
             if not all_finite(&W[1 - clock[SIDE], 0, 0], neurons * stride):
                 clock[DIVERGED] = 1
                 break
@@ -157,19 +123,6 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
             clock[STEP] += 1
             check_signals(&last)
     return clock[ROW] - row
-
-
-cdef void merge_ranges(const double[:, :, :, ::1] ranges, Py_ssize_t m, double* low,
-                       double* high) noexcept nogil:
-    """The extremes over the threads, ranges (threads, neurons, groups, 2)."""
-    cdef Py_ssize_t t, j, g, groups = ranges.shape[2]
-    for j in range(m):
-        for g in range(groups):
-            low[j * groups + g] = ranges[0, j, g, 0]
-            high[j * groups + g] = ranges[0, j, g, 1]
-            for t in range(1, ranges.shape[0]):
-                low[j * groups + g] = min(low[j * groups + g], ranges[t, j, g, 0])
-                high[j * groups + g] = max(high[j * groups + g], ranges[t, j, g, 1])
 
 
 def pack(const floating[:, :] X, const int64_t[::1] order, floating[:, :, ::1] lanes):

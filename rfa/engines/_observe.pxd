@@ -1,5 +1,5 @@
 from cython cimport floating
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 # What an engine's clock array tells: t, which of two buffers holds W_t and which A_{t-1}, whether
 # A_t and f are evaluated, whether the run diverged, and the next row of the observations.
@@ -10,6 +10,8 @@ cpdef enum:
     EVALUATED
     DIVERGED
     ROW
+    ANCHOR
+    ANCHOR_SIDE
     CLOCK_SIZE
 
 cdef void observe_outputs(const floating* f, const double* y, const int32_t* group, Py_ssize_t n,
@@ -18,3 +20,12 @@ cdef void observe_outputs(const floating* f, const double* y, const int32_t* gro
 cdef int observe_weights(const floating* W, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t d,
                          const double* means, Py_ssize_t k, double* norm, double* projection,
                          int n_threads) except -1 nogil
+cdef void observe_masks(const uint64_t* masks, const uint64_t* previous, Py_ssize_t words,
+                        Py_ssize_t neurons, Py_ssize_t m, const int64_t* segments,
+                        Py_ssize_t n_segments, Py_ssize_t groups, int32_t* active,
+                        int64_t* flips) noexcept nogil
+cdef bint loss_gradient(const floating* f, const double* y, Py_ssize_t n, double scale,
+                        floating* c) noexcept nogil
+cdef bint all_finite(const floating* w, Py_ssize_t size) noexcept nogil
+cdef void merge_ranges(const double[:, :, :, ::1] ranges, Py_ssize_t m, double* low,
+                       double* high) noexcept nogil

@@ -5,3 +5,5 @@ EVALUATED: int
 DIVERGED: int
 ROW: int
 CLOCK_SIZE: int
+ANCHOR: int
+ANCHOR_SIDE: int

@@ -1,8 +1,9 @@
-"""The part of an observation that no engine computes in a way of its own."""
+"""What the engines of masks share: loss weights, and the parts of an observation."""
 from cython.parallel cimport prange
-from libc.math cimport INFINITY, sqrt
-from libc.stdint cimport int32_t, int64_t
+from libc.math cimport INFINITY, isfinite, sqrt
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 from rfa._kernels cimport WORD, level, rfa_common, rfa_f32, rfa_f64
 
@@ -58,3 +59,67 @@ cdef int observe_weights(const floating* W, Py_ssize_t stride, Py_ssize_t m, Py_
             projection[j * k + c] = out[j * (k + 1) + 1 + c]
     free(out)
     return 0
+
+
+cdef void observe_masks(const uint64_t* masks, const uint64_t* previous, Py_ssize_t words,
+                        Py_ssize_t neurons, Py_ssize_t m, const int64_t* segments,
+                        Py_ssize_t n_segments, Py_ssize_t groups, int32_t* active,
+                        int64_t* flips) noexcept nogil:
+    """Active samples (m, groups), and entries that differ from the masks before (NULL: none)."""
+    cdef Py_ssize_t q
+    memset(active, 0, m * groups * sizeof(int32_t))
+    for q in range(n_segments):
+        rfa_common(level()).count(masks + segments[3 * q] * neurons,
+                                  <uint64_t>segments[3 * q + 2], m, groups,
+                                  active + segments[3 * q + 1])
+    flips[0] = 0
+    if previous != NULL:
+        flips[0] = rfa_common(level()).differences(masks, previous, words * neurons)
+
+
+cdef bint loss_gradient(const floating* f, const double* y, Py_ssize_t n, double scale,
+                        floating* c) noexcept nogil:
+    """c_i = scale g_i y_i, g = 1 / (1 + exp(y f)); false if any f is not finite. n: whole words."""
+    cdef Py_ssize_t word, begin, i
+    cdef double s[WORD]
+    cdef double g[WORD]
+    cdef bint finite = True
+    for word in range(n // WORD):
+        begin = word * WORD
+        for i in range(WORD):
+            s[i] = y[begin + i] * f[begin + i]
+            finite = finite and isfinite(f[begin + i])
+        rfa_common(level()).logistic(s, WORD, g)
+        for i in range(WORD):
+            c[begin + i] = <floating>(scale * y[begin + i] * g[i])
+    return finite
+
+
+cdef bint all_finite(const floating* w, Py_ssize_t size) noexcept nogil:
+    """x - x is 0 for finite x and NaN otherwise, and a sum keeps a NaN."""
+    cdef Py_ssize_t i, j
+    cdef floating sums[16]
+    cdef floating total = 0
+    for i in range(16):
+        sums[i] = 0
+    for i in range(0, size - 15, 16):
+        for j in range(16):
+            sums[j] += w[i + j] - w[i + j]
+    for i in range(size - size % 16, size):
+        total += w[i] - w[i]
+    for i in range(16):
+        total += sums[i]
+    return total == 0
+
+
+cdef void merge_ranges(const double[:, :, :, ::1] ranges, Py_ssize_t m, double* low,
+                       double* high) noexcept nogil:
+    """The extremes over the threads, ranges (threads, neurons, groups, 2)."""
+    cdef Py_ssize_t t, j, g, groups = ranges.shape[2]
+    for j in range(m):
+        for g in range(groups):
+            low[j * groups + g] = ranges[0, j, g, 0]
+            high[j * groups + g] = ranges[0, j, g, 1]
+            for t in range(1, ranges.shape[0]):
+                low[j * groups + g] = min(low[j * groups + g], ranges[t, j, g, 0])
+                high[j * groups + g] = max(high[j * groups + g], ranges[t, j, g, 1])

@@ -12,7 +12,7 @@ from libc.string cimport memcpy
 
 from rfa._kernels cimport LANES, check_signals, level, rfa_common, rfa_seconds
 from rfa.engines._observe cimport (
-    DIVERGED, EVALUATED, ROW, SIDE, STEP, observe_outputs, observe_weights,
+    DIVERGED, EVALUATED, ROW, SIDE, STEP, all_finite, observe_outputs, observe_weights,
 )
 
 # Above this the rounding error of a product of doubles is a double too.
@@ -372,17 +372,6 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
             clock[STEP] += 1
             check_signals(&last)
     return clock[ROW] - row
-
-
-cdef bint all_finite(const double* values, Py_ssize_t size) noexcept nogil:
-    """x - x is 0 for finite x and NaN otherwise, and a sum keeps a NaN. size >= 1."""
-    cdef Py_ssize_t i
-    cdef double sums[4]
-    for i in range(4):
-        sums[i] = 0
-    for i in range(size):
-        sums[i % 4] += values[i] - values[i]
-    return (sums[0] + sums[1]) + (sums[2] + sums[3]) == 0
 
 
 cdef void count_arc(const int32_t[:, ::1] counted, Py_ssize_t N, Py_ssize_t start,

@@ -1,0 +1,26 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+def advance(
+    H: NDArray[Any], engine: Any, until: int, at: NDArray[Any], out: Any, row: int
+) -> int: ...
+def weights(
+    X_columns: NDArray[Any],
+    C: NDArray[Any],
+    anchor: NDArray[Any],
+    a: NDArray[Any],
+    product: NDArray[Any],
+    W: NDArray[Any],
+    n_threads: int,
+) -> None: ...
+def start(
+    lanes: NDArray[Any], W: NDArray[Any], H: NDArray[Any], norm2: NDArray[Any], n_threads: int
+) -> None: ...
+def gram_rows(
+    lanes: NDArray[Any],
+    X: NDArray[Any],
+    rows: NDArray[Any],
+    product: NDArray[Any],
+    n_threads: int,
+) -> None: ...

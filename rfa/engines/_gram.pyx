@@ -1,0 +1,241 @@
+"""The gram engine's loop: pre-activations are stepped by the Gram matrix, W is not touched.
+
+H_{t+1} = H_t + a_j sum_i K_{.i} c_i A_ij, with K = X X^T and c = alpha g y / n: the sum over i is
+masked_sum on the rows of K, where direct has those of X. Means and test points are further columns
+of K. W_t = anchor + a_j sum_i C_ij x_i, with C the sum of c_i A_ij over the steps since the anchor.
+"""
+from cython cimport floating
+from cython.parallel cimport prange
+from libc.math cimport INFINITY, sqrt
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memset
+
+from rfa._kernels cimport (
+    WORD, check_signals, evaluate, level, masked_sum, multiply, rfa_f32, rfa_f64,
+    rfa_seconds, sort_out,
+)
+from rfa.engines._observe cimport (
+    ANCHOR, ANCHOR_SIDE, DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, all_finite,
+    loss_gradient, merge_ranges, observe_masks, observe_outputs,
+)
+
+cdef enum:
+    NEURONS = 32   # to a task of the accumulation
+
+
+def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::1] at, out,
+            Py_ssize_t row):
+    """Take steps until t = `until`; see rfa.engines for the contract.
+
+    H (2, words, neurons, 64) holds <w_j, x> at t on side clock[SIDE], of the samples and then of
+    means and test points, and room for t+1 on the other; norm2 has the same sides. The masks hold
+    A_{t-1} on side clock[MASK_SIDE] and room for A_t on the other. Only when the rest of a step is
+    there are C and the clock changed, which nothing interrupts.
+    """
+    cdef int64_t[::1] clock = engine.clock
+    cdef const floating[:, :, ::1] lanes = engine.lanes, rows = engine.rows_of_K
+    cdef const floating[:, :, ::1] X_columns = engine.X_columns
+    cdef floating[:, :, ::1] anchor = engine.anchor, recovered = engine.recovered
+    cdef floating[:, ::1] C = engine.C
+    cdef floating[::1] a = engine.padded_a
+    cdef const double[::1] y = engine.y, test_y = engine.test_y
+    cdef const int32_t[::1] group = engine.group, test_group = engine.test_group
+    cdef const int64_t[:, ::1] segments = engine.segments
+    cdef uint64_t[:, :, ::1] masks = engine.masks
+    cdef floating[::1] f = engine.f, c = engine.c, test_f = engine.test_f
+    cdef floating[::1] partial = engine.partial, scratch = engine.scratch
+    cdef uint8_t[::1] lists = engine.lists
+    cdef int32_t[::1] counts = engine.counts
+    cdef bint shortcuts = engine.shortcuts
+    cdef double[:, :, :, ::1] ranges = engine.ranges
+    cdef double[:, ::1] norm2 = engine.norm2, dots = engine.dots
+    cdef int n_threads = engine.n_threads
+    cdef Py_ssize_t m = engine.m, horizon = engine.horizon, period = engine.period
+    cdef double step_scale = engine.alpha / engine.n
+
+    cdef int64_t[:, ::1] right = out.right
+    cdef double[:, ::1] low = out.margin_low, high = out.margin_high, loss = out.loss
+    cdef double[:, ::1] norm = out.norm
+    cdef double[:, :, ::1] projection = out.projection
+    cdef int32_t[:, :, ::1] active = out.active
+    cdef int64_t[::1] flips = out.flips
+    cdef double[:, :, ::1] h_low = out.h_low, h_high = out.h_high
+
+    cdef Py_ssize_t all_words = H.shape[1], neurons = H.shape[2], words = masks.shape[1]
+    cdef Py_ssize_t d = lanes.shape[1], chunks = rows.shape[0], groups = active.shape[2]
+    cdef Py_ssize_t test_groups = right.shape[1] - groups, k = projection.shape[2]
+    cdef Py_ssize_t mean_words = (k + WORD - 1) // WORD
+    cdef Py_ssize_t test_words = all_words - words - mean_words
+    cdef Py_ssize_t next_at = 0, to, j, q
+    cdef bint due, ranged
+    cdef double last = rfa_seconds()
+    cdef floating* h
+    cdef floating* after
+    cdef uint64_t* current
+    cdef uint64_t* previous
+
+    clock[DIVERGED] = 0
+    clock[ROW] = row
+    while next_at < at.shape[0] and at[next_at] < clock[STEP]:
+        next_at += 1
+    with nogil:
+        while True:
+            if clock[STEP] % period == 0 and clock[ANCHOR] != clock[STEP]:
+                # another W of the same value up to rounding, and H, norms from it afresh
+                q = 1 - clock[ANCHOR_SIDE]
+                recover(X_columns, C, &anchor[1 - q, 0, 0], a, recovered, &anchor[q, 0, 0],
+                        n_threads, &last)
+                square_norms(&anchor[q, 0, 0], neurons, anchor.shape[2],
+                             &norm2[1 - clock[SIDE], 0])
+                multiply(&lanes[0, 0, 0], all_words, d, &anchor[q, 0, 0], anchor.shape[2], neurons,
+                         &H[1 - clock[SIDE], 0, 0, 0], n_threads, &last)
+                memset(&C[0, 0], 0, C.shape[0] * C.shape[1] * sizeof(floating))
+                clock[ANCHOR] = clock[STEP]
+                clock[ANCHOR_SIDE] = q
+                clock[SIDE] = 1 - clock[SIDE]
+                clock[EVALUATED] = 0
+            due = next_at < at.shape[0] and at[next_at] == clock[STEP]
+            if not due and clock[STEP] >= until:
+                break
+            ranged = due and clock[STEP] <= horizon
+            h = &H[clock[SIDE], 0, 0, 0]
+            previous = &masks[clock[MASK_SIDE], 0, 0]
+            current = &masks[1 - clock[MASK_SIDE], 0, 0]
+            if not clock[EVALUATED] or ranged:
+                clock[EVALUATED] = 0
+                if ranged:
+                    ranges[:, :, :, 0] = INFINITY
+                    ranges[:, :, :, 1] = -INFINITY
+                evaluate(&lanes[0, 0, 0], words, d, h, WORD, h, &a[0], neurons, current,
+                         &partial[0], &scratch[0], &segments[0, 0], segments.shape[0], groups,
+                         &ranges[0, 0, 0, 0] if ranged else NULL, &f[0], n_threads, &last)
+                clock[EVALUATED] = 1
+            if not loss_gradient(&f[0], &y[0], words * WORD, step_scale, &c[0]):
+                clock[DIVERGED] = 1
+                break
+            if due:
+                to = clock[ROW]
+                if test_words:
+                    after = h + (words + mean_words) * neurons * WORD
+                    evaluate(&lanes[0, 0, 0], test_words, d, h, WORD, after, &a[0], neurons, NULL,
+                             &partial[0], &scratch[0], NULL, 0, 0, NULL, &test_f[0], n_threads,
+                             &last)
+                    observe_outputs(&test_f[0], &test_y[0], &test_group[0], test_words * WORD,
+                                    test_groups, &right[to, groups], &low[to, groups],
+                                    &high[to, groups], &loss[to, groups])
+                observe_outputs(&f[0], &y[0], &group[0], words * WORD, groups, &right[to, 0],
+                                &low[to, 0], &high[to, 0], &loss[to, 0])
+                for j in range(m):
+                    norm[to, j] = sqrt(max(norm2[clock[SIDE], j], 0.0))
+                    for q in range(k):
+                        projection[to, j, q] = h[
+                            ((words + q // WORD) * neurons + j) * WORD + q % WORD]
+                observe_masks(current, previous if clock[STEP] > 0 else NULL, words, neurons, m,
+                              &segments[0, 0], segments.shape[0], groups, &active[to, 0, 0],
+                              &flips[to])
+                if ranged:
+                    merge_ranges(ranges, m, &h_low[to, 0, 0], &h_high[to, 0, 0])
+                clock[ROW] += 1
+                next_at += 1
+            if clock[STEP] >= until:
+                break
+            after = &H[1 - clock[SIDE], 0, 0, 0]
+            sort_out(current, words, neurons, shortcuts, &lists[0], &counts[0])
+            masked_sum(current, words, neurons, &lists[0], &counts[0], &c[0], &rows[0, 0, 0],
+                       chunks, h, &a[0], WORD, neurons * WORD, after, &scratch[0], n_threads, &last)
+            if not all_finite(after, all_words * neurons * WORD):
+                clock[DIVERGED] = 1
+                break
+            accumulate(current, words, neurons, &c[0], h, after, C, dots, n_threads)
+            for j in range(neurons):
+                norm2[1 - clock[SIDE], j] = norm2[clock[SIDE], j]
+                for q in range(words):
+                    norm2[1 - clock[SIDE], j] += a[j] * dots[q, j]
+            clock[SIDE] = 1 - clock[SIDE]
+            clock[MASK_SIDE] = 1 - clock[MASK_SIDE]
+            clock[EVALUATED] = 0
+            clock[STEP] += 1
+            check_signals(&last)
+    return clock[ROW] - row
+
+
+cdef void accumulate(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
+                     const floating* c, const floating* before, const floating* after,
+                     floating[:, ::1] C, double[:, ::1] dots, int n_threads) noexcept nogil:
+    """C_ji += c_i A_ij, and dots[w, j] = sum over word w of c_i A_ij (before + after)_ij, which is
+    the change of norm(w_j)^2 over a_j. O(n m)."""
+    cdef Py_ssize_t task, j, w, count
+    for task in prange((neurons + NEURONS - 1) // NEURONS, num_threads=n_threads,
+                       schedule="static"):
+        j = task * NEURONS
+        count = min(neurons - j, <Py_ssize_t>NEURONS)
+        for w in range(words):
+            if floating is float:
+                rfa_f32(level()).accumulate(
+                    masks + w * neurons + j, c + w * WORD, count,
+                    before + (w * neurons + j) * WORD, after + (w * neurons + j) * WORD,
+                    &C[j, w * WORD], C.shape[1], &dots[w, j])
+            else:
+                rfa_f64(level()).accumulate(
+                    masks + w * neurons + j, c + w * WORD, count,
+                    before + (w * neurons + j) * WORD, after + (w * neurons + j) * WORD,
+                    &C[j, w * WORD], C.shape[1], &dots[w, j])
+
+
+cdef int recover(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
+                 const floating* anchor, const floating[::1] a, floating[:, :, ::1] product,
+                 floating* W, int n_threads, double* last) except -1 nogil:
+    """W_j = anchor_j + a_j sum_i C_ji x_i; X_columns [word of columns][i][64]. 2 n m d flops."""
+    cdef Py_ssize_t words = X_columns.shape[0], neurons = C.shape[0], q, j, k
+    multiply(&X_columns[0, 0, 0], words, X_columns.shape[1], &C[0, 0], C.shape[1], neurons,
+             &product[0, 0, 0], n_threads, last)
+    for j in range(neurons):
+        for q in range(words):
+            for k in range(WORD):
+                W[(j * words + q) * WORD + k] = (
+                    anchor[(j * words + q) * WORD + k] + a[j] * product[q, j, k])
+    return 0
+
+
+cdef void square_norms(const floating* W, Py_ssize_t neurons, Py_ssize_t stride,
+                       double* norm2) noexcept nogil:
+    cdef Py_ssize_t j, k
+    for j in range(neurons):
+        norm2[j] = 0
+        for k in range(stride):
+            norm2[j] += <double>W[j * stride + k] * <double>W[j * stride + k]
+
+
+def weights(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
+            const floating[:, ::1] anchor, const floating[::1] a, floating[:, :, ::1] product,
+            floating[:, ::1] W, int n_threads):
+    """Fill W with W_t."""
+    cdef double last = rfa_seconds()
+    with nogil:
+        recover(X_columns, C, &anchor[0, 0], a, product, &W[0, 0], n_threads, &last)
+
+
+def start(const floating[:, :, ::1] lanes, const floating[:, ::1] W, floating[:, :, ::1] H,
+          double[::1] norm2, int n_threads):
+    """Fill H with the pre-activations of W, and norm2."""
+    cdef double last = rfa_seconds()
+    with nogil:
+        square_norms(&W[0, 0], W.shape[0], W.shape[1], &norm2[0])
+        multiply(&lanes[0, 0, 0], lanes.shape[0], lanes.shape[1], &W[0, 0], W.shape[1], W.shape[0],
+                 &H[0, 0, 0], n_threads, &last)
+
+
+def gram_rows(const floating[:, :, ::1] lanes, const floating[:, ::1] X, floating[:, :, ::1] rows,
+              floating[:, ::1] product, int n_threads):
+    """rows[q][i][k] = <x_i, p> for the points p of lanes, q * width + k of them before; X has the
+    samples in rows, product room for a word of points."""
+    cdef Py_ssize_t n = rows.shape[1], width = rows.shape[2], w, i, k, q
+    cdef double last = rfa_seconds()
+    with nogil:
+        for w in range(lanes.shape[0]):
+            multiply(&lanes[w, 0, 0], 1, lanes.shape[1], &X[0, 0], X.shape[1], X.shape[0],
+                     &product[0, 0], n_threads, &last)
+            for q in range(WORD // width):
+                for i in range(n):
+                    for k in range(width):
+                        rows[w * (WORD // width) + q, i, k] = product[i, q * width + k]

@@ -1,0 +1,150 @@
+"""The gram engine: n up to several d; pre-activations are stepped by the Gram matrix of the data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rfa import _kernels
+from rfa.engines import (
+    FloatArray,
+    IntArray,
+    Observations,
+    Problem,
+    _direct,
+    _gram,
+    _observe,
+    aligned_zeros,
+)
+from rfa.engines.direct import PARALLEL_WORK, TILE, WORD, _padded
+
+# At multiples of this step H and the norms are computed afresh from W, so that rounding errors of
+# a million steps do not add up.
+PERIOD = 1024
+
+
+class GramEngine:
+    """H is changed by masked sums of rows of K = X X^T, W recovered from coefficients when asked.
+
+    Means and test points are further columns of K. Samples are sorted by group. Memory beside W:
+    K, n (n + test points) reals, H twice and the coefficients, 3 n m, and two copies of X.
+    """
+
+    def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
+        dtype = problem.X.dtype
+        self.n, self.d = problem.X.shape
+        self.m = len(W)
+        neurons = -(-self.m // TILE) * TILE
+        k, tests = len(problem.means), len(problem.test_X)
+        words, mean_words, test_words = (-(-size // WORD) for size in (self.n, k, tests))
+        all_words = words + mean_words + test_words
+        width, partial, scratch = _direct.layout(np.empty(1, dtype), words, test_words, neurons)
+        columns = -(-self.d // WORD)
+        self.horizon, self.alpha, self.period = problem.horizon, problem.alpha, PERIOD
+        blocks = -(-neurons // _kernels.SIZES["sums"])
+        pieces = all_words * WORD // width * blocks
+        work = self.n * self.m * (self.n + k + tests)
+        self.n_threads = min(n_threads, pieces) if work >= PARALLEL_WORK else 1
+
+        order = np.argsort(problem.groups, kind="stable")
+        self.lanes = aligned_zeros((all_words, self.d, WORD), dtype)
+        _direct.pack(problem.X, order, self.lanes[:words])
+        if k:
+            means = problem.means.astype(dtype)
+            _direct.pack(means, np.arange(k), self.lanes[words : words + mean_words])
+        if tests:
+            _direct.pack(problem.test_X, np.arange(tests), self.lanes[words + mean_words :])
+        padded = -(-words * WORD // TILE) * TILE
+        X = aligned_zeros((padded, columns * WORD), dtype)
+        X[: self.n, : self.d] = problem.X[order]
+        self.rows_of_K = aligned_zeros((all_words * WORD // width, words * WORD, width), dtype)
+        product = aligned_zeros((padded, WORD), dtype)
+        _gram.gram_rows(self.lanes, X, self.rows_of_K, product, self.n_threads)
+        self.X_columns = aligned_zeros((columns, words * WORD, WORD), dtype)
+        _direct.pack(X[: words * WORD].T, np.arange(columns * WORD), self.X_columns)
+        self.y, self.group = _padded(problem.y[order], problem.groups[order])
+        segments = _kernels.mask_segments(self.group[: self.n])
+        self.segments = np.array(segments, dtype=np.int64).reshape(-1, 3)
+        self.test_y, self.test_group = _padded(problem.test_y, problem.test_groups)
+
+        self.a = a
+        self.padded_a = aligned_zeros(neurons, dtype)
+        self.padded_a[: self.m] = a
+        self.anchor = aligned_zeros((2, neurons, columns * WORD), dtype)
+        self.recovered = aligned_zeros((columns, neurons, WORD), dtype)
+        self.C = aligned_zeros((neurons, words * WORD), dtype)
+        self.H = aligned_zeros((2, all_words, neurons, WORD), dtype)
+        self.norm2 = np.zeros((2, neurons))
+        self.dots = np.zeros((words, neurons))
+        self.masks = aligned_zeros((2, words, neurons), np.uint64)
+        self.f = aligned_zeros(words * WORD, dtype)
+        self.test_f = aligned_zeros(max(1, test_words) * WORD, dtype)
+        self.c = aligned_zeros(words * WORD, dtype)
+        self.partial = aligned_zeros(partial, dtype)
+        self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
+        self.lists = np.zeros(2 * words * blocks * _kernels.SIZES["sums"], np.uint8)
+        self.counts = np.zeros(4 * words * blocks, np.int32)
+        self.shortcuts = True
+        self.ranges = np.empty((self.n_threads, neurons, problem.n_groups, 2))
+        self.clock = np.zeros(_observe.CLOCK_SIZE, np.int64)
+        self._start(W)
+
+    def _start(self, W: FloatArray) -> None:
+        """Begin at the step of the clock, from W."""
+        self.anchor[0, : self.m, : self.d] = W
+        _gram.start(self.lanes, self.anchor[0], self.H[0], self.norm2[0], self.n_threads)
+        self.clock[_observe.ANCHOR] = self.clock[_observe.STEP]
+
+    @property
+    def t(self) -> int:
+        """Steps taken."""
+        return int(self.clock[_observe.STEP])
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the last advance stopped because f or the next W is not finite."""
+        return bool(self.clock[_observe.DIVERGED])
+
+    @property
+    def rows(self) -> int:
+        """Rows of the observations that are filled."""
+        return int(self.clock[_observe.ROW])
+
+    def advance(self, until: int, at: IntArray, out: Observations, row: int) -> int:
+        """Step to t = until, observing at the steps in at; see :mod:`rfa.engines`."""
+        return int(_gram.advance(self.H, self, until, at, out, row))
+
+    def weights(self) -> tuple[FloatArray, FloatArray]:
+        """W_t, recovered, and a copy of a."""
+        W = np.empty_like(self.anchor[0])
+        anchor = self.anchor[self.clock[_observe.ANCHOR_SIDE]]
+        _gram.weights(
+            self.X_columns, self.C, anchor, self.padded_a, self.recovered, W, self.n_threads
+        )
+        return W[: self.m, : self.d].copy(), self.a.copy()
+
+    def get_state(self) -> dict[str, Any]:
+        """t, A_{t-1} (which flips needs), and what stands for W_t."""
+        side = self.clock[_observe.SIDE]
+        anchor = self.anchor[self.clock[_observe.ANCHOR_SIDE]]
+        return {
+            "t": self.t,
+            "W": anchor[: self.m, : self.d].copy(),
+            "previous": self.masks[self.clock[_observe.MASK_SIDE]].copy(),
+            "C": self.C.copy(),
+            "H": self.H[side].copy(),
+            "norm2": self.norm2[side].copy(),
+            "anchored": int(self.clock[_observe.ANCHOR]),
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from what get_state returned, or from t, W and A_{t-1} alone."""
+        self.clock[:] = 0
+        self.clock[_observe.STEP] = state["t"]
+        self.C[:] = 0
+        self._start(state["W"])
+        self.masks[0] = state["previous"]
+        if "H" in state:
+            self.C[:], self.H[0], self.norm2[0] = state["C"], state["H"], state["norm2"]
+            self.clock[_observe.ANCHOR] = state["anchored"]
