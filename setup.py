@@ -13,8 +13,13 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-MODULES = ("rfa._kernels", "rfa.engines._observe", "rfa.engines._direct",
-           "rfa.engines._gram", "rfa.engines._planar")
+MODULES = (
+    "rfa._kernels",
+    "rfa.engines._observe",
+    "rfa.engines._direct",
+    "rfa.engines._gram",
+    "rfa.engines._planar",
+)
 HEADERS = sorted(str(path) for path in Path("rfa").rglob("*.h"))
 DECLARATIONS = sorted(str(path) for path in Path("rfa").rglob("*.pxd"))
 

@@ -48,6 +48,9 @@ that need not belong to the arc, hence for it (D_j is empty)
 Last, w_j' is rounded once when it is added up, in planar once more to its type: gamma(2, u) times
 abs(w_j) plus the size of the step.
 
+Gram takes the same step: its sums of c_i A_ij x_i are made when W is asked for, from C_ij = c_i
+A_ij, and are sums of n products like direct's. Between two looks at W it steps H instead (drift).
+
 The difference to the oracle is at most the engine's bound plus the oracle's own, u = u_o. Where A
 is compared, abs(h_ij) is known up to the oracle's error, which is added to e_ij.
 """
@@ -104,6 +107,20 @@ def output_error(X, W, a, H, engine, u):
         return 3 * gamma(3 * m + 3, FLOAT64) * (X @ (a @ W))
     e = preactivation_error(X, W, u)
     return e @ a + gamma(m, u) * ((np.maximum(H, 0) + e) @ a)
+
+
+def drift(points, X, a, alpha, t, H, u):
+    """How far gram's <w_j, p> can be from that of the W it recovers, t steps after W was given.
+
+    A step adds a_j sum_i c_i A_ij K_pi with abs(c_i) <= alpha/n: K is off by gamma(d), the sum and
+    its weights by gamma(n + 8), adding it by 2 u of the result. W is recovered from t steps' sums
+    of c_i, in n products: gamma(n + t + 2). points (p, d); H (p, m) is the largest seen so far.
+    """
+    n, d = X.shape
+    size = np.abs(points.astype(np.float64)) @ np.abs(X.astype(np.float64)).sum(axis=0)
+    relative = gamma(n + 8, u) + gamma(d + 2, u) + gamma(n + t + 2, u)
+    step = size[:, None] * np.abs(a.astype(np.float64)) * alpha / n
+    return t * (relative * step + 2 * u * (H + t * step))
 
 
 class StepError(NamedTuple):

@@ -34,10 +34,11 @@ def digests(n_threads):
     found = {}
     for dtype in problems.DTYPES:
         for name, experiment in {"small": exp, "large": large, "deep": deep}.items():
-            run = experiment.replace(dtype=dtype).run(rng=1, n_threads=n_threads)
-            found[f"{name} {dtype}"] = digest(run)
+            for engine in ("direct", "gram"):
+                run = experiment.replace(dtype=dtype).run(rng=1, engine=engine, n_threads=n_threads)
+                found[f"{engine} {name} {dtype}"] = digest(run)
         flat = exp.replace(d=2, dtype=dtype, steps=150, alpha=0.3)
-        for engine in ("planar", "direct"):
+        for engine in ("planar", "direct", "gram"):
             run = flat.run(rng=2, engine=engine, n_threads=n_threads)
             found[f"{engine} d=2 {dtype}"] = digest(run)
         for name, case in problems.cases().items():

@@ -14,7 +14,7 @@ import rfa
 from rfa.engines import Observations, direct
 from rfa.training import ENGINES, make_problem
 
-ENGINES_AND_DIMENSIONS = [("direct", 17), ("direct", 2), ("planar", 2)]
+ENGINES_AND_DIMENSIONS = [("direct", 17), ("direct", 2), ("gram", 17), ("planar", 2)]
 
 
 @pytest.fixture(autouse=True)
@@ -191,8 +191,10 @@ def test_a_state_put_into_another_engine(engine, d):
         ("planar", 2000, 2, 300, 20_000),
         ("direct", 900, 2, 60, 10_000),
         ("direct", 900, 17, 60, 6_000),
+        ("gram", 900, 17, 60, 3_000),
         # steps so large that there are looks at the clock within each of their parts
         ("direct", 20_000, 50, 500, 30),
+        ("gram", 3_000, 50, 500, 30),
     ],
 )
 def test_interrupted_and_continued(engine, n, d, m, steps):

@@ -11,7 +11,7 @@ import pytest
 
 import rfa
 
-ENGINES = [("direct", 4), ("direct", 2), ("planar", 2), ("reference", 4)]
+ENGINES = [("direct", 4), ("direct", 2), ("gram", 4), ("planar", 2), ("reference", 4)]
 
 
 @pytest.fixture(params=ENGINES, ids=lambda pair: f"{pair[0]} d={pair[1]}")
@@ -83,7 +83,7 @@ def test_values_from_the_weights(run):
 def test_groups_without_samples_are_empty():
     """One noisy label in all: three groups of noisy samples have nobody."""
     exp = rfa.Experiment(n=40, d=2, m=9, eta=0.0, steps=3)
-    for engine in ("planar", "direct", "reference"):
+    for engine in ("planar", "direct", "gram", "reference"):
         history = exp.run(rng=0, engine=engine).history
         assert (history.margin_low[:, 1::2] == np.inf).all()
         assert (history.margin_high[:, 1::2] == -np.inf).all()
@@ -130,7 +130,7 @@ def test_an_output_of_zero_is_no_answer():
     expected = np.maximum(data.X @ W.T, 0) @ net.a
     silent = (expected == 0).sum()
     assert silent >= 15
-    for engine in ("planar", "direct", "reference"):
+    for engine in ("planar", "direct", "gram", "reference"):
         history = rfa.train(net, data, steps=0, engine=engine, test=data).history
         assert history.clean_wrong[0] == (expected[:23] <= 0).sum()
         assert history.noisy_fitted[0] == (expected[23:] > 0).sum()

@@ -10,13 +10,16 @@ Every engine has the same interface, and each takes the step of :mod:`rfa.refere
     engine.get_state(), engine.set_state(s)     # bit-exact
 
 ``advance`` steps to t = ``until`` and fills the rows ``row``, ``row + 1``, ... of ``out`` at the
-steps in ``at`` (ascending, those still to be recorded). It returns early when f or the next W is
-not finite; a signal handled by Python (Ctrl-C) is raised from it. Either way a step is taken whole
-or not at all, no row is half filled (``engine.rows`` tells how many are), and going on gives the
-bits of an undisturbed run.
+steps in ``at`` (ascending, those still to be recorded). It returns early when f or the next W (in
+gram the next <w_j, x_i>) is not finite; a signal handled by Python (Ctrl-C) is raised from it.
+Either way a step is taken whole or not at all, no row is half filled (``engine.rows`` tells how many
+are), and going on gives the bits of an undisturbed run.
 
 - ``direct``: any shape. The forward pass is a blocked matrix multiply that keeps activations as
   bits; the gradient adds up rows of X by table look-up. O(n m d) a step.
+- ``gram``: n up to several d. The pre-activations of all samples are stepped by the Gram matrix,
+  by the same look-ups; W is recovered when asked for. O(n^2 m) a step, n (n + test points) + 3 n m
+  reals.
 - ``planar``: d = 2. Samples are sorted by angle, a neuron is active on one arc of them. O(n + m) a
   step, and the samples that ends of arcs pass; in float64 whatever the type of W. Observing takes
   4 bytes a sample and group.

@@ -8,8 +8,8 @@ from rfa._kernels cimport (
     pack_rows, partial_size, rfa_seconds, sort_out, sum_scratch,
 )
 from rfa.engines._observe cimport (
-    DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, all_finite, loss_gradient, merge_ranges,
-    observe_masks, observe_outputs, observe_weights,
+    DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, all_finite, count_batches, loss_gradient,
+    merge_ranges, observe_masks, observe_outputs, observe_weights,
 )
 
 
@@ -37,6 +37,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef uint8_t[::1] lists = engine.lists
     cdef int32_t[::1] counts = engine.counts
     cdef bint shortcuts = engine.shortcuts
+    cdef int64_t[::1] tally = engine.tally
     cdef int n_threads = engine.n_threads
     cdef Py_ssize_t m = engine.m, horizon = engine.horizon
     cdef double step_scale = engine.alpha / engine.n
@@ -119,6 +120,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                 break
             clock[SIDE] = 1 - clock[SIDE]
             clock[MASK_SIDE] = 1 - clock[MASK_SIDE]
+            count_batches(counts, tally)
             clock[EVALUATED] = 0
             clock[STEP] += 1
             check_signals(&last)

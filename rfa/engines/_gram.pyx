@@ -16,7 +16,7 @@ from rfa._kernels cimport (
 )
 from rfa.engines._observe cimport (
     ANCHOR, ANCHOR_SIDE, DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, all_finite,
-    loss_gradient, merge_ranges, observe_masks, observe_outputs,
+    count_batches, loss_gradient, merge_ranges, observe_masks, observe_outputs,
 )
 
 cdef enum:
@@ -47,6 +47,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef uint8_t[::1] lists = engine.lists
     cdef int32_t[::1] counts = engine.counts
     cdef bint shortcuts = engine.shortcuts
+    cdef int64_t[::1] tally = engine.tally
     cdef double[:, :, :, ::1] ranges = engine.ranges
     cdef double[:, ::1] norm2 = engine.norm2, dots = engine.dots
     cdef int n_threads = engine.n_threads
@@ -153,6 +154,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                     norm2[1 - clock[SIDE], j] += a[j] * dots[q, j]
             clock[SIDE] = 1 - clock[SIDE]
             clock[MASK_SIDE] = 1 - clock[MASK_SIDE]
+            count_batches(counts, tally)
             clock[EVALUATED] = 0
             clock[STEP] += 1
             check_signals(&last)

@@ -29,3 +29,4 @@ cdef bint loss_gradient(const floating* f, const double* y, Py_ssize_t n, double
 cdef bint all_finite(const floating* w, Py_ssize_t size) noexcept nogil
 cdef void merge_ranges(const double[:, :, :, ::1] ranges, Py_ssize_t m, double* low,
                        double* high) noexcept nogil
+cdef void count_batches(const int32_t[::1] counts, int64_t[::1] tally) noexcept nogil

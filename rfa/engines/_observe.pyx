@@ -123,3 +123,12 @@ cdef void merge_ranges(const double[:, :, :, ::1] ranges, Py_ssize_t m, double* 
             for t in range(1, ranges.shape[0]):
                 low[j * groups + g] = min(low[j * groups + g], ranges[t, j, g, 0])
                 high[j * groups + g] = max(high[j * groups + g], ranges[t, j, g, 1])
+
+
+cdef void count_batches(const int32_t[::1] counts, int64_t[::1] tally) noexcept nogil:
+    """Add up sort_out's counts: steps, batches of a neuron looked up, and added whole."""
+    cdef Py_ssize_t i
+    tally[0] += 1
+    for i in range(0, counts.shape[0], 2):
+        tally[1] += counts[i]
+        tally[2] += counts[i + 1]

@@ -231,7 +231,7 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
     those of W_t on the same side and those of W_{t-1} on the other; the third are those of W_{t+1}
     until the step is committed by copying them and turning the clock.
     """
-    cdef int64_t[::1] clock = engine.clock
+    cdef int64_t[::1] clock = engine.clock, tally = engine.tally
     cdef int64_t[:, :, ::1] arcs = engine.arcs
     cdef const double[::1] a = engine.a
     ring, test = engine.ring, engine.test_ring
@@ -268,7 +268,7 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
     cdef Py_ssize_t m = W.shape[2], rows = x_lanes.shape[1] // LANES
     cdef Py_ssize_t test_rows = test_lanes.shape[1] // LANES
     cdef Py_ssize_t groups = active.shape[2], test_groups = right.shape[1] - groups
-    cdef Py_ssize_t k = means.shape[0], next_at = 0, passed, side, to, j, g
+    cdef Py_ssize_t k = means.shape[0], next_at = 0, passed, moved, went, side, to, j, g
     cdef bint due
     cdef double last = rfa_seconds(), v0, v1
     cdef double* w0
@@ -356,13 +356,16 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
                 clock[DIVERGED] = 1
                 break
             passed = 0
+            moved = 0
             for j in range(m):
                 arcs[2, 0, j] = arcs[side, 0, j]
                 arcs[2, 1, j] = arcs[side, 1, j]
                 # a neuron that did not move keeps its arc, however long a search for it would be
                 if W[1 - side, 0, j] != w0[j] or W[1 - side, 1, j] != w1[j]:
-                    passed += 1 + find_arc(&x[0, 0], &x[1, 0], N, seam, W[1 - side, 0, j],
-                                           W[1 - side, 1, j], &arcs[2, 0, j], &arcs[2, 1, j])
+                    went = find_arc(&x[0, 0], &x[1, 0], N, seam, W[1 - side, 0, j],
+                                    W[1 - side, 1, j], &arcs[2, 0, j], &arcs[2, 1, j])
+                    passed += 1 + went
+                    moved += went
                 if passed > PASSED:
                     check_signals(&last)
                     passed = 0
@@ -370,6 +373,7 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
             clock[SIDE] = 1 - side
             clock[EVALUATED] = 0
             clock[STEP] += 1
+            tally[0] += moved
             check_signals(&last)
     return clock[ROW] - row
 

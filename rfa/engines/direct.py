@@ -40,16 +40,15 @@ class DirectEngine:
         chunks = -(-d // width)
         self.horizon, self.alpha = problem.horizon, problem.alpha
         self.means = problem.means
-        # no more threads than there are pieces of work for them
         pieces = max(words, test_words, chunks) * -(-neurons // _kernels.SIZES["block"])
-        self.n_threads = min(n_threads, pieces) if self.n * self.m * d >= PARALLEL_WORK else 1
+        self.n_threads = threads_for(self.n * self.m * d, pieces, n_threads)
 
         order = np.argsort(problem.groups, kind="stable")
         self.lanes = aligned_zeros((words, d, WORD), dtype)
         _direct.pack(problem.X, order, self.lanes)
         self.rows_of_X = aligned_zeros((chunks, words * WORD, width), dtype)
         _direct.pack_for_sums(problem.X, order, self.rows_of_X)
-        self.y, self.group = _padded(problem.y[order], problem.groups[order])
+        self.y, self.group = padded(problem.y[order], problem.groups[order])
         segments = _kernels.mask_segments(self.group[: self.n])
         self.segments = np.array(segments, dtype=np.int64).reshape(-1, 3)
 
@@ -57,7 +56,7 @@ class DirectEngine:
         self.test_lanes = aligned_zeros((test_words, d, WORD), dtype)
         if test_words:
             _direct.pack(problem.test_X, test_order, self.test_lanes)
-        self.test_y, self.test_group = _padded(problem.test_y, problem.test_groups)
+        self.test_y, self.test_group = padded(problem.test_y, problem.test_groups)
 
         self.W = aligned_zeros((2, neurons, chunks * width), dtype)
         self.W[0, : self.m, :d] = W
@@ -74,6 +73,7 @@ class DirectEngine:
         self.lists = np.zeros(2 * words * blocks * _kernels.SIZES["sums"], np.uint8)
         self.counts = np.zeros(4 * words * blocks, np.int32)
         self.shortcuts = True
+        self.tally = np.zeros(3, np.int64)
         self.ranges = np.empty((self.n_threads, neurons, problem.n_groups, 2))
         self.clock = np.zeros(_observe.CLOCK_SIZE, np.int64)
 
@@ -101,6 +101,11 @@ class DirectEngine:
         d = self.lanes.shape[1]
         return self.W[self.clock[_observe.SIDE], : self.m, :d].copy(), self.a.copy()
 
+    @property
+    def stats(self) -> dict[str, int]:
+        """How much of the masked sums there was to do; see :class:`rfa.Run`."""
+        return batch_stats(self.tally, self.masks.shape[1] * self.m)
+
     def get_state(self) -> dict[str, Any]:
         """t, W_t and A_{t-1} (which flips needs)."""
         return {
@@ -117,7 +122,19 @@ class DirectEngine:
         self.masks[0] = state["previous"]
 
 
-def _padded(y: IntArray, groups: IntArray) -> tuple[FloatArray, np.ndarray[Any, Any]]:
+def threads_for(work: int, pieces: int, n_threads: int) -> int:
+    """Threads for a step of so many multiply-adds: one if small, never more than its pieces."""
+    return min(n_threads, pieces) if work >= PARALLEL_WORK else 1
+
+
+def batch_stats(tally: IntArray, words: int) -> dict[str, int]:
+    """The counts of a run whose neurons have so many words of masks together, two batches each."""
+    steps, looked_up, whole = tally.tolist()
+    every = 2 * steps * words
+    return {"batches": every, "looked_up": looked_up, "whole": whole}
+
+
+def padded(y: IntArray, groups: IntArray) -> tuple[FloatArray, np.ndarray[Any, Any]]:
     """Labels and groups to whole words of samples: label 0 and group -1 beyond the last."""
     size = max(1, -(-len(y) // WORD)) * WORD
     labels, group = np.zeros(size), np.full(size, -1, np.int32)

@@ -1,4 +1,4 @@
-"""The gram engine: n up to several d; pre-activations are stepped by the Gram matrix of the data."""
+"""The gram engine: n up to several d; pre-activations are stepped by the Gram matrix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rfa.engines import (
     _observe,
     aligned_zeros,
 )
-from rfa.engines.direct import PARALLEL_WORK, TILE, WORD, _padded
+from rfa.engines.direct import TILE, WORD, batch_stats, padded, threads_for
 
 # At multiples of this step H and the norms are computed afresh from W, so that rounding errors of
 # a million steps do not add up.
@@ -44,8 +44,7 @@ class GramEngine:
         self.horizon, self.alpha, self.period = problem.horizon, problem.alpha, PERIOD
         blocks = -(-neurons // _kernels.SIZES["sums"])
         pieces = all_words * WORD // width * blocks
-        work = self.n * self.m * (self.n + k + tests)
-        self.n_threads = min(n_threads, pieces) if work >= PARALLEL_WORK else 1
+        self.n_threads = threads_for(self.n * self.m * (self.n + k + tests), pieces, n_threads)
 
         order = np.argsort(problem.groups, kind="stable")
         self.lanes = aligned_zeros((all_words, self.d, WORD), dtype)
@@ -55,18 +54,18 @@ class GramEngine:
             _direct.pack(means, np.arange(k), self.lanes[words : words + mean_words])
         if tests:
             _direct.pack(problem.test_X, np.arange(tests), self.lanes[words + mean_words :])
-        padded = -(-words * WORD // TILE) * TILE
-        X = aligned_zeros((padded, columns * WORD), dtype)
+        size = -(-words * WORD // TILE) * TILE
+        X = aligned_zeros((size, columns * WORD), dtype)
         X[: self.n, : self.d] = problem.X[order]
         self.rows_of_K = aligned_zeros((all_words * WORD // width, words * WORD, width), dtype)
-        product = aligned_zeros((padded, WORD), dtype)
+        product = aligned_zeros((size, WORD), dtype)
         _gram.gram_rows(self.lanes, X, self.rows_of_K, product, self.n_threads)
         self.X_columns = aligned_zeros((columns, words * WORD, WORD), dtype)
         _direct.pack(X[: words * WORD].T, np.arange(columns * WORD), self.X_columns)
-        self.y, self.group = _padded(problem.y[order], problem.groups[order])
+        self.y, self.group = padded(problem.y[order], problem.groups[order])
         segments = _kernels.mask_segments(self.group[: self.n])
         self.segments = np.array(segments, dtype=np.int64).reshape(-1, 3)
-        self.test_y, self.test_group = _padded(problem.test_y, problem.test_groups)
+        self.test_y, self.test_group = padded(problem.test_y, problem.test_groups)
 
         self.a = a
         self.padded_a = aligned_zeros(neurons, dtype)
@@ -86,6 +85,7 @@ class GramEngine:
         self.lists = np.zeros(2 * words * blocks * _kernels.SIZES["sums"], np.uint8)
         self.counts = np.zeros(4 * words * blocks, np.int32)
         self.shortcuts = True
+        self.tally = np.zeros(3, np.int64)
         self.ranges = np.empty((self.n_threads, neurons, problem.n_groups, 2))
         self.clock = np.zeros(_observe.CLOCK_SIZE, np.int64)
         self._start(W)
@@ -123,6 +123,11 @@ class GramEngine:
             self.X_columns, self.C, anchor, self.padded_a, self.recovered, W, self.n_threads
         )
         return W[: self.m, : self.d].copy(), self.a.copy()
+
+    @property
+    def stats(self) -> dict[str, int]:
+        """How much of the masked sums there was to do; see :class:`rfa.Run`."""
+        return batch_stats(self.tally, self.masks.shape[1] * self.m)
 
     def get_state(self) -> dict[str, Any]:
         """t, A_{t-1} (which flips needs), and what stands for W_t."""

@@ -112,6 +112,7 @@ class PlanarEngine:
         self.group_start = np.searchsorted(
             problem.groups[by_group], np.arange(problem.n_groups + 1)
         ).astype(np.int64)
+        self.tally = np.zeros(1, np.int64)
         self.clock = np.zeros(_observe.CLOCK_SIZE, np.int64)
 
     @property
@@ -138,6 +139,11 @@ class PlanarEngine:
         return self.W[self.clock[_observe.SIDE]].T.astype(
             self.dtype, order="C"
         ), self.a_given.copy()
+
+    @property
+    def stats(self) -> dict[str, int]:
+        """How far the ends of arcs moved; see :class:`rfa.Run`."""
+        return {"passed": int(self.tally[0])}
 
     def get_state(self) -> dict[str, Any]:
         """t, W_t and A_{t-1} (which flips needs), as arcs."""

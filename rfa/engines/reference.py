@@ -26,6 +26,7 @@ class ReferenceEngine:
         self.state: State = (0, W.copy(), np.zeros((len(problem.X), len(W)), dtype=bool))
         self.rows = 0
         self.diverged = False
+        self.stats: dict[str, int] = {}
 
     @property
     def t(self) -> int:
