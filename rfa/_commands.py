@@ -23,7 +23,7 @@ from rfa.theory import Audit, Feasible, Report, audit, check, feasible
 from rfa.theory._horizon import floored_horizon
 from rfa.theory._tables import aligned, as_markdown
 from rfa.theory.assumptions import above_one, probability
-from rfa.training import Interrupted, choose_engine
+from rfa.training import Interrupted, check_engine
 
 # The figures of a run: how the name of the file ends, and what draws it.
 FIGURES: tuple[tuple[str, Callable[..., Any]], ...] = (
@@ -62,7 +62,8 @@ def _info(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     with usage(OSError):
         experiment = _experiment(options)
-        choose_engine(options.engine, experiment.d)
+        if options.engine != "auto":
+            check_engine(options.engine, experiment.d)
         if options.out is not None:
             _files.destination(options.out)
     try:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rfa import _runtime, _seeds, _validate
 from rfa.data import Dataset
-from rfa.engines import FloatArray, IntArray, Observations, Problem
+from rfa.engines import FloatArray, IntArray, Observations, Problem, auto
 from rfa.engines.direct import DirectEngine
 from rfa.engines.gram import GramEngine
 from rfa.engines.planar import PlanarEngine
@@ -129,9 +129,10 @@ def train(
         state.
     test : Dataset, optional
         Data on which the error is recorded.
-    engine : {"auto", "direct", "planar", "reference"}
+    engine : {"auto", "direct", "gram", "planar", "reference"}
         How a step is computed, see :mod:`rfa.engines`. All take the same steps up to rounding.
-        "auto" is planar for d = 2 and direct otherwise.
+        "auto" is planar for d = 2, gram for n up to several d, direct otherwise; see
+        :mod:`rfa.engines.auto` for its constants.
     record : {"log", "all", None}, int or iterable of int
         Which steps go into the history. "log": t = round(10^(k/40)) and the last; "all"; k: every
         k-th and the last; a list of steps; None: the last only. Each but None also takes the steps
@@ -196,7 +197,8 @@ def train(
     steps = _validate.nonnegative_int(steps, "steps")
     if steps > MAX_STEPS:
         raise ValueError(f"steps must be at most 2^53, got {_validate.shown(steps)}")
-    name = choose_engine(engine, data.d)
+    probes = (0 if data.means is None else len(data.means)) + (0 if test is None else test.n)
+    name = choose_engine(engine, data.n, data.d, net.m, probes, data.X.dtype)
     if not (progress is None or isinstance(progress, (bool, Pieces))):
         raise TypeError(f"progress must be True, False or None, got {_validate.shown(progress)}")
     if stop is not None and not callable(stop):
@@ -285,17 +287,22 @@ def _answer(answer: Any) -> bool:
         raise TypeError(f"stop must return true or false, got {_validate.shown(answer)}") from None
 
 
-def choose_engine(engine: str, d: int) -> str:
-    """The engine's name: "auto" depends on d alone, so that a short run is a prefix of a long."""
+def choose_engine(engine: str, n: int, d: int, m: int, probes: int, dtype: np.dtype[Any]) -> str:
+    """The engine's name; "auto" goes by sizes alone, so that a short run is a prefix of a long."""
     if engine == "auto":
-        return "planar" if d == 2 else "direct"
+        return auto.choose(n, d, m, probes, dtype)
+    check_engine(engine, d)
+    return engine
+
+
+def check_engine(engine: str, d: int) -> None:
+    """Refuse what is not an engine, or not one for dimension d."""
     if not isinstance(engine, str) or engine not in ENGINES:
         raise ValueError(
             f"engine must be 'auto' or one of {sorted(ENGINES)}, got {_validate.shown(engine)}"
         )
     if engine == "planar" and d != 2:
         raise ValueError(f"engine 'planar' needs d=2, the data have d={d}: use 'direct'")
-    return engine
 
 
 def _refuse_huge(rows: int, m: int, data: Dataset) -> None:

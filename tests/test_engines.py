@@ -398,7 +398,7 @@ def test_arcs_where_the_rounded_products_cancel():
     assert undecided > 50
 
 
-# ------------------------------------------------------------------------------ work that disappears
+# --------------------------------------------------------------------------- work that disappears
 
 
 @pytest.mark.parametrize("engine_name", ["direct", "gram"])

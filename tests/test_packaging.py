@@ -68,7 +68,10 @@ def tree(tmp_path):
     for name in ("rfa", "rfa/engines", "rfa/theory"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").touch()
-    for name in ("_kernels", "engines/_observe", "engines/_direct", "engines/_planar"):
+    for name in (
+        "_kernels",
+        *(f"engines/_{name}" for name in ("observe", "direct", "gram", "planar")),
+    ):
         (tmp_path / f"rfa/{name}.pyx").write_text(PYX)
     return tmp_path
 

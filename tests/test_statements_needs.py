@@ -39,7 +39,7 @@ def own(run, *, clusters=True, flipped=False):
     if flipped:
         known["y_clean"] = -data.y_clean
     data = rfa.Dataset(data.X, data.y, **(known if clusters else {}))
-    return rfa.train(run.initial, data, run.alpha, run.t)
+    return rfa.train(run.initial, data, run.alpha, run.t, engine=run.engine)
 
 
 def without_omega():

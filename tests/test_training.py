@@ -14,9 +14,12 @@ import warnings
 import numpy as np
 import problems
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import rfa
 from rfa import reference
+from rfa.engines import auto
 from rfa.theory import horizon
 
 ENGINES = [("direct", 6), ("direct", 2), ("gram", 6), ("planar", 2), ("reference", 6)]
@@ -48,8 +51,8 @@ def test_a_finished_run(engine, d):
     json.dumps(dict(run.provenance))
 
 
-def test_auto_takes_planar_for_two_dimensions_only():
-    for d, engine in [(2, "planar"), (3, "direct")]:
+def test_auto_goes_by_the_sizes():
+    for d, engine in [(2, "planar"), (3, "direct"), (100, "gram")]:
         net, data, _ = start(d)
         assert rfa.train(net, data, steps=0).engine == engine
     assert rfa.train(rfa.Network([[1.0]], [1.0]), rfa.Dataset([[2.0]], [1]), steps=2).t == 2
@@ -445,7 +448,7 @@ def test_a_result_is_not_copied_over_and_over():
     import tracemalloc
 
     tracemalloc.start()
-    run = rfa.train(net, data, steps=0, record=None)
+    run = rfa.train(net, data, steps=0, record=None, engine="direct")
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert run.initial is net
@@ -567,3 +570,20 @@ def test_a_horizon_beyond_all_integers_is_no_obstacle():
     run = rfa.train(net, data, alpha=1e-300, steps=3)
     assert run.history.t.tolist() == [0, 1, 2, 3]
     assert len(run.history.h_low) == 4
+
+
+@given(st.integers(1, 10**5), st.integers(1, 10**5), st.integers(1, 5000), st.integers(0, 10**4))
+def test_auto_keeps_to_its_constants(n, d, m, probes):
+    for dtype in (np.dtype("float32"), np.dtype("float64")):
+        points = n + probes
+        size = (n * points + 2 * points * m + n * m) * dtype.itemsize
+        expected = "gram" if points <= 4 * d and size <= 2 * 1024**3 else "direct"
+        assert auto.choose(n, d, m, probes, dtype) == ("planar" if d == 2 else expected)
+
+
+def test_the_bits_of_a_run_do_not_depend_on_how_it_is_watched():
+    """With test points at the edge where auto changes its mind, the engine changes with them."""
+    net, data, test = start(50, n_test=100)
+    plain = rfa.train(net, data, steps=30)
+    watched = rfa.train(net, data, steps=30, test=test)
+    assert (plain.engine, watched.engine) == ("gram", "direct")

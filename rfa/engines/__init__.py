@@ -12,8 +12,8 @@ Every engine has the same interface, and each takes the step of :mod:`rfa.refere
 ``advance`` steps to t = ``until`` and fills the rows ``row``, ``row + 1``, ... of ``out`` at the
 steps in ``at`` (ascending, those still to be recorded). It returns early when f or the next W (in
 gram the next <w_j, x_i>) is not finite; a signal handled by Python (Ctrl-C) is raised from it.
-Either way a step is taken whole or not at all, no row is half filled (``engine.rows`` tells how many
-are), and going on gives the bits of an undisturbed run.
+Either way a step is taken whole or not at all, no row is half filled (``engine.rows`` tells how
+many are), and going on gives the bits of an undisturbed run.
 
 - ``direct``: any shape. The forward pass is a blocked matrix multiply that keeps activations as
   bits; the gradient adds up rows of X by table look-up. O(n m d) a step.

@@ -1,0 +1,25 @@
+"""engine="auto": which engine takes the steps.
+
+By the sizes, the type and fixed constants alone: engines differ in bits, and the bits of a seed
+must depend neither on a measurement nor on threads, records or the number of steps.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# gram if n + probes <= GRAM_RATIO * d. A step of direct costs n m d multiply-adds and n m d/4
+# look-ups, one of gram n (n + probes) m/4 look-ups, each of one vector operation.
+GRAM_RATIO = 4.0
+
+# and if its arrays, K, H twice and the coefficients, take at most this many bytes.
+GRAM_BYTES = 2**31
+
+
+def choose(n: int, d: int, m: int, probes: int, dtype: np.dtype[np.floating]) -> str:
+    """The engine for n samples in dimension d, m neurons, and so many means and test points."""
+    if d == 2:
+        return "planar"
+    points = n + probes
+    size = (n * points + 2 * points * m + n * m) * dtype.itemsize
+    return "gram" if points <= GRAM_RATIO * d and size <= GRAM_BYTES else "direct"
