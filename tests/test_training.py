@@ -581,8 +581,8 @@ def test_auto_keeps_to_its_constants(n, d, m, probes):
         assert auto.choose(n, d, m, probes, dtype) == ("planar" if d == 2 else expected)
 
 
-def test_the_bits_of_a_run_do_not_depend_on_how_it_is_watched():
-    """With test points at the edge where auto changes its mind, the engine changes with them."""
+def test_test_points_count_for_auto():
+    """They are columns of gram's matrix; at the edge where auto changes its mind they decide."""
     net, data, test = start(50, n_test=100)
     plain = rfa.train(net, data, steps=30)
     watched = rfa.train(net, data, steps=30, test=test)

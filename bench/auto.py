@@ -1,0 +1,67 @@
+"""Does engine="auto" take the faster engine: its time over the best one's, on a grid of shapes.
+
+Each engine takes the same steps from the same start, set-up and recovery of W included, in turn.
+
+Use: python bench/auto.py [--steps K] [--pairs K] [--threads N]
+"""
+
+import argparse
+import itertools
+import statistics
+import time
+
+import numpy as np
+
+import rfa
+from rfa.engines import auto
+
+SHAPES = [
+    (n, d, m)
+    for (n, d), m in itertools.product(
+        [(100, 20), (100, 100), (200, 40), (200, 2000), (400, 100), (400, 200), (1000, 100),
+         (1000, 250), (1000, 500), (1000, 2000), (3000, 300), (3000, 1000), (5000, 300), (5000, 1200),
+         (2000, 5000)],
+        (100, 500),
+    )
+]  # fmt: skip
+
+# The idle threads of OpenMP go on spinning for a while after the last call.
+SETTLE = 0.05
+
+
+def seconds(net, data, steps, engine, threads):
+    time.sleep(SETTLE)
+    begin = time.perf_counter()
+    rfa.train(net, data, steps=steps, engine=engine, record=None, n_threads=threads)
+    return time.perf_counter() - begin
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    print("| n, d, m | direct, us a step | gram, us a step | auto | over the best |")
+    print("|---|---|---|---|---|")
+    worst = 0.0
+    for n, d, m in SHAPES:
+        data = rfa.XORClusters(d=d).sample(n, rng=0, dtype=np.float32)
+        net = rfa.Network.random(m, d, rng=0)
+        # as many steps as fit into some seconds
+        steps = int(np.clip(3e11 / (n * m * d), 20, options.steps))
+        times = {"direct": [], "gram": []}
+        for _ in range(options.pairs):
+            for engine, taken in times.items():
+                taken.append(seconds(net, data, steps, engine, options.threads) / steps)
+        medians = {engine: statistics.median(taken) for engine, taken in times.items()}
+        chosen = auto.choose(n, d, m, 4, np.dtype(np.float32))
+        over = medians[chosen] / min(medians.values())
+        worst = max(worst, over)
+        cells = (f"{1e6 * medians[engine]:.1f}" for engine in ("direct", "gram"))
+        print(f"| {n}, {d}, {m} | {' | '.join(cells)} | {chosen} | {over:.2f} |", flush=True)
+    print(f"\nworst: {worst:.2f}")
+
+
+if __name__ == "__main__":
+    main()
