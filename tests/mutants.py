@@ -75,6 +75,18 @@ MUTANTS = [
     ("rfa/engines/_planar.pyx", "return 0 if same_direction(x, 0, N - 1) else -1", "return -1"),
     # exponents of extreme products are mixed up
     ("rfa/engines/_planar.pyx", "shift = ea + eb - ec - ed", "shift = ea - ec"),
+    # a batch that is active everywhere, or nowhere, is taken for the other
+    ("rfa/_kernels.pyx", "if shortcuts and bits == 0:", "if shortcuts and bits == 1:"),
+    ("rfa/_kernels.pyx", "list[SUM_BLOCK - every] = <uint8_t>j", "list[SUM_BLOCK - every] = 0"),
+    # gram: coefficients, norms, anchors and further columns
+    ("rfa/_leaves_real.h", "LOAD(sums + j * lds + i) + part", "part"),
+    ("rfa/engines/_gram.pyx", "+= a[j] * dots[q, j]", "+= dots[q, j]"),
+    ("rfa/engines/_gram.pyx", "clock[ANCHOR_SIDE] = q", "clock[ANCHOR_SIDE] = 1 - q"),
+    ("rfa/engines/_gram.pyx", "memset(&C[0, 0], 0, C.shape[0]", "memset(&C[0, 0], 0, 0 * C.shape[0]"),
+    ("rfa/engines/_gram.pyx", "clock[STEP] % period == 0", "clock[STEP] % period == 1"),
+    ("rfa/engines/_gram.pyx", "after = h + (words + mean_words)", "after = h + (words + 0 * mean_words)"),
+    ("rfa/engines/_gram.pyx", "rows[w * (WORD // width) + q, i, k] = product[i, q * width + k]",
+     "rows[w * (WORD // width) + q, i, k] = product[i, k]"),
     # signs decided by rounded products
     ("rfa/engines/_planar.pyx", "(a, b, c, d)\n    p, q = fma(a, b, -p), -fma(c, d, q)",
      "(a, b, c, d)\n    p, q = 0.0, 0.0"),
