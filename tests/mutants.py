@@ -82,9 +82,11 @@ MUTANTS = [
     ("rfa/_leaves_real.h", "LOAD(sums + j * lds + i) + part", "part"),
     ("rfa/engines/_gram.pyx", "+= a[j] * dots[q, j]", "+= dots[q, j]"),
     ("rfa/engines/_gram.pyx", "clock[ANCHOR_SIDE] = q", "clock[ANCHOR_SIDE] = 1 - q"),
-    ("rfa/engines/_gram.pyx", "memset(&C[0, 0], 0, C.shape[0]", "memset(&C[0, 0], 0, 0 * C.shape[0]"),
+    ("rfa/engines/_gram.pyx", "memset(&C[0, 0], 0, C.shape[0]",
+     "memset(&C[0, 0], 0, 0 * C.shape[0]"),
     ("rfa/engines/_gram.pyx", "clock[STEP] % period == 0", "clock[STEP] % period == 1"),
-    ("rfa/engines/_gram.pyx", "after = h + (words + mean_words)", "after = h + (words + 0 * mean_words)"),
+    ("rfa/engines/_gram.pyx", "after = h + (words + mean_words)",
+     "after = h + (words + 0 * mean_words)"),
     ("rfa/engines/_gram.pyx", "rows[w * (WORD // width) + q, i, k] = product[i, q * width + k]",
      "rows[w * (WORD // width) + q, i, k] = product[i, k]"),
     # signs decided by rounded products
