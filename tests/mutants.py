@@ -63,7 +63,7 @@ MUTANTS = [
     ("rfa/history.py", "/ len(problem.y)", "/ (len(problem.y) + 1)"),
     ("rfa/history.py", "1 - out.right[rows, G:]", "out.right[rows, G:]"),
     # flips against the wrong masks
-    ("rfa/engines/_direct.pyx", "differences(current, previous,", "differences(current, current,"),
+    ("rfa/engines/_observe.pyx", "differences(masks, previous,", "differences(masks, masks,"),
     ("rfa/engines/_direct.pyx", "clock[MASK_SIDE] = 1 - clock[MASK_SIDE]",
      "clock[MASK_SIDE] = clock[MASK_SIDE]"),
     # a diverging step is taken all the same
