@@ -577,13 +577,13 @@ def test_auto_keeps_to_its_constants(n, d, m, probes):
     for dtype in (np.dtype("float32"), np.dtype("float64")):
         points = n + probes
         size = (n * points + 2 * points * m + n * m) * dtype.itemsize
-        expected = "gram" if points <= 4 * d and size <= 2 * 1024**3 else "direct"
+        expected = "gram" if points <= 2.5 * d and size <= 2 * 1024**3 else "direct"
         assert auto.choose(n, d, m, probes, dtype) == ("planar" if d == 2 else expected)
 
 
 def test_test_points_count_for_auto():
     """They are columns of gram's matrix; at the edge where auto changes its mind they decide."""
-    net, data, test = start(50, n_test=100)
+    net, data, test = start(70, n_test=100)
     plain = rfa.train(net, data, steps=30)
     watched = rfa.train(net, data, steps=30, test=test)
     assert (plain.engine, watched.engine) == ("gram", "direct")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-# gram if n + probes <= GRAM_RATIO * d. A step of direct costs n m d multiply-adds and n m d/4
-# look-ups, one of gram n (n + probes) m/4 look-ups, each of one vector operation.
-GRAM_RATIO = 4.0
+# gram if n + probes <= GRAM_RATIO * d: a step of direct costs n m d multiply-adds and n m d/4
+# look-ups, one of gram n (n + probes) m/4. They break even between 2.2 d and 3.2 d (bench/auto.py).
+GRAM_RATIO = 2.5
 
 # and if its arrays, K, H twice and the coefficients, take at most this many bytes.
 GRAM_BYTES = 2**31
