@@ -489,6 +489,7 @@ def test_gram_is_anchored_at_steps_of_its_own():
         row += parts.advance(until, at[row:], rows, row)
         state, parts = parts.get_state(), ENGINES["gram"](problem, net.W, net.a, 2)
         parts.set_state(state)
+    assert whole.get_state()["anchored"] == parts.get_state()["anchored"] == 2 * PERIOD
     assert parts.weights()[0].tobytes() == whole.weights()[0].tobytes()
     for name, array in vars(expected).items():
         assert array.tobytes() == getattr(rows, name).tobytes(), name
