@@ -16,6 +16,7 @@ from setuptools.command.build_ext import build_ext
 MODULES = (
     "rfa._kernels",
     "rfa.engines._observe",
+    "rfa.engines._linear",
     "rfa.engines._direct",
     "rfa.engines._gram",
     "rfa.engines._planar",

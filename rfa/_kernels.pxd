@@ -38,17 +38,18 @@ cdef extern from "_leaves.h" nogil:
         void (*accumulate)(const uint64_t*, const double*, Py_ssize_t, const double*, const double*,
                            double*, Py_ssize_t, double*) noexcept nogil
         void (*dots)(const double*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
+    ctypedef void rfa_margins(const double*, Py_ssize_t, double*) noexcept nogil
     ctypedef struct rfa_leaves:
-        void (*logistic)(const double*, Py_ssize_t, double*) noexcept nogil
-        void (*logistic_loss)(const double*, Py_ssize_t, double*) noexcept nogil
+        rfa_margins* loss_weights[4]
+        rfa_margins* losses[4]
         void (*count)(const uint64_t*, uint64_t, Py_ssize_t, Py_ssize_t, int32_t*) noexcept nogil
         int64_t (*differences)(const uint64_t*, const uint64_t*, Py_ssize_t) noexcept nogil
         void (*ring_outputs)(Py_ssize_t, const double*, const double*, double*, double*,
                              const double*, double*) noexcept nogil
         void (*ring_sums)(Py_ssize_t, const double*, const double*, const double*, double*,
                           double*, double*) noexcept nogil
-        void (*ring_weights)(Py_ssize_t, const double*, const double*, double,
-                             double*) noexcept nogil
+        void (*ring_weights)(Py_ssize_t, const double*, const double*, const double*, double,
+                             rfa_margins*, double*) noexcept nogil
         void (*planar_range)(const double*, const double*, Py_ssize_t, double, double, double*,
                              double*) noexcept nogil
     const rfa_leaves_f32* rfa_f32(int level)

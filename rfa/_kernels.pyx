@@ -515,7 +515,7 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
         memset(s, 0, words * WORD * sizeof(double))
         for i in range(n):
             s[i] = y[i] * f[i]
-        rfa_common(_level).logistic(s, words * WORD, g)
+        rfa_common(_level).loss_weights[0](s, words * WORD, g)
         for i in range(words * WORD):
             f[i] = <floating>(y[i] * g[i] / n) if i < n else 0
         pack_rows(X, NULL, rows, &last)
@@ -586,14 +586,14 @@ def active_counts(const uint64_t[:, ::1] masks, const int64_t[:] groups, int64_t
         active_counts_out(masks, groups, counts)
 
 
-def loss_weights(const double[::1] s, double[::1] g):
-    """g = 1 / (1 + exp(s)), s of a length that is a multiple of 8."""
-    rfa_common(_level).logistic(&s[0], s.shape[0], &g[0])
+def loss_weights(const double[::1] s, double[::1] g, int loss=0):
+    """g = -l'(s), for the loss of this number (0: logistic); s of a length divisible by 8."""
+    rfa_common(_level).loss_weights[loss](&s[0], s.shape[0], &g[0])
 
 
-def logistic_loss(const double[::1] s, double[::1] loss):
-    """log(1 + exp(-s)), s of a length that is a multiple of 8."""
-    rfa_common(_level).logistic_loss(&s[0], s.shape[0], &loss[0])
+def losses(const double[::1] s, double[::1] out, int loss=0):
+    """l(s), for the loss of this number (0: logistic); s of a length divisible by 8."""
+    rfa_common(_level).losses[loss](&s[0], s.shape[0], &out[0])
 
 
 def mask_segments(const int32_t[::1] group):

@@ -48,9 +48,11 @@ RFA_LEAVES(rfa_leaves_f32, float)
 RFA_LEAVES(rfa_leaves_f64, double)
 
 /* Leaves that exist in float64 only: O(n) a step, where single precision would gain nothing. */
+typedef void rfa_margins(const double *s, ptrdiff_t n, double *out);
 typedef struct {
-    void (*logistic)(const double *s, ptrdiff_t n, double *g);
-    void (*logistic_loss)(const double *s, ptrdiff_t n, double *loss);
+    /* g = -l'(s) and l(s) of the losses, in the order of rfa.reference.LOSSES */
+    rfa_margins *loss_weights[4];
+    rfa_margins *losses[4];
     void (*count)(const uint64_t *masks, uint64_t keep, ptrdiff_t neurons, ptrdiff_t stride,
                   int32_t *counts);
     int64_t (*differences)(const uint64_t *masks, const uint64_t *others, ptrdiff_t words);
@@ -58,7 +60,8 @@ typedef struct {
                          const double *base, double *f);
     void (*ring_sums)(ptrdiff_t rows, const double *x0, const double *x1, const double *c,
                       double *p0, double *p1, double *totals);
-    void (*ring_weights)(ptrdiff_t rows, const double *f, const double *y, double scale, double *c);
+    void (*ring_weights)(ptrdiff_t rows, const double *f, const double *y, const double *weighted,
+                         double scale, rfa_margins *weigh, double *c);
     void (*planar_range)(const double *x0, const double *x1, ptrdiff_t n, double w0, double w1,
                          double *low, double *high);
 } rfa_leaves;

@@ -23,7 +23,7 @@
 #define FMA(a, b, c) ((D)RFA_JOIN(RFA_FMA, RFA_LEVEL, f64)(a, b, c))
 #define WHERE(keep, v) ((D)((I)(v) & (I)(keep)))
 
-/* exp(x) for x <= 0: x = k log 2 + r, the Taylor series of degree 13 on abs(r) <= log(2)/2
+/* exp(x) for x <= 800: x = k log 2 + r, the Taylor series of degree 13 on abs(r) <= log(2)/2
  * (truncated below 2^-57), scaled by 2^k in two factors so that results below the normal range
  * are rounded once. NaN stays NaN; below -800 the result is 0. */
 static inline __attribute__((always_inline)) D RFA_NAME(rfa_exp)(D x)
@@ -82,6 +82,47 @@ static void RFA_NAME(rfa_logistic_loss)(const double *s, ptrdiff_t n, double *lo
         for (int odd = 31; odd >= 1; odd -= 2)
             p = FMA(p, z, SPLAT(1.0 / odd));
         STORE(loss + i, WHERE(~(I)(v >= 0.0), -v) + 2.0 * u * p);
+    }
+}
+
+/* g = exp(-s), the exponential loss and its weights alike; beyond the range 0 or infinite. */
+static void RFA_NAME(rfa_exponential)(const double *s, ptrdiff_t n, double *g)
+{
+    D high = SPLAT(800.0);
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        D v = -LOAD(s + i);
+        I beyond = (I)(v > high);
+        STORE(g + i, RFA_NAME(rfa_exp)(WHERE(beyond, high) + WHERE(~beyond, v)));
+    }
+}
+
+/* g = 1[s < 1], for the hinge loss max(0, 1 - s). */
+static void RFA_NAME(rfa_hinge)(const double *s, ptrdiff_t n, double *g)
+{
+    for (ptrdiff_t i = 0; i < n; i += VL)
+        STORE(g + i, WHERE(LOAD(s + i) < 1.0, SPLAT(1.0)));
+}
+
+static void RFA_NAME(rfa_hinge_loss)(const double *s, ptrdiff_t n, double *loss)
+{
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        D v = 1.0 - LOAD(s + i);
+        STORE(loss + i, WHERE(~(I)(v <= 0.0), v));
+    }
+}
+
+/* g = 1 - s, for the square loss (1 - s)^2 / 2. */
+static void RFA_NAME(rfa_square)(const double *s, ptrdiff_t n, double *g)
+{
+    for (ptrdiff_t i = 0; i < n; i += VL)
+        STORE(g + i, 1.0 - LOAD(s + i));
+}
+
+static void RFA_NAME(rfa_square_loss)(const double *s, ptrdiff_t n, double *loss)
+{
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        D v = 1.0 - LOAD(s + i);
+        STORE(loss + i, 0.5 * v * v);
     }
 }
 
@@ -144,15 +185,16 @@ static void RFA_NAME(rfa_ring_outputs)(ptrdiff_t rows, const double *x0, const d
         }
 }
 
-/* c = scale y g, g = 1 / (1 + exp(y f)). */
+/* c = scale weighted g, g = weigh(y f). */
 static void RFA_NAME(rfa_ring_weights)(ptrdiff_t rows, const double *f, const double *y,
-                                       double scale, double *c)
+                                       const double *weighted, double scale, rfa_margins *weigh,
+                                       double *c)
 {
     for (ptrdiff_t i = 0; i < rows * RFA_LANES; i += VL)
         STORE(c + i, LOAD(y + i) * LOAD(f + i));
-    RFA_NAME(rfa_logistic)(c, rows * RFA_LANES, c);
+    weigh(c, rows * RFA_LANES, c);
     for (ptrdiff_t i = 0; i < rows * RFA_LANES; i += VL)
-        STORE(c + i, scale * LOAD(y + i) * LOAD(c + i));
+        STORE(c + i, scale * LOAD(weighted + i) * LOAD(c + i));
 }
 
 /* p = sum of c x over the earlier samples of the same lane; sums: the offsets of the lanes of p0,
@@ -202,9 +244,15 @@ static void RFA_NAME(rfa_planar_range)(const double *x0, const double *x1, ptrdi
 }
 
 static const rfa_leaves RFA_JOIN(rfa, common, RFA_LEVEL) = {
-    RFA_NAME(rfa_logistic),     RFA_NAME(rfa_logistic_loss), RFA_NAME(rfa_count),
-    RFA_NAME(rfa_differences),  RFA_NAME(rfa_ring_outputs),  RFA_NAME(rfa_ring_sums),
-    RFA_NAME(rfa_ring_weights), RFA_NAME(rfa_planar_range)};
+    {RFA_NAME(rfa_logistic), RFA_NAME(rfa_exponential), RFA_NAME(rfa_hinge), RFA_NAME(rfa_square)},
+    {RFA_NAME(rfa_logistic_loss), RFA_NAME(rfa_exponential), RFA_NAME(rfa_hinge_loss),
+     RFA_NAME(rfa_square_loss)},
+    RFA_NAME(rfa_count),
+    RFA_NAME(rfa_differences),
+    RFA_NAME(rfa_ring_outputs),
+    RFA_NAME(rfa_ring_sums),
+    RFA_NAME(rfa_ring_weights),
+    RFA_NAME(rfa_planar_range)};
 
 #undef D
 #undef I

@@ -125,8 +125,8 @@ def active_counts(X: Array, W: Array, groups: NDArray[np.integer]) -> NDArray[np
     return np.stack([A[groups == g].sum(axis=0) for g in range(int(groups.max()) + 1)], axis=1)
 
 
-def forward(X: Array, W: Array, a: Array) -> Array:
-    """The network, f(x; W) = sum_j a_j relu(<w_j, x>) (Section 2.1).
+def forward(X: Array, W: Array, a: Array, slope: float = 0.0) -> Array:
+    """The network, f(x; W) = sum_j a_j phi(<w_j, x>), phi = relu (Section 2.1) or leaky.
 
     Parameters
     ----------
@@ -136,6 +136,8 @@ def forward(X: Array, W: Array, a: Array) -> Array:
         First layer.
     a : ndarray of shape (m,)
         Second layer.
+    slope : float
+        phi(h) = max(h, slope * h), in [0, 1); 0 is the ReLU.
 
     Returns
     -------
@@ -148,7 +150,12 @@ def forward(X: Array, W: Array, a: Array) -> Array:
     >>> forward(np.array([[2.0], [-3.0]]), np.array([[1.0], [-1.0]]), np.array([1.0, -1.0]))
     array([ 2., -3.])
     """
-    return np.maximum(preactivations(X, W), 0) @ a
+    return _phi(preactivations(X, W), slope) @ a
+
+
+def _phi(H: Array, slope: float) -> Array:
+    """The activation, max(h, slope h)."""
+    return np.maximum(H, slope * H if slope else 0)
 
 
 def logistic_loss(s: Array) -> Array:
@@ -196,7 +203,25 @@ def loss_weights(s: Array) -> Array:
     return np.where(s >= 0, e, 1) / (1 + e)
 
 
-def loss(X: Array, y: Labels, W: Array, a: Array) -> float:
+# loss -> (l, g = -l') of the margin s; the hinge's derivative at its kink is taken as 0
+LOSSES = {
+    "logistic": (logistic_loss, loss_weights),
+    "exponential": (lambda s: np.exp(-s), lambda s: np.exp(-s)),
+    "hinge": (lambda s: np.maximum(1 - s, 0), lambda s: (s < 1).astype(s.dtype)),
+    "square": (lambda s: (1 - s) ** 2 / 2, lambda s: 1 - s),
+}
+
+
+def loss(
+    X: Array,
+    y: Labels,
+    W: Array,
+    a: Array,
+    *,
+    weights: Array | None = None,
+    loss: str = "logistic",
+    slope: float = 0.0,
+) -> float:
     """The empirical risk, the mean of l(y_i f(x_i; W)) (Section 2.1).
 
     Parameters
@@ -209,6 +234,12 @@ def loss(X: Array, y: Labels, W: Array, a: Array) -> float:
         First layer.
     a : ndarray of shape (m,)
         Second layer.
+    weights : ndarray of shape (n,), optional
+        Weights of the samples: the risk is sum_i weights_i l(y_i f(x_i; W)) / n.
+    loss : str
+        "logistic", "exponential", exp(-s), "hinge", max(0, 1 - s), or "square", (1 - s)^2 / 2.
+    slope : float
+        As in :func:`forward`.
 
     Returns
     -------
@@ -220,11 +251,23 @@ def loss(X: Array, y: Labels, W: Array, a: Array) -> float:
     >>> round(loss(np.ones((1, 2)), np.array([1]), np.zeros((3, 2)), np.ones(3)), 4)
     0.6931
     """
-    return float(logistic_loss(y * forward(X, W, a)).mean())
+    losses = LOSSES[loss][0](y * forward(X, W, a, slope))
+    return float((losses if weights is None else weights * losses).mean())
 
 
-def gradient(X: Array, y: Labels, W: Array, a: Array) -> Array:
-    """Gradient of the empirical risk in W: row j is -(a_j / n) sum_i g_i y_i A_ij x_i.
+def gradient(
+    X: Array,
+    y: Labels,
+    W: Array,
+    a: Array,
+    *,
+    weights: Array | None = None,
+    loss: str = "logistic",
+    slope: float = 0.0,
+) -> Array:
+    """Gradient of the empirical risk in W: row j is -(a_j / n) sum_i g_i y_i phi'(h_ij) x_i.
+
+    For the ReLU phi'(h_ij) = A_ij; a sample's weight multiplies its g_i.
 
     Parameters
     ----------
@@ -236,6 +279,8 @@ def gradient(X: Array, y: Labels, W: Array, a: Array) -> Array:
         First layer.
     a : ndarray of shape (m,)
         Second layer.
+    weights, loss, slope
+        As in :func:`loss`; phi'(0) is taken as ``slope``.
 
     Returns
     -------
@@ -250,12 +295,25 @@ def gradient(X: Array, y: Labels, W: Array, a: Array) -> Array:
            [0.]])
     """
     H = preactivations(X, W)
-    c = y * loss_weights(y * (np.maximum(H, 0) @ a)) / len(X)
-    return -a[:, None] * ((H > 0) * c[:, None]).T @ X
+    c = y * LOSSES[loss][1](y * (_phi(H, slope) @ a)) / len(X)
+    if weights is not None:
+        c = weights * c
+    return -a[:, None] * np.where(H > 0, c[:, None], slope * c[:, None]).T @ X
 
 
-def step(X: Array, y: Labels, W: Array, a: Array, alpha: float) -> Array:
-    """One step of gradient descent, W - alpha * gradient (Section 2.1).
+def step(
+    X: Array,
+    y: Labels,
+    W: Array,
+    a: Array,
+    alpha: float,
+    *,
+    weights: Array | None = None,
+    loss: str = "logistic",
+    slope: float = 0.0,
+    shrink: float = 1.0,
+) -> Array:
+    """One step of gradient descent, shrink * W - alpha * gradient (Section 2.1).
 
     Parameters
     ----------
@@ -269,6 +327,10 @@ def step(X: Array, y: Labels, W: Array, a: Array, alpha: float) -> Array:
         Second layer.
     alpha : float
         Step size.
+    weights, loss, slope
+        As in :func:`loss`.
+    shrink : float
+        1 - alpha * lambda for a weight decay of lambda, the risk plus (lambda / 2) norm(W)^2.
 
     Returns
     -------
@@ -281,10 +343,23 @@ def step(X: Array, y: Labels, W: Array, a: Array, alpha: float) -> Array:
     >>> step(np.array([[2.0]]), np.array([1]), np.array([[0.5]]), np.array([0.0]), alpha=0.1)
     array([[0.5]])
     """
-    return W - alpha * gradient(X, y, W, a)
+    G = gradient(X, y, W, a, weights=weights, loss=loss, slope=slope)
+    return shrink * W - alpha * G
 
 
-def train(X: Array, y: Labels, W: Array, a: Array, alpha: float, steps: int) -> Array:
+def train(
+    X: Array,
+    y: Labels,
+    W: Array,
+    a: Array,
+    alpha: float,
+    steps: int,
+    *,
+    weights: Array | None = None,
+    loss: str = "logistic",
+    slope: float = 0.0,
+    shrink: float = 1.0,
+) -> Array:
     """Full-batch gradient descent from W.
 
     Parameters
@@ -301,6 +376,8 @@ def train(X: Array, y: Labels, W: Array, a: Array, alpha: float, steps: int) -> 
         Step size.
     steps : int
         Number of steps.
+    weights, loss, slope, shrink
+        As in :func:`step`.
 
     Returns
     -------
@@ -315,5 +392,5 @@ def train(X: Array, y: Labels, W: Array, a: Array, alpha: float, steps: int) -> 
     array([[1.85]])
     """
     for _ in range(steps):
-        W = step(X, y, W, a, alpha)
+        W = step(X, y, W, a, alpha, weights=weights, loss=loss, slope=slope, shrink=shrink)
     return W

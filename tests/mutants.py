@@ -67,7 +67,7 @@ MUTANTS = [
     ("rfa/engines/_direct.pyx", "clock[MASK_SIDE] = 1 - clock[MASK_SIDE]",
      "clock[MASK_SIDE] = clock[MASK_SIDE]"),
     # a diverging step is taken all the same
-    ("rfa/engines/_direct.pyx", "if not all_finite(&W[1 - clock[SIDE], 0, 0], neurons * stride):",
+    ("rfa/engines/_direct.pyx", "if not all_finite(after, neurons * stride):",
      "if False:"),
     ("rfa/engines/_planar.pyx", "if not all_finite(&W[1 - side, 0, 0], 2 * m):", "if False:"),
     # the two outermost samples of a half-plane are mistaken, or the gap before them overlooked
@@ -93,7 +93,7 @@ MUTANTS = [
     ("rfa/engines/_planar.pyx", "(a, b, c, d)\n    p, q = fma(a, b, -p), -fma(c, d, q)",
      "(a, b, c, d)\n    p, q = 0.0, 0.0"),
     # W is not rounded to its type
-    ("rfa/engines/_planar.pyx", "<float>(w0[j] + v0) if single else w0[j] + v0", "w0[j] + v0"),
+    ("rfa/engines/_planar.pyx", "<float>v0 if single else v0", "v0"),
     # f = 0 counts as an answer
     ("rfa/engines/_observe.pyx", "right[g] += s[i] > 0", "right[g] += s[i] >= 0"),
     ("rfa/engines/_observe.pyx", "norm[j] = sqrt(out[j * (k + 1)])", "norm[j] = out[j * (k + 1)]"),

@@ -36,6 +36,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from rfa.reference import LOSSES
+
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.int64]
 
@@ -60,6 +62,15 @@ class Problem:
         Step size.
     horizon : int
         Up to this step the range of the pre-activations is observed too.
+    weights : ndarray of float64, shape (n,), optional
+        Weight of each sample in the risk, at least 0; None is 1 for all.
+    loss : str
+        One of ``rfa.reference.LOSSES``.
+    slope : float
+        Of the leaky ReLU max(h, slope h), in [0, 1).
+    shrink : float
+        W is multiplied by this before the gradient is taken off, in (0, 1]: 1 - alpha * lambda for
+        a weight decay of lambda.
     """
 
     X: FloatArray
@@ -73,6 +84,28 @@ class Problem:
     n_test_groups: int
     alpha: float
     horizon: int
+    weights: NDArray[np.float64] | None = None
+    loss: str = "logistic"
+    slope: float = 0.0
+    shrink: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {list(LOSSES)}, got {self.loss!r}")
+        if not 0 <= self.slope < 1:
+            raise ValueError(f"slope must be in [0, 1), got {self.slope}")
+        if not 0 < self.shrink <= 1:
+            raise ValueError(f"shrink must be in (0, 1], got {self.shrink}")
+
+    @property
+    def loss_number(self) -> int:
+        """The loss as the compiled engines call it."""
+        return list(LOSSES).index(self.loss)
+
+    @functools.cached_property
+    def weighted_y(self) -> NDArray[np.float64]:
+        """Labels times sample weights, shape (n,)."""
+        return self.y * (np.ones(len(self.y)) if self.weights is None else self.weights)
 
     @functools.cached_property
     def group_sizes(self) -> IntArray:
@@ -94,7 +127,7 @@ class Observations:
     margin_low, margin_high : ndarray of float64, shape (R, K)
         Smallest and largest y f.
     loss : ndarray of float64, shape (R, K)
-        Sum of log(1 + exp(-y f)).
+        Sum of the loss of y f, times the weights of training samples.
     norm : ndarray of float64, shape (R, m)
         Euclidean norm of each neuron.
     projection : ndarray of float64, shape (R, m, k)

@@ -7,6 +7,7 @@ from rfa._kernels cimport (
     WORD, check_signals, columns, evaluate, evaluate_scratch, masked_sum, pack_lanes,
     pack_rows, partial_size, rfa_seconds, sort_out, sum_scratch,
 )
+from rfa.engines._linear cimport add_linear, start_step, sum_neurons
 from rfa.engines._observe cimport (
     DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, all_finite, count_batches, loss_gradient,
     merge_ranges, observe_masks, observe_outputs, observe_weights,
@@ -26,7 +27,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef const floating[:, :, ::1] lanes = engine.lanes, rows = engine.rows_of_X
     cdef const floating[:, :, ::1] test_lanes = engine.test_lanes
     cdef floating[::1] a = engine.padded_a, scale = engine.padded_a
-    cdef const double[::1] y = engine.y, test_y = engine.test_y
+    cdef const double[::1] y = engine.y, weighted = engine.weighted, test_y = engine.test_y
     cdef const int32_t[::1] group = engine.group, test_group = engine.test_group
     cdef const int64_t[:, ::1] segments = engine.segments
     cdef uint64_t[:, :, ::1] masks = engine.masks
@@ -40,7 +41,13 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef int64_t[::1] tally = engine.tally
     cdef int n_threads = engine.n_threads
     cdef Py_ssize_t m = engine.m, horizon = engine.horizon
-    cdef double step_scale = engine.alpha / engine.n
+    cdef double step_scale = engine.alpha / engine.n, slope = engine.slope, shrink = engine.shrink
+    cdef int loss_number = engine.loss
+    linear = engine.linear
+    cdef floating[:, ::1] tile = linear.tile
+    cdef floating[:, :, ::1] product = linear.product
+    cdef floating[::1] c_linear = linear.c, sums = engine.sums
+    cdef const uint64_t[:, ::1] ones = linear.ones
 
     cdef int64_t[:, ::1] right = out.right
     cdef double[:, ::1] low = out.margin_low, high = out.margin_high, loss = out.loss
@@ -58,6 +65,8 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef bint due, ranged
     cdef double last = rfa_seconds()
     cdef floating* weights
+    cdef floating* after
+    cdef floating* base
     cdef uint64_t* current
     cdef uint64_t* previous
 
@@ -83,8 +92,13 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                          neurons, current, &partial[0], &scratch[0], &segments[0, 0],
                          segments.shape[0], groups, &ranges[0, 0, 0, 0] if ranged else NULL, &f[0],
                          n_threads, &last)
+                if slope > 0:
+                    sum_neurons(weights, stride, neurons, &a[0], &tile[0, 0], n_threads)
+                    add_linear(&lanes[0, 0, 0], words, d, &tile[0, 0], stride, slope,
+                               &product[0, 0, 0], &f[0], n_threads, &last)
                 clock[EVALUATED] = 1
-            if not loss_gradient(&f[0], &y[0], words * WORD, step_scale, &c[0]):
+            if not loss_gradient(&f[0], &y[0], &weighted[0], words * WORD, loss_number,
+                                 step_scale * (1 - slope), &c[0]):
                 clock[DIVERGED] = 1
                 break
             if due:
@@ -93,11 +107,16 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                     evaluate(&test_lanes[0, 0, 0], test_words, d, weights, stride,
                              <const floating*>NULL, &a[0], neurons, NULL, &partial[0], &scratch[0],
                              NULL, 0, 0, NULL, &test_f[0], n_threads, &last)
-                    observe_outputs(&test_f[0], &test_y[0], &test_group[0], test_words * WORD,
-                                    test_groups, &right[to, groups], &low[to, groups],
-                                    &high[to, groups], &loss[to, groups])
-                observe_outputs(&f[0], &y[0], &group[0], words * WORD, groups,
-                                &right[to, 0], &low[to, 0], &high[to, 0],
+                    if slope > 0:
+                        sum_neurons(weights, stride, neurons, &a[0], &tile[0, 0], n_threads)
+                        add_linear(&test_lanes[0, 0, 0], test_words, d, &tile[0, 0], stride, slope,
+                                   &product[0, 0, 0], &test_f[0], n_threads, &last)
+                    observe_outputs(&test_f[0], &test_y[0], &test_y[0], &test_group[0],
+                                    test_words * WORD, test_groups, loss_number,
+                                    &right[to, groups], &low[to, groups], &high[to, groups],
+                                    &loss[to, groups])
+                observe_outputs(&f[0], &y[0], &weighted[0], &group[0], words * WORD, groups,
+                                loss_number, &right[to, 0], &low[to, 0], &high[to, 0],
                                 &loss[to, 0])
                 observe_weights(weights, stride, m, d, &means[0, 0] if k else NULL, k,
                                 &norm[to, 0], &projection[to, 0, 0] if k else NULL,
@@ -111,11 +130,17 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                 next_at += 1
             if clock[STEP] >= until:
                 break
+            after = &W[1 - clock[SIDE], 0, 0]
+            base = weights
+            if slope > 0 or shrink < 1:
+                start_step(weights, neurons, stride, WORD, &a[0], slope, shrink, &c[0], words,
+                           &ones[0, 0], &lists[0], &counts[0], &rows[0, 0, 0], chunks,
+                           &c_linear[0], &sums[0], &scratch[0], after, n_threads, &last)
+                base = after
             sort_out(current, words, neurons, shortcuts, &lists[0], &counts[0])
             masked_sum(current, words, neurons, &lists[0], &counts[0], &c[0], &rows[0, 0, 0],
-                       chunks, weights, &scale[0], stride, WORD, &W[1 - clock[SIDE], 0, 0],
-                       &scratch[0], n_threads, &last)
-            if not all_finite(&W[1 - clock[SIDE], 0, 0], neurons * stride):
+                       chunks, base, &scale[0], stride, WORD, after, &scratch[0], n_threads, &last)
+            if not all_finite(after, neurons * stride):
                 clock[DIVERGED] = 1
                 break
             clock[SIDE] = 1 - clock[SIDE]

@@ -11,6 +11,7 @@ def weights(
     anchor: NDArray[Any],
     a: NDArray[Any],
     product: NDArray[Any],
+    factor: float,
     W: NDArray[Any],
     n_threads: int,
 ) -> None: ...

@@ -3,17 +3,20 @@
 H_{t+1} = H_t + a_j sum_i K_{.i} c_i A_ij, with K = X X^T and c = alpha g y / n: the sum over i is
 masked_sum on the rows of K, where direct has those of X. Means and test points are further columns
 of K. W_t = anchor + a_j sum_i C_ij x_i, with C the sum of c_i A_ij over the steps since the anchor.
+With weight decay all of this holds for H, W and c over factor = shrink^(steps since the anchor):
+H and C are kept so, and what is seen of them is multiplied by the factor.
 """
 from cython cimport floating
 from cython.parallel cimport prange
-from libc.math cimport INFINITY, sqrt
+from libc.math cimport INFINITY, pow, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
     WORD, check_signals, evaluate, level, masked_sum, multiply, rfa_f32, rfa_f64,
     rfa_seconds, sort_out,
 )
+from rfa.engines._linear cimport add_linear, rescale, start_step
 from rfa.engines._observe cimport (
     ANCHOR, ANCHOR_SIDE, DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, all_finite,
     count_batches, loss_gradient, merge_ranges, observe_masks, observe_outputs,
@@ -38,7 +41,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef floating[:, :, ::1] anchor = engine.anchor, recovered = engine.recovered
     cdef floating[:, ::1] C = engine.C
     cdef floating[::1] a = engine.padded_a
-    cdef const double[::1] y = engine.y, test_y = engine.test_y
+    cdef const double[::1] y = engine.y, weighted = engine.weighted, test_y = engine.test_y
     cdef const int32_t[::1] group = engine.group, test_group = engine.test_group
     cdef const int64_t[:, ::1] segments = engine.segments
     cdef uint64_t[:, :, ::1] masks = engine.masks
@@ -52,7 +55,13 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef double[:, ::1] norm2 = engine.norm2, dots = engine.dots
     cdef int n_threads = engine.n_threads
     cdef Py_ssize_t m = engine.m, horizon = engine.horizon, period = engine.period
-    cdef double step_scale = engine.alpha / engine.n
+    cdef double step_scale = engine.alpha / engine.n, slope = engine.slope, shrink = engine.shrink
+    cdef int loss_number = engine.loss
+    linear = engine.linear
+    cdef const floating[:, ::1] tile = linear.tile
+    cdef floating[:, :, ::1] product = linear.product
+    cdef floating[::1] c_linear = linear.c, sums = engine.sums
+    cdef const uint64_t[:, ::1] ones = linear.ones
 
     cdef int64_t[:, ::1] right = out.right
     cdef double[:, ::1] low = out.margin_low, high = out.margin_high, loss = out.loss
@@ -69,8 +78,9 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef Py_ssize_t test_words = all_words - words - mean_words
     cdef Py_ssize_t next_at = 0, to, j, q
     cdef bint due, ranged
-    cdef double last = rfa_seconds()
+    cdef double last = rfa_seconds(), factor
     cdef floating* h
+    cdef floating* base
     cdef floating* after
     cdef uint64_t* current
     cdef uint64_t* previous
@@ -84,8 +94,9 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             if clock[STEP] % period == 0 and clock[ANCHOR] != clock[STEP]:
                 # another W of the same value up to rounding, and H, norms from it afresh
                 q = 1 - clock[ANCHOR_SIDE]
-                recover(X_columns, C, &anchor[1 - q, 0, 0], a, recovered, &anchor[q, 0, 0],
-                        n_threads, &last)
+                factor = pow(shrink, <double>(clock[STEP] - clock[ANCHOR]))
+                recover(X_columns, C, &anchor[1 - q, 0, 0], a, recovered, factor,
+                        &anchor[q, 0, 0], n_threads, &last)
                 square_norms(&anchor[q, 0, 0], neurons, anchor.shape[2],
                              &norm2[1 - clock[SIDE], 0])
                 multiply(&lanes[0, 0, 0], all_words, d, &anchor[q, 0, 0], anchor.shape[2], neurons,
@@ -99,6 +110,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             if not due and clock[STEP] >= until:
                 break
             ranged = due and clock[STEP] <= horizon
+            factor = pow(shrink, <double>(clock[STEP] - clock[ANCHOR]))
             h = &H[clock[SIDE], 0, 0, 0]
             previous = &masks[clock[MASK_SIDE], 0, 0]
             current = &masks[1 - clock[MASK_SIDE], 0, 0]
@@ -110,8 +122,13 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                 evaluate(&lanes[0, 0, 0], words, d, h, WORD, h, &a[0], neurons, current,
                          &partial[0], &scratch[0], &segments[0, 0], segments.shape[0], groups,
                          &ranges[0, 0, 0, 0] if ranged else NULL, &f[0], n_threads, &last)
+                if slope > 0:
+                    add_linear(h, words, neurons, &tile[0, 0], neurons, slope, &product[0, 0, 0],
+                               &f[0], n_threads, &last)
+                rescale(&f[0], words * WORD, factor)
                 clock[EVALUATED] = 1
-            if not loss_gradient(&f[0], &y[0], words * WORD, step_scale, &c[0]):
+            if not loss_gradient(&f[0], &y[0], &weighted[0], words * WORD, loss_number,
+                                 step_scale * (1 - slope) / (factor * shrink), &c[0]):
                 clock[DIVERGED] = 1
                 break
             if due:
@@ -121,37 +138,53 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                     evaluate(&lanes[0, 0, 0], test_words, d, h, WORD, after, &a[0], neurons, NULL,
                              &partial[0], &scratch[0], NULL, 0, 0, NULL, &test_f[0], n_threads,
                              &last)
-                    observe_outputs(&test_f[0], &test_y[0], &test_group[0], test_words * WORD,
-                                    test_groups, &right[to, groups], &low[to, groups],
-                                    &high[to, groups], &loss[to, groups])
-                observe_outputs(&f[0], &y[0], &group[0], words * WORD, groups, &right[to, 0],
-                                &low[to, 0], &high[to, 0], &loss[to, 0])
+                    if slope > 0:
+                        add_linear(after, test_words, neurons, &tile[0, 0], neurons, slope,
+                                   &product[0, 0, 0], &test_f[0], n_threads, &last)
+                    rescale(&test_f[0], test_words * WORD, factor)
+                    observe_outputs(&test_f[0], &test_y[0], &test_y[0], &test_group[0],
+                                    test_words * WORD, test_groups, loss_number,
+                                    &right[to, groups], &low[to, groups], &high[to, groups],
+                                    &loss[to, groups])
+                observe_outputs(&f[0], &y[0], &weighted[0], &group[0], words * WORD, groups,
+                                loss_number, &right[to, 0], &low[to, 0], &high[to, 0],
+                                &loss[to, 0])
                 for j in range(m):
-                    norm[to, j] = sqrt(max(norm2[clock[SIDE], j], 0.0))
+                    norm[to, j] = factor * sqrt(max(norm2[clock[SIDE], j], 0.0))
                     for q in range(k):
-                        projection[to, j, q] = h[
+                        projection[to, j, q] = factor * h[
                             ((words + q // WORD) * neurons + j) * WORD + q % WORD]
                 observe_masks(current, previous if clock[STEP] > 0 else NULL, words, neurons, m,
                               &segments[0, 0], segments.shape[0], groups, &active[to, 0, 0],
                               &flips[to])
                 if ranged:
                     merge_ranges(ranges, m, &h_low[to, 0, 0], &h_high[to, 0, 0])
+                    rescale(&h_low[to, 0, 0], m * groups, factor)
+                    rescale(&h_high[to, 0, 0], m * groups, factor)
                 clock[ROW] += 1
                 next_at += 1
             if clock[STEP] >= until:
                 break
             after = &H[1 - clock[SIDE], 0, 0, 0]
+            base = h
+            if slope > 0:
+                start_step(h, neurons, WORD, neurons * WORD, &a[0], slope, 1.0, &c[0], words,
+                           &ones[0, 0], &lists[0], &counts[0], &rows[0, 0, 0], chunks,
+                           &c_linear[0], &sums[0], &scratch[0], after, n_threads, &last)
+                base = after
             sort_out(current, words, neurons, shortcuts, &lists[0], &counts[0])
             masked_sum(current, words, neurons, &lists[0], &counts[0], &c[0], &rows[0, 0, 0],
-                       chunks, h, &a[0], WORD, neurons * WORD, after, &scratch[0], n_threads, &last)
+                       chunks, base, &a[0], WORD, neurons * WORD, after, &scratch[0], n_threads,
+                       &last)
             if not all_finite(after, all_words * neurons * WORD):
                 clock[DIVERGED] = 1
                 break
-            accumulate(current, words, neurons, &c[0], h, after, C, dots, n_threads)
-            for j in range(neurons):
-                norm2[1 - clock[SIDE], j] = norm2[clock[SIDE], j]
-                for q in range(words):
-                    norm2[1 - clock[SIDE], j] += a[j] * dots[q, j]
+            memcpy(&norm2[1 - clock[SIDE], 0], &norm2[clock[SIDE], 0], neurons * sizeof(double))
+            accumulate(current, words, neurons, &c[0], &a[0], h, after, C, dots,
+                       &norm2[1 - clock[SIDE], 0], n_threads)
+            if slope > 0:
+                accumulate(&ones[0, 0], words, neurons, &c_linear[0], &a[0], h, after, C, dots,
+                           &norm2[1 - clock[SIDE], 0], n_threads)
             clock[SIDE] = 1 - clock[SIDE]
             clock[MASK_SIDE] = 1 - clock[MASK_SIDE]
             count_batches(counts, tally)
@@ -162,10 +195,11 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
 
 
 cdef void accumulate(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
-                     const floating* c, const floating* before, const floating* after,
-                     floating[:, ::1] C, double[:, ::1] dots, int n_threads) noexcept nogil:
-    """C_ji += c_i A_ij, and dots[w, j] = sum over word w of c_i A_ij (before + after)_ij, which is
-    the change of norm(w_j)^2 over a_j. O(n m)."""
+                     const floating* c, const floating* a, const floating* before,
+                     const floating* after, floating[:, ::1] C, double[:, ::1] dots, double* norm2,
+                     int n_threads) noexcept nogil:
+    """C_ji += c_i A_ij and norm2_j += a_j sum_i c_i A_ij (before + after)_ij, which is the change
+    of norm(w_j)^2; dots has room for the sum over each word. O(n m)."""
     cdef Py_ssize_t task, j, w, count
     for task in prange((neurons + NEURONS - 1) // NEURONS, num_threads=n_threads,
                        schedule="static"):
@@ -182,20 +216,24 @@ cdef void accumulate(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons
                     masks + w * neurons + j, c + w * WORD, count,
                     before + (w * neurons + j) * WORD, after + (w * neurons + j) * WORD,
                     &C[j, w * WORD], C.shape[1], &dots[w, j])
+    for j in range(neurons):
+        for w in range(words):
+            norm2[j] += a[j] * dots[w, j]
 
 
 cdef int recover(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
                  const floating* anchor, const floating[::1] a, floating[:, :, ::1] product,
-                 floating* W, int n_threads, double* last) except -1 nogil:
-    """W_j = anchor_j + a_j sum_i C_ji x_i; X_columns [word of columns][i][64]. 2 n m d flops."""
+                 double factor, floating* W, int n_threads, double* last) except -1 nogil:
+    """W_j = factor (anchor_j + a_j sum_i C_ji x_i); X_columns [word of columns][i][64].
+    2 n m d flops."""
     cdef Py_ssize_t words = X_columns.shape[0], neurons = C.shape[0], q, j, k
     multiply(&X_columns[0, 0, 0], words, X_columns.shape[1], &C[0, 0], C.shape[1], neurons,
              &product[0, 0, 0], n_threads, last)
     for j in range(neurons):
         for q in range(words):
             for k in range(WORD):
-                W[(j * words + q) * WORD + k] = (
-                    anchor[(j * words + q) * WORD + k] + a[j] * product[q, j, k])
+                W[(j * words + q) * WORD + k] = <floating>(factor * (
+                    anchor[(j * words + q) * WORD + k] + a[j] * product[q, j, k]))
     return 0
 
 
@@ -210,11 +248,11 @@ cdef void square_norms(const floating* W, Py_ssize_t neurons, Py_ssize_t stride,
 
 def weights(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
             const floating[:, ::1] anchor, const floating[::1] a, floating[:, :, ::1] product,
-            floating[:, ::1] W, int n_threads):
+            double factor, floating[:, ::1] W, int n_threads):
     """Fill W with W_t."""
     cdef double last = rfa_seconds()
     with nogil:
-        recover(X_columns, C, &anchor[0, 0], a, product, &W[0, 0], n_threads, &last)
+        recover(X_columns, C, &anchor[0, 0], a, product, factor, &W[0, 0], n_threads, &last)
 
 
 def start(const floating[:, :, ::1] lanes, const floating[:, ::1] W, floating[:, :, ::1] H,

@@ -14,9 +14,9 @@ cpdef enum:
     ANCHOR_SIDE
     CLOCK_SIZE
 
-cdef void observe_outputs(const floating* f, const double* y, const int32_t* group, Py_ssize_t n,
-                          Py_ssize_t groups, int64_t* right, double* low, double* high,
-                          double* loss) noexcept nogil
+cdef void observe_outputs(const floating* f, const double* y, const double* weighted,
+                          const int32_t* group, Py_ssize_t n, Py_ssize_t groups, int loss_number,
+                          int64_t* right, double* low, double* high, double* loss) noexcept nogil
 cdef int observe_weights(const floating* W, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t d,
                          const double* means, Py_ssize_t k, double* norm, double* projection,
                          int n_threads) except -1 nogil
@@ -24,8 +24,8 @@ cdef void observe_masks(const uint64_t* masks, const uint64_t* previous, Py_ssiz
                         Py_ssize_t neurons, Py_ssize_t m, const int64_t* segments,
                         Py_ssize_t n_segments, Py_ssize_t groups, int32_t* active,
                         int64_t* flips) noexcept nogil
-cdef bint loss_gradient(const floating* f, const double* y, Py_ssize_t n, double scale,
-                        floating* c) noexcept nogil
+cdef bint loss_gradient(const floating* f, const double* y, const double* weighted, Py_ssize_t n,
+                        int loss_number, double scale, floating* c) noexcept nogil
 cdef bint all_finite(const floating* w, Py_ssize_t size) noexcept nogil
 cdef void merge_ranges(const double[:, :, :, ::1] ranges, Py_ssize_t m, double* low,
                        double* high) noexcept nogil

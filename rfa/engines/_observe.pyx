@@ -8,12 +8,13 @@ from libc.string cimport memset
 from rfa._kernels cimport WORD, level, rfa_common, rfa_f32, rfa_f64
 
 
-cdef void observe_outputs(const floating* f, const double* y, const int32_t* group, Py_ssize_t n,
-                          Py_ssize_t groups, int64_t* right, double* low, double* high,
-                          double* loss) noexcept nogil:
+cdef void observe_outputs(const floating* f, const double* y, const double* weighted,
+                          const int32_t* group, Py_ssize_t n, Py_ssize_t groups, int loss_number,
+                          int64_t* right, double* low, double* high, double* loss) noexcept nogil:
     """Right answers, extremes of y f and summed loss per group; entries of group -1 are padding.
 
-    n is a multiple of 8. The sums go in the order of the samples. O(n).
+    weighted: y times the weights of the samples. n is a multiple of 8. The sums go in the order of
+    the samples. O(n).
     """
     cdef Py_ssize_t word, begin, count, i
     cdef int32_t g
@@ -29,7 +30,7 @@ cdef void observe_outputs(const floating* f, const double* y, const int32_t* gro
         count = min(n - begin, <Py_ssize_t>WORD)
         for i in range(count):
             s[i] = y[begin + i] * f[begin + i]
-        rfa_common(level()).logistic_loss(s, count, losses)
+        rfa_common(level()).losses[loss_number](s, count, losses)
         for i in range(count):
             g = group[begin + i]
             if g < 0:
@@ -37,7 +38,7 @@ cdef void observe_outputs(const floating* f, const double* y, const int32_t* gro
             right[g] += s[i] > 0
             low[g] = s[i] if s[i] < low[g] else low[g]
             high[g] = s[i] if s[i] > high[g] else high[g]
-            loss[g] += losses[i]
+            loss[g] += y[begin + i] * weighted[begin + i] * losses[i]
 
 
 cdef int observe_weights(const floating* W, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t d,
@@ -77,9 +78,10 @@ cdef void observe_masks(const uint64_t* masks, const uint64_t* previous, Py_ssiz
         flips[0] = rfa_common(level()).differences(masks, previous, words * neurons)
 
 
-cdef bint loss_gradient(const floating* f, const double* y, Py_ssize_t n, double scale,
-                        floating* c) noexcept nogil:
-    """c_i = scale g_i y_i, g = 1 / (1 + exp(y f)); false if any f is not finite. n: whole words."""
+cdef bint loss_gradient(const floating* f, const double* y, const double* weighted, Py_ssize_t n,
+                        int loss_number, double scale, floating* c) noexcept nogil:
+    """c_i = scale weighted_i g_i, g = -l'(y f), weighted = y times the weights of the samples;
+    false if any f is not finite. n: whole words."""
     cdef Py_ssize_t word, begin, i
     cdef double s[WORD]
     cdef double g[WORD]
@@ -89,9 +91,9 @@ cdef bint loss_gradient(const floating* f, const double* y, Py_ssize_t n, double
         for i in range(WORD):
             s[i] = y[begin + i] * f[begin + i]
             finite = finite and isfinite(f[begin + i])
-        rfa_common(level()).logistic(s, WORD, g)
+        rfa_common(level()).loss_weights[loss_number](s, WORD, g)
         for i in range(WORD):
-            c[begin + i] = <floating>(scale * y[begin + i] * g[i])
+            c[begin + i] = <floating>(scale * weighted[begin + i] * g[i])
     return finite
 
 

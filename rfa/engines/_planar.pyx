@@ -139,20 +139,26 @@ cdef int find_all(const double* x0, const double* x1, Py_ssize_t N, Py_ssize_t s
 
 cdef void ring_forward(Py_ssize_t N, Py_ssize_t rows, const int64_t* place, const double* x0,
                        const double* x1, double* d0, double* d1, Py_ssize_t m, const double* w0,
-                       const double* w1, const double* a, const int64_t* start,
+                       const double* w1, const double* a, double slope, const int64_t* start,
                        const int64_t* length, double* f) noexcept nogil:
     """f_i = <S_i, x_i>, S_i = sum of a_j w_j over the neurons active on sample i: a_j w_j is added
-    where an arc begins and taken away where it ends, and S is the running sum. O(n + m)."""
+    where an arc begins and taken away where it ends, and S is the running sum. If leaky, slope a_j
+    w_j is there for all samples, and the rest of a_j w_j on the arc. O(n + m)."""
     cdef double base[2]
     cdef double v0, v1
     cdef Py_ssize_t j, p, end
     base[0] = 0
     base[1] = 0
     for j in range(m):
-        if length[j] == 0:
-            continue
         v0 = a[j] * w0[j]
         v1 = a[j] * w1[j]
+        if slope > 0:
+            base[0] += slope * v0
+            base[1] += slope * v1
+        if length[j] == 0:
+            continue
+        v0 *= 1 - slope
+        v1 *= 1 - slope
         end = start[j] + length[j]
         if length[j] == N:
             base[0] += v0
@@ -255,7 +261,9 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
     cdef const double[:, ::1] means = engine.means
     cdef bint single = engine.single
     cdef Py_ssize_t horizon = engine.horizon
-    cdef double scale = engine.alpha / engine.n
+    cdef const double[::1] weighted = engine.weighted
+    cdef double scale = engine.alpha / engine.n, slope = engine.slope, shrink = engine.shrink
+    cdef int loss_number = engine.loss
 
     cdef int64_t[:, ::1] right = out.right
     cdef double[:, ::1] low = out.margin_low, high = out.margin_high, loss = out.loss
@@ -288,9 +296,11 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
             w1 = &W[side, 1, 0]
             if not clock[EVALUATED]:
                 ring_forward(N, rows, &place[0], &x_lanes[0, 0], &x_lanes[1, 0], &changes[0, 0],
-                             &changes[1, 0], m, w0, w1, &a[0], &arcs[side, 0, 0],
+                             &changes[1, 0], m, w0, w1, &a[0], slope, &arcs[side, 0, 0],
                              &arcs[side, 1, 0], &f[0])
-                rfa_common(level()).ring_weights(rows, &f[0], &y[0], scale, &c[0])
+                rfa_common(level()).ring_weights(
+                    rows, &f[0], &y[0], &weighted[0], scale,
+                    rfa_common(level()).loss_weights[loss_number], &c[0])
                 rfa_common(level()).ring_sums(rows, &x_lanes[0, 0], &x_lanes[1, 0], &c[0],
                                               &sums[0, 0], &sums[1, 0], &offsets[0])
                 if not all_finite(&f[0], rows * LANES):
@@ -304,16 +314,20 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
                              &test_arcs[0, 0], &test_arcs[1, 0], &last)
                     ring_forward(test_N, test_rows, &test_place[0], &test_lanes[0, 0],
                                  &test_lanes[1, 0], &test_changes[0, 0], &test_changes[1, 0], m,
-                                 w0, w1, &a[0], &test_arcs[0, 0], &test_arcs[1, 0], &test_f[0])
-                    clear_unreached(test_N, &test_place[0], m, &a[0], &test_arcs[0, 0],
-                                    &test_arcs[1, 0], &reached[0], &test_f[0])
-                    observe_outputs(&test_f[0], &test_y[0], &test_group[0], test_rows * LANES,
-                                    test_groups, &right[to, groups], &low[to, groups],
-                                    &high[to, groups], &loss[to, groups])
-                clear_unreached(N, &place[0], m, &a[0], &arcs[side, 0, 0], &arcs[side, 1, 0],
-                                &reached[0], &f[0])
-                observe_outputs(&f[0], &y[0], &group[0], rows * LANES, groups,
-                                &right[to, 0], &low[to, 0], &high[to, 0],
+                                 w0, w1, &a[0], slope, &test_arcs[0, 0], &test_arcs[1, 0],
+                                 &test_f[0])
+                    if slope == 0:
+                        clear_unreached(test_N, &test_place[0], m, &a[0], &test_arcs[0, 0],
+                                        &test_arcs[1, 0], &reached[0], &test_f[0])
+                    observe_outputs(&test_f[0], &test_y[0], &test_y[0], &test_group[0],
+                                    test_rows * LANES, test_groups, loss_number,
+                                    &right[to, groups], &low[to, groups], &high[to, groups],
+                                    &loss[to, groups])
+                if slope == 0:
+                    clear_unreached(N, &place[0], m, &a[0], &arcs[side, 0, 0], &arcs[side, 1, 0],
+                                    &reached[0], &f[0])
+                observe_outputs(&f[0], &y[0], &weighted[0], &group[0], rows * LANES, groups,
+                                loss_number, &right[to, 0], &low[to, 0], &high[to, 0],
                                 &loss[to, 0])
                 flips[to] = 0
                 for j in range(m):
@@ -346,12 +360,19 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
                 v0 = 0
                 v1 = 0
                 if arcs[side, 1, j] > 0:
-                    v0 = a[j] * arc_sum(&sums[0, 0], &offsets[0], offsets[2 * LANES], &place[0], N,
-                                        arcs[side, 0, j], arcs[side, 1, j])
-                    v1 = a[j] * arc_sum(&sums[1, 0], &offsets[LANES], offsets[2 * LANES + 1],
-                                        &place[0], N, arcs[side, 0, j], arcs[side, 1, j])
-                W[1 - side, 0, j] = <float>(w0[j] + v0) if single else w0[j] + v0
-                W[1 - side, 1, j] = <float>(w1[j] + v1) if single else w1[j] + v1
+                    v0 = (1 - slope) * a[j] * arc_sum(
+                        &sums[0, 0], &offsets[0], offsets[2 * LANES], &place[0], N,
+                        arcs[side, 0, j], arcs[side, 1, j])
+                    v1 = (1 - slope) * a[j] * arc_sum(
+                        &sums[1, 0], &offsets[LANES], offsets[2 * LANES + 1], &place[0], N,
+                        arcs[side, 0, j], arcs[side, 1, j])
+                if slope > 0:
+                    v0 += slope * a[j] * offsets[2 * LANES]
+                    v1 += slope * a[j] * offsets[2 * LANES + 1]
+                v0 += shrink * w0[j]
+                v1 += shrink * w1[j]
+                W[1 - side, 0, j] = <float>v0 if single else v0
+                W[1 - side, 1, j] = <float>v1 if single else v1
             if not all_finite(&W[1 - side, 0, 0], 2 * m):
                 clock[DIVERGED] = 1
                 break

@@ -39,6 +39,7 @@ class DirectEngine:
         width, partial, scratch = _direct.layout(np.empty(1, dtype), words, test_words, neurons)
         chunks = -(-d // width)
         self.horizon, self.alpha = problem.horizon, problem.alpha
+        self.loss, self.slope, self.shrink = problem.loss_number, problem.slope, problem.shrink
         self.means = problem.means
         pieces = max(words, test_words, chunks) * -(-neurons // _kernels.SIZES["block"])
         self.n_threads = threads_for(self.n * self.m * d, pieces, n_threads)
@@ -49,6 +50,7 @@ class DirectEngine:
         self.rows_of_X = aligned_zeros((chunks, words * WORD, width), dtype)
         _direct.pack_for_sums(problem.X, order, self.rows_of_X)
         self.y, self.group = padded(problem.y[order], problem.groups[order])
+        self.weighted = padded(problem.weighted_y[order], problem.groups[order])[0]
         segments = _kernels.mask_segments(self.group[: self.n])
         self.segments = np.array(segments, dtype=np.int64).reshape(-1, 3)
 
@@ -67,6 +69,8 @@ class DirectEngine:
         self.f = aligned_zeros(words * WORD, dtype)
         self.test_f = aligned_zeros(max(1, test_words) * WORD, dtype)
         self.c = aligned_zeros(words * WORD, dtype)
+        self.linear = Linear(words, max(words, test_words), 1, chunks * width, self.c)
+        self.sums = aligned_zeros(chunks * width, dtype)
         self.partial = aligned_zeros(partial, dtype)
         self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
         blocks = -(-neurons // _kernels.SIZES["sums"])
@@ -122,6 +126,19 @@ class DirectEngine:
         self.masks[0] = state["previous"]
 
 
+class Linear:
+    """Room for the linear part of a leaky network, see _linear.pyx: masks for so many neurons that
+    are active everywhere, c, a tile of rows of a depth, and its products with words of points."""
+
+    def __init__(
+        self, words: int, product_words: int, neurons: int, depth: int, c: FloatArray
+    ) -> None:
+        self.ones = np.full((words, neurons), ~np.uint64(0))
+        self.c = np.zeros_like(c)
+        self.tile = aligned_zeros((TILE, depth), c.dtype)
+        self.product = aligned_zeros((product_words, TILE, WORD), c.dtype)
+
+
 def threads_for(work: int, pieces: int, n_threads: int) -> int:
     """Threads for a step of so many multiply-adds: one if small, never more than its pieces."""
     return min(n_threads, pieces) if work >= PARALLEL_WORK else 1
@@ -134,7 +151,7 @@ def batch_stats(tally: IntArray, words: int) -> dict[str, int]:
     return {"batches": every, "looked_up": looked_up, "whole": whole}
 
 
-def padded(y: IntArray, groups: IntArray) -> tuple[FloatArray, np.ndarray[Any, Any]]:
+def padded(y: IntArray | FloatArray, groups: IntArray) -> tuple[FloatArray, np.ndarray[Any, Any]]:
     """Labels and groups to whole words of samples: label 0 and group -1 beyond the last."""
     size = max(1, -(-len(y) // WORD)) * WORD
     labels, group = np.zeros(size), np.full(size, -1, np.int32)

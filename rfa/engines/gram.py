@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,14 @@ from rfa.engines import (
     _observe,
     aligned_zeros,
 )
-from rfa.engines.direct import TILE, WORD, batch_stats, padded, threads_for
+from rfa.engines.direct import TILE, WORD, Linear, batch_stats, padded, threads_for
 
 # At multiples of this step H and the norms are computed afresh from W, so that rounding errors of
 # a million steps do not add up.
 PERIOD = 1024
+
+# With weight decay W, H and C are kept over shrink^(steps since then), which is not to get smaller.
+SMALLEST_FACTOR = 2.0**-16
 
 
 class GramEngine:
@@ -42,6 +46,10 @@ class GramEngine:
         width, partial, scratch = _direct.layout(np.empty(1, dtype), words, test_words, neurons)
         columns = -(-self.d // WORD)
         self.horizon, self.alpha, self.period = problem.horizon, problem.alpha, PERIOD
+        self.loss, self.slope, self.shrink = problem.loss_number, problem.slope, problem.shrink
+        if self.shrink < 1:
+            longest = math.log(SMALLEST_FACTOR) / math.log(self.shrink)
+            self.period = max(1, min(PERIOD, int(longest)))
         blocks = -(-neurons // _kernels.SIZES["sums"])
         pieces = all_words * WORD // width * blocks
         self.n_threads = threads_for(self.n * self.m * (self.n + k + tests), pieces, n_threads)
@@ -63,6 +71,7 @@ class GramEngine:
         self.X_columns = aligned_zeros((columns, words * WORD, WORD), dtype)
         _direct.pack(X[: words * WORD].T, np.arange(columns * WORD), self.X_columns)
         self.y, self.group = padded(problem.y[order], problem.groups[order])
+        self.weighted = padded(problem.weighted_y[order], problem.groups[order])[0]
         segments = _kernels.mask_segments(self.group[: self.n])
         self.segments = np.array(segments, dtype=np.int64).reshape(-1, 3)
         self.test_y, self.test_group = padded(problem.test_y, problem.test_groups)
@@ -80,6 +89,10 @@ class GramEngine:
         self.f = aligned_zeros(words * WORD, dtype)
         self.test_f = aligned_zeros(max(1, test_words) * WORD, dtype)
         self.c = aligned_zeros(words * WORD, dtype)
+        masked = neurons if self.slope else 1
+        self.linear = Linear(words, max(words, test_words), masked, neurons, self.c)
+        self.linear.tile[0] = self.padded_a
+        self.sums = aligned_zeros(all_words * WORD, dtype)
         self.partial = aligned_zeros(partial, dtype)
         self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
         self.lists = np.zeros(2 * words * blocks * _kernels.SIZES["sums"], np.uint8)
@@ -118,9 +131,10 @@ class GramEngine:
     def weights(self) -> tuple[FloatArray, FloatArray]:
         """W_t, recovered, and a copy of a."""
         W = np.empty_like(self.anchor[0])
+        factor = self.shrink ** (self.t - int(self.clock[_observe.ANCHOR]))
         anchor = self.anchor[self.clock[_observe.ANCHOR_SIDE]]
         _gram.weights(
-            self.X_columns, self.C, anchor, self.padded_a, self.recovered, W, self.n_threads
+            self.X_columns, self.C, anchor, self.padded_a, self.recovered, factor, W, self.n_threads
         )
         return W[: self.m, : self.d].copy(), self.a.copy()
 

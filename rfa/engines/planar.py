@@ -85,7 +85,10 @@ class PlanarEngine:
         self.dtype = problem.X.dtype
         self.single = self.dtype == np.float32
         self.horizon, self.alpha, self.means = problem.horizon, problem.alpha, problem.means
+        self.loss, self.slope, self.shrink = problem.loss_number, problem.slope, problem.shrink
         self.ring = Ring(problem.X, problem.y, problem.groups)
+        self.weighted = np.zeros_like(self.ring.y)
+        self.weighted[self.ring.place[: self.n]] = problem.weighted_y[self.ring.order]
         self.test_ring = Ring(problem.test_X, problem.test_y, problem.test_groups)
         self.a_given = a
         self.a = a.astype(np.float64)

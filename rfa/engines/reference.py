@@ -21,7 +21,14 @@ class ReferenceEngine:
         self.a = a
         # of the type of X, so that nothing is computed in another
         self.y = problem.y.astype(W.dtype)
-        self.alpha = float(problem.alpha)
+        self.alpha, self.slope = float(problem.alpha), float(problem.slope)
+        weights = None if problem.weights is None else problem.weights.astype(W.dtype)
+        self.variant = {
+            "weights": weights,
+            "loss": problem.loss,
+            "slope": self.slope,
+            "shrink": float(problem.shrink),
+        }
         # t, W_t and A_{t-1} in one: whatever interrupts a step leaves them whole
         self.state: State = (0, W.copy(), np.zeros((len(problem.X), len(W)), dtype=bool))
         self.rows = 0
@@ -46,8 +53,10 @@ class ReferenceEngine:
             # out of range is what is looked for, not an accident
             with np.errstate(over="ignore", invalid="ignore"):
                 H = reference.preactivations(problem.X, self.W)
-                f = reference.forward(problem.X, self.W, self.a)
-                W = reference.step(problem.X, self.y, self.W, self.a, self.alpha)
+                f = reference.forward(problem.X, self.W, self.a, self.slope)
+                W = reference.step(
+                    problem.X, self.y, self.W, self.a, self.alpha, **self.variant
+                )
             if not np.isfinite(f).all():
                 self.diverged = True
                 break
@@ -67,14 +76,18 @@ class ReferenceEngine:
         """Fill one row of the observations."""
         problem, A, margin = self.problem, H > 0, self.problem.y * f
         G = problem.n_groups
-        test_margin = problem.test_y * reference.forward(problem.test_X, self.W, self.a)
+        test_f = reference.forward(problem.test_X, self.W, self.a, self.slope)
+        test_margin = problem.test_y * test_f
         margins = [margin[problem.groups == g] for g in range(G)]
         margins += [test_margin[problem.test_groups == g] for g in range(problem.n_test_groups)]
+        weight = problem.y * problem.weighted_y
+        weights = [weight[problem.groups == g] for g in range(G)]
         for group, s in enumerate(margins):
             out.right[row, group] = np.count_nonzero(s > 0)
             out.margin_low[row, group] = s.min(initial=np.inf)
             out.margin_high[row, group] = s.max(initial=-np.inf)
-            out.loss[row, group] = reference.logistic_loss(s).sum()
+            losses = reference.LOSSES[problem.loss][0](s)
+            out.loss[row, group] = (losses * weights[group] if group < G else losses).sum()
         W = self.W.astype(np.float64)
         out.norm[row] = np.linalg.norm(W, axis=1)
         out.projection[row] = W @ problem.means.T
