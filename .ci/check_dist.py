@@ -18,7 +18,8 @@ for name in (
     "rfa/_kernels.pyx", "rfa/_kernels.pxd", "rfa/_leaves.h", "rfa/_leaves_level.h",
     "rfa/_leaves_real.h", "rfa/engines/_direct.pyx", "rfa/engines/_gram.pyx",
     "rfa/engines/_planar.pyx",
-    "rfa/engines/_observe.pyx", "rfa/engines/_observe.pxd", "setup.py", "pyproject.toml",
+    "rfa/engines/_observe.pyx", "rfa/engines/_observe.pxd",
+    "rfa/engines/_linear.pyx", "rfa/engines/_linear.pxd", "setup.py", "pyproject.toml",
     "README.md", "LICENSE", "CITATION.cff", "tests/test_engines.py", "bench/step.py",
     "docs/index.rst",
 ):  # fmt: skip

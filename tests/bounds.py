@@ -51,6 +51,17 @@ abs(w_j) plus the size of the step.
 Gram takes the same step: its sums of c_i A_ij x_i are made when W is asked for, from C_ij = c_i
 A_ij, and are sums of n products like direct's. Between two looks at W it steps H instead (drift).
 
+Variants. Sample weights v_i multiply g_i and q_i. A leaky slope s gives f = (1 - s) times the above
+plus s <sum_j a_j w_j, x_i>, sums of m and d products, with 4 roundings more, so
+
+    abs error of f_i <= (1 - s) above + s gamma(m + d, u) P_i + gamma(4, u) P_i,
+                                                       P_i = sum_j abs(a_j) <abs(w_j), abs(x_i)>
+
+in planar a fourth term a_j w_j in S_i, each term multiplied once more: 3 gamma(4m + 6, v). In S_j
+the place of A_ij has s + (1 - s) A_ij, and a wrong activation matters 1 - s times. Splitting c_i,
+adding the two parts and multiplying by shrink, in gram dividing by it first, are at most 6 more
+roundings (EXTRA) in S_j, and as many in the last ones. For g see weight_error.
+
 The difference to the oracle is at most the engine's bound plus the oracle's own, u = u_o. Where A
 is compared, abs(h_ij) is known up to the oracle's error, which is added to e_ij.
 """
@@ -64,6 +75,7 @@ import numpy as np
 from rfa import reference
 
 FLOAT64 = 2.0**-53
+EXTRA = 6
 ORACLE = float(np.finfo(np.longdouble).eps) / 2
 
 
@@ -75,22 +87,62 @@ def gamma(k, u):
     return k * u / (1 - k * u)
 
 
+class Variant(NamedTuple):
+    """What a Problem can have that the paper's has not."""
+
+    weights: np.ndarray | None = None
+    loss: str = "logistic"
+    slope: float = 0.0
+    shrink: float = 1.0
+
+    @property
+    def extra(self):
+        """Roundings beside those of the plain step."""
+        return 0 if self.weights is None and self[1:] == PLAIN[1:] else EXTRA
+
+
+PLAIN = Variant()
+
+
 class Step(NamedTuple):
     """The oracle's step from W, evaluated in the longest type there is."""
 
     H: np.ndarray
+    s: np.ndarray
     g: np.ndarray
     W: np.ndarray
+    variant: Variant
 
 
-def oracle_step(X, y, W, a, alpha):
+def oracle_step(X, y, W, a, alpha, variant=PLAIN):
     X, W, a = (array.astype(np.longdouble) for array in (X, W, a))
-    f = reference.forward(X, W, a)
+    s = y * reference.forward(X, W, a, variant.slope)
     return Step(
         H=reference.preactivations(X, W).astype(np.float64),
-        g=reference.loss_weights(y * f).astype(np.float64),
-        W=reference.step(X, y, W, a, alpha),
+        s=s.astype(np.float64),
+        g=reference.LOSSES[variant.loss][1](s).astype(np.float64),
+        W=reference.step(X, y, W, a, alpha, **variant._asdict()),
+        variant=variant,
     )
+
+
+def weight_error(loss, s, g, e, v):
+    """Bound on the error of g = -l'(s) (n,) where s is off by up to e and g(s) takes 4 v."""
+    if loss == "logistic":
+        return e / 4 + 4 * v
+    if loss == "exponential":
+        # exp is computed to 4 v too (tested by itself)
+        return g * (np.expm1(e) + 4 * v * np.exp(e))
+    if loss == "hinge":
+        return np.where(np.abs(s - 1) <= e, 1.0, 0.0)
+    return e + v * (np.abs(g) + e)
+
+
+def loss_error(loss, s, e):
+    """Bound on the error of l(s) where s is off by up to e."""
+    if loss == "exponential":
+        return np.exp(-s) * np.expm1(e)
+    return np.abs(1 - s) * e + e**2 / 2 if loss == "square" else e
 
 
 def preactivation_error(X, W, u):
@@ -99,28 +151,33 @@ def preactivation_error(X, W, u):
     return (gamma(X.shape[1], u) + gamma(X.shape[1], ORACLE)) * (X @ W.T)
 
 
-def output_error(X, W, a, H, engine, u):
+def output_error(X, W, a, H, engine, u, slope=0.0):
     """Bound on the error of f_i (n,)."""
     X, W, a = (np.abs(array.astype(np.float64)) for array in (X, W, a))
-    m = len(W)
+    m, d = W.shape
+    size = X @ (a @ W)
     if engine == "planar":
-        return 3 * gamma(3 * m + 3, FLOAT64) * (X @ (a @ W))
+        return 3 * gamma(4 * m + 6 if slope else 3 * m + 3, FLOAT64) * size
     e = preactivation_error(X, W, u)
-    return e @ a + gamma(m, u) * ((np.maximum(H, 0) + e) @ a)
+    relu = e @ a + gamma(m, u) * ((np.maximum(H, 0) + e) @ a)
+    if not slope:
+        return relu
+    return (1 - slope) * relu + (slope * gamma(m + d, u) + gamma(4, u)) * size
 
 
-def drift(points, X, a, alpha, t, H, u):
+def drift(points, X, a, alpha, t, H, u, extra=0):
     """How far gram's <w_j, p> can be from that of the W it recovers, t steps after W was given.
 
     A step adds a_j sum_i c_i A_ij K_pi with abs(c_i) <= alpha/n: K is off by gamma(d), the sum and
     its weights by gamma(n + 8), adding it by 2 u of the result. W is recovered from t steps' sums
     of c_i, in n products: gamma(n + t + 2). points (p, d); H (p, m) is the largest seen so far.
+    Variants: alpha times the largest v_i abs(g_i) seen so far, and their extra roundings.
     """
     n, d = X.shape
     size = np.abs(points.astype(np.float64)) @ np.abs(X.astype(np.float64)).sum(axis=0)
-    relative = gamma(n + 8, u) + gamma(d + 2, u) + gamma(n + t + 2, u)
+    relative = gamma(n + 8 + extra, u) + gamma(d + 2, u) + gamma(n + t + 2 + extra, u)
     step = size[:, None] * np.abs(a.astype(np.float64)) * alpha / n
-    return t * (relative * step + 2 * u * (H + t * step))
+    return t * (relative * step + (2 + extra) * u * (H + t * step))
 
 
 class StepError(NamedTuple):
@@ -134,23 +191,27 @@ class StepError(NamedTuple):
 
 def step_error(X, W, a, alpha, exact, engine, u):
     """The bound for one computation of the step; u is the unit roundoff of its type."""
-    q = output_error(X, W, a, exact.H, engine, u) / 4 + 4 * min(u, FLOAT64)
+    variant = exact.variant
+    slope, extra = variant.slope, variant.extra
+    v = 1.0 if variant.weights is None else variant.weights
+    e_f = output_error(X, W, a, exact.H, engine, u, slope)
+    q = v * weight_error(variant.loss, exact.s, exact.g, e_f, min(u, FLOAT64))
     X, W, a = (np.abs(array.astype(np.float64)) for array in (X, W, a))
     n = len(X)
-    A, r = exact.H > 0, exact.g + q
+    A, r = np.where(exact.H > 0, 1, slope), v * np.abs(exact.g) + q
     active = (A * r[:, None]).T @ X
     if engine == "planar":
-        uncertain = np.zeros_like(A)
-        rounding = 3 * gamma(n + 6, FLOAT64) * (r @ X)
+        uncertain = np.zeros(A.shape, bool)
+        rounding = 3 * gamma(n + 6 + extra, FLOAT64) * (r @ X)
     else:
         e = preactivation_error(X, W, u)
         uncertain = (np.abs(exact.H) <= e) & (e > 0)
-        rounding = gamma(n + 6, u) * active
-    wrong = (uncertain * r[:, None]).T @ X
+        rounding = gamma(n + 6 + extra, u) * active
+    wrong = (1 - slope) * (uncertain * r[:, None]).T @ X
     scale = a[:, None] * alpha / n
     smooth = scale * ((A * q[:, None]).T @ X + rounding)
-    smooth += gamma(2, u) * (W + scale * active)
-    bound = smooth + scale * wrong * (1 + gamma(n + 6, u) + gamma(2, u))
+    smooth += gamma(2 + extra, u) * (variant.shrink * W + scale * active)
+    bound = smooth + scale * wrong * (1 + gamma(n + 6 + extra, u) + gamma(2 + extra, u))
     return StepError(bound, smooth, uncertain)
 
 

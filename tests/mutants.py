@@ -62,6 +62,15 @@ MUTANTS = [
     ("rfa/engines/_direct.pyx", "engine.alpha / engine.n", "engine.alpha / (engine.n + 1)"),
     ("rfa/history.py", "/ len(problem.y)", "/ (len(problem.y) + 1)"),
     ("rfa/history.py", "1 - out.right[rows, G:]", "out.right[rows, G:]"),
+    # a variant forgets one of its factors, or a part of a norm
+    ("rfa/engines/_linear.pyx", "slope / (1 - slope) * c[i]", "slope * c[i]"),
+    ("rfa/engines/_linear.pyx", "(1 - slope) * f[w * WORD + i]", "f[w * WORD + i]"),
+    ("rfa/engines/_gram.pyx", "/ (factor * shrink)", "/ factor"),
+    ("rfa/engines/_gram.pyx", "accumulate(&ones[0, 0], words, neurons, &c_linear[0],",
+     "accumulate(&ones[0, 0], words, neurons, &c[0],"),
+    ("rfa/engines/_gram.pyx", "norm[to, j] = factor *", "norm[to, j] ="),
+    ("rfa/engines/_planar.pyx", "v1 *= 1 - slope", "pass"),
+    ("rfa/engines/_observe.pyx", "y[begin + i] * weighted[begin + i] * losses[i]", "losses[i]"),
     # flips against the wrong masks
     ("rfa/engines/_observe.pyx", "differences(masks, previous,", "differences(masks, masks,"),
     ("rfa/engines/_direct.pyx", "clock[MASK_SIDE] = 1 - clock[MASK_SIDE]",

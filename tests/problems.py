@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
+from bounds import PLAIN, Variant
 
 from rfa import _kernels
 from rfa.engines import Observations, Problem, direct
@@ -54,6 +55,7 @@ class Case:
     alpha: float = 0.25
     means: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     groups: np.ndarray | None = None
+    variant: Variant = PLAIN
 
     def rounded(self, dtype):
         """The case in numbers of the type."""
@@ -80,6 +82,7 @@ class Case:
             n_test_groups=0,
             alpha=self.alpha,
             horizon=horizon,
+            **self.variant._asdict(),
         )
 
     def engine(self, name, dtype, n_threads=1, horizon=0):
@@ -137,6 +140,33 @@ def cases():
             replace(zero, W=W_zero),
         ]
     return {case.name: case for case in made}
+
+
+@cache
+def variants():
+    """Cases by name with other losses, slopes, sample weights and weight decay."""
+    made = {}
+    for d in (2, 5):
+        case = make_case("", 131, d, 21, 60 + d, steps=40)
+        v = own_rng(d).uniform(0, 2, 131)
+        v[7] = 0
+        for variant in (
+            Variant(weights=v),
+            Variant(slope=0.25),
+            Variant(shrink=0.96875),
+            Variant(loss="exponential"),
+            Variant(loss="hinge"),
+            Variant(loss="square"),
+            Variant(v, "exponential", 0.1, 0.99),
+            Variant(v, "square", 0.7, 0.5),
+        ):
+            weighted = "" if variant.weights is None else " weights"
+            name = f"{variant.loss} slope={variant.slope} shrink={variant.shrink}{weighted} d={d}"
+            made[name] = replace(case, name=name, variant=variant)
+    # several blocks of neurons and words of columns
+    large = make_case("leaky d=150 m=300", 131, 150, 300, 63, steps=3)
+    made[large.name] = replace(large, variant=Variant(v, "logistic", 0.25, 0.99))
+    return made
 
 
 def levels():
@@ -204,13 +234,12 @@ def main(source, target):
     steps = {}
     with np.load(source) as trajectories:
         for key in trajectories.files:
-            case, dtype = cases()[key.split("|")[0]], key.split("|")[1]
-            for name in (*case.engines, "reference"):
-                if name == "reference":
-                    continue
-                W, A = take_steps(case, name, dtype, trajectories[key])
-                steps[f"{key}|{name}|W"] = W
-                steps[f"{key}|{name}|A"] = np.packbits(A, axis=-1)
+            name, dtype = key.split("|")
+            case = {**cases(), **variants()}[name]
+            for engine in case.engines:
+                W, A = take_steps(case, engine, dtype, trajectories[key])
+                steps[f"{key}|{engine}|W"] = W
+                steps[f"{key}|{engine}|A"] = np.packbits(A, axis=-1)
     np.savez(target, **steps)
     print(_kernels.SIMD_LEVEL)
 

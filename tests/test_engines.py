@@ -19,7 +19,7 @@ from rfa.engines import Observations, _planar, gram
 from rfa.engines.planar import Ring
 from rfa.training import ENGINES, make_problem
 
-CASES = problems.cases()
+CASES = {**problems.cases(), **problems.variants()}
 NAMES = list(CASES)
 
 
@@ -29,7 +29,7 @@ def trajectory(name, dtype):
     case = CASES[name].rounded(dtype)
     W, visited, steps = case.W, [], []
     for _ in range(case.steps):
-        step = bounds.oracle_step(case.X, case.y, W, case.a, case.alpha)
+        step = bounds.oracle_step(case.X, case.y, W, case.a, case.alpha, case.variant)
         visited.append(W)
         steps.append(step)
         W = step.W.astype(dtype)
@@ -104,10 +104,10 @@ def test_the_bounds_say_something(name, dtype):
             assert error.uncertain.mean() < 1e-3 or error.uncertain.sum() <= 1
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if CASES[name].steps == 200])
+@pytest.mark.parametrize("name", [name for name in NAMES if CASES[name].steps in (40, 200)])
 def test_a_free_run_stays_with_the_oracle(name):
     case = CASES[name]
-    W = reference.train(case.X, case.y, case.W, case.a, case.alpha, 200)
+    W = reference.train(case.X, case.y, case.W, case.a, case.alpha, 200, **case.variant._asdict())
     for engine_name in case.engines:
         engine = case.engine(engine_name, "float64")
         at, out = case.rows(engine_name, "float64", [200])
@@ -129,21 +129,24 @@ def test_observations_are_those_of_the_weights(name, dtype):
     """Each observed row against a few lines of NumPy on W_t, in the oracle's type."""
     case, u = CASES[name].rounded(dtype), bounds.unit_roundoff(dtype)
     groups, last, horizon = case.groups, 12, 9
+    variant = case.variant
+    slope, extra = variant.slope, variant.extra
+    v = np.ones(len(case.X)) if variant.weights is None else variant.weights
     for engine_name in case.engines:
         engine = case.engine(engine_name, dtype, n_threads=2, horizon=horizon)
         at = np.arange(last + 1)
         out = Observations.allocate(case.problem(dtype, horizon), len(case.W), at)
         assert len(out.h_low) == horizon + 1
-        before, open_before = None, 0
+        before, open_before, largest = None, 0, 1.0
         for t in range(last + 1):
             assert engine.advance(t, at[t:], out, t) == 1
             W = engine.weights()[0].astype(np.longdouble)
             X, a = case.X.astype(np.longdouble), case.a.astype(np.longdouble)
             H = X @ W.T
-            s = case.y * (np.where(H > 0, H, 0) @ a)
+            s = case.y * (np.where(H > 0, H, slope * H) @ a)
             W, H, s = (array.astype(float) for array in (W, H, s))
-            e_s = bounds.output_error(case.X, W, case.a, H, engine_name, u)
-            e_s += bounds.output_error(case.X, W, case.a, H, "direct", bounds.ORACLE)
+            e_s = bounds.output_error(case.X, W, case.a, H, engine_name, u, slope)
+            e_s += bounds.output_error(case.X, W, case.a, H, "direct", bounds.ORACLE, slope)
             # planar finds h anew, in float64, where its range is asked for
             u_h = bounds.FLOAT64 if engine_name == "planar" else u
             e_h = bounds.preactivation_error(case.X, W, u_h)
@@ -153,17 +156,23 @@ def test_observations_are_those_of_the_weights(name, dtype):
                 e_A = e_h
             e_w = 0.0
             if engine_name == "gram":
-                apart = bounds.drift(case.X, case.X, case.a, case.alpha, t, np.abs(H), u)
+                # what is divided by shrink^t has been larger
+                factor = variant.shrink**t
+                alpha = case.alpha * largest
+                sizes = np.abs(H) / factor
+                apart = bounds.drift(case.X, case.X, case.a, alpha, t, sizes, u, extra)
                 e_h, e_A, e_s = e_h + apart, e_A + apart, e_s + apart @ np.abs(case.a)
                 # the squared norms change by a_j c_i A_ij (h + h') a step, in float64
-                c = case.alpha / len(case.X) * np.abs(case.a)
-                off = bounds.gamma(len(case.X) + t + 2, u) * t * c * np.abs(case.X).sum()
-                size = np.linalg.norm(W, axis=1) + t * c * np.abs(case.X).sum()
+                c = alpha / len(case.X) * np.abs(case.a)
+                off = bounds.gamma(len(case.X) + t + 2 + extra, u) * t * c * np.abs(case.X).sum()
+                size = np.linalg.norm(W, axis=1) / factor + t * c * np.abs(case.X).sum()
                 squared = 2 * t * c * apart.sum(axis=0) + (2 * size + off) * off
                 squared += bounds.gamma(2 * len(case.X) * (t + 1), bounds.FLOAT64) * size**2
                 e_w = np.sqrt(squared)
             # f is 0, which is no answer, where no neuron that counts is active
-            e_s[~((H > -e_A) & (a != 0)).any(axis=1) | (H == 0).all(axis=1)] = 0
+            if not slope:
+                e_s[~((H > -e_A) & (a != 0)).any(axis=1) | (H == 0).all(axis=1)] = 0
+            largest = max(largest, float((v * np.abs(reference.LOSSES[variant.loss][1](s))).max()))
             for g in range(8):
                 members = groups == g
                 if not members.any():
@@ -175,9 +184,10 @@ def test_observations_are_those_of_the_weights(name, dtype):
                 assert bracketed(out.right[t, g], s[members], e)
                 assert abs(out.margin_low[t, g] - s[members].min()) <= e.max()
                 assert abs(out.margin_high[t, g] - s[members].max()) <= e.max()
-                # the loss has Lipschitz constant 1, its leaf 8 v and the sum gamma(size, v)
-                losses = np.logaddexp(0, -s[members])
-                allowed = e.sum() + bounds.gamma(size + 8, bounds.FLOAT64) * (losses + e).sum()
+                # the leaf of the loss has 8 v and the sum gamma(size, v)
+                losses = v[members] * reference.LOSSES[variant.loss][0](s[members])
+                off = v[members] * bounds.loss_error(variant.loss, s[members], e)
+                allowed = off.sum() + bounds.gamma(size + 8, bounds.FLOAT64) * (losses + off).sum()
                 assert abs(out.loss[t, g] - losses.sum()) <= allowed
                 assert bracketed(out.active[t, :, g], H[members], e_A[members]).all()
                 if t <= horizon:
@@ -192,7 +202,8 @@ def test_observations_are_those_of_the_weights(name, dtype):
             if engine_name == "gram":
                 e_p = e_p + bounds.preactivation_error(case.means, W, u).T
                 far = np.abs(W @ case.means.T).T
-                e_p = e_p + bounds.drift(case.means, case.X, case.a, case.alpha, t, far, u).T
+                far = far / factor
+                e_p = e_p + bounds.drift(case.means, case.X, case.a, alpha, t, far, u, extra).T
             assert (abs(out.projection[t] - W @ case.means.T) <= e_p).all()
             A, open_now = H > 0, ((np.abs(H) <= e_A) & (e_A > 0)).sum()
             changed = 0 if t == 0 else (A != before).sum()
@@ -223,7 +234,8 @@ def test_flips_and_rows_do_not_depend_on_what_else_is_recorded():
 
 
 @pytest.mark.parametrize("engine_name", ["direct", "gram", "planar"])
-def test_test_points_are_observed_like_training_points(engine_name):
+@pytest.mark.parametrize("variant", [bounds.PLAIN, bounds.Variant(slope=0.25, shrink=0.98)])
+def test_test_points_are_observed_like_training_points(engine_name, variant):
     """The same points as test data, in another order, give the same observations."""
     case = CASES["n=313 d=2 m=45"]
     n, order = len(case.X), problems.own_rng(5).permutation(313)[:200]
@@ -233,6 +245,7 @@ def test_test_points_are_observed_like_training_points(engine_name):
         test_y=case.y[order],
         test_groups=case.groups[order] // 2,
         n_test_groups=5,
+        **variant._asdict(),
     )
     engine = ENGINES[engine_name](problem, case.W, case.a, 2)
     at = np.arange(0, 60, 6)
@@ -240,9 +253,11 @@ def test_test_points_are_observed_like_training_points(engine_name):
     for row, t in enumerate(at):
         engine.advance(t, at[row:], out, row)
         W = engine.weights()[0]
-        f = reference.forward(case.X, W, case.a)
+        f = reference.forward(case.X, W, case.a, variant.slope)
         H = reference.preactivations(case.X, W)
-        error = 2 * bounds.output_error(case.X, W, case.a, H, engine_name, bounds.FLOAT64)
+        error = 2 * bounds.output_error(
+            case.X, W, case.a, H, engine_name, bounds.FLOAT64, variant.slope
+        )
         s, e = (case.y * f)[order], error[order]
         for g in range(4):
             mine = case.groups[order] // 2 == g
@@ -473,12 +488,14 @@ def test_gram_does_not_drift(dtype, monkeypatch):
     assert max(differences) < limit
 
 
-def test_gram_is_anchored_at_steps_of_its_own():
+@pytest.mark.parametrize("variant", [bounds.PLAIN, bounds.Variant(slope=0.25, shrink=0.995)])
+def test_gram_is_anchored_at_steps_of_its_own(variant):
     """Where a run is cut, or starts again from a state, anchors stay where they are."""
     from rfa.engines.gram import PERIOD
 
     exp = rfa.Experiment(n=70, d=40, m=12, alpha=0.05)
     problem, net = make_problem(exp.sample(rng=1), None, 0.05, 0), exp.network(rng=1)
+    problem = replace(problem, **variant._asdict())
     at = np.arange(0, 2 * PERIOD + 50, 100)
     whole = ENGINES["gram"](problem, net.W, net.a, 1)
     expected = Observations.allocate(problem, net.m, at)
@@ -493,3 +510,16 @@ def test_gram_is_anchored_at_steps_of_its_own():
     assert parts.weights()[0].tobytes() == whole.weights()[0].tobytes()
     for name, array in vars(expected).items():
         assert array.tobytes() == getattr(rows, name).tobytes(), name
+
+
+# --------------------------------------------------------------------------------- variants
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("loss", "absolute"), ("slope", 1.0), ("slope", -0.1), ("shrink", 0.0), ("shrink", 1.1)],
+)
+def test_variants_out_of_range_are_refused(field, value):
+    problem = CASES["one sample d=2"].problem("float64")
+    with pytest.raises(ValueError, match=f"^{field} must be .* got {value!r}$"):
+        replace(problem, **{field: value})

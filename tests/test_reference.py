@@ -17,24 +17,32 @@ from hypothesis.extra import numpy as hnp
 from rfa import reference
 
 
+@pytest.mark.parametrize("loss", list(reference.LOSSES))
+@pytest.mark.parametrize("slope", [0.0, 0.3])
 @pytest.mark.parametrize(("n", "d", "m"), [(1, 1, 1), (7, 3, 5), (20, 2, 9)])
-def test_gradient_is_that_of_the_loss(n, d, m):
+def test_gradient_is_that_of_the_loss(n, d, m, slope, loss):
     """Central differences, at points where no sign can change within the difference."""
     h, rng = 1e-5, problems.own_rng(n)
     X, y = rng.standard_normal((n, d)), rng.choice([-1, 1], n)
     W, a = rng.standard_normal((m, d)), rng.standard_normal(m)
+    variant = {"weights": rng.uniform(0, 2, n), "loss": loss, "slope": slope}
     assert np.abs(X @ W.T).min() > h * np.abs(X).max()
+    s = y * reference.forward(X, W, a, slope)
+    # the hinge's kink
+    assert np.abs(s - 1).min() > h * np.abs(a).max() * np.abs(X).max()
     found = np.empty((m, d))
     for index in np.ndindex(m, d):
         forth, back = W.copy(), W.copy()
         forth[index] += h
         back[index] -= h
-        difference = reference.loss(X, y, forth, a) - reference.loss(X, y, back, a)
+        difference = reference.loss(X, y, forth, a, **variant)
+        difference -= reference.loss(X, y, back, a, **variant)
         found[index] = difference / (forth[index] - back[index])
-    # third derivatives times h^2/6, and rounding of the loss over h
-    third = (np.abs(a).max() * np.abs(X).max()) ** 3
-    loss = reference.loss(X, y, W, a)
-    assert np.abs(found - reference.gradient(X, y, W, a)).max() <= third * h**2 + 1e-13 * loss / h
+    # third derivatives, at most 1 or those of exp(-s), times h^2/6, and rounding of the loss over h
+    third = max(1, np.exp(-s).max()) * (np.abs(a).max() * np.abs(X).max()) ** 3
+    risk = reference.loss(X, y, W, a, **variant)
+    error = np.abs(found - reference.gradient(X, y, W, a, **variant)).max()
+    assert error <= third * h**2 + 1e-13 * risk / h
 
 
 def test_gradient_written_out():
@@ -54,6 +62,35 @@ def test_gradient_written_out():
     assert stepped == pytest.approx(np.array(W) - 0.1 * np.array(expected), rel=1e-15)
     assert reference.train(*arrays, 0.1, 1).tolist() == stepped.tolist()
     assert reference.train(*arrays, 0.1, 0).tolist() == W
+
+
+def test_variants_written_out():
+    """Losses by hand; a step with sample weights, a leaky slope and weight decay by loops."""
+    by_hand = {
+        "logistic": (lambda s: math.log1p(math.exp(-s)), lambda s: 1 / (1 + math.exp(s))),
+        "exponential": (lambda s: math.exp(-s), lambda s: math.exp(-s)),
+        "hinge": (lambda s: max(0.0, 1 - s), lambda s: float(s < 1)),
+        "square": (lambda s: (1 - s) ** 2 / 2, lambda s: 1 - s),
+    }
+    X, y, v = [[1.0, 2.0], [-1.0, 1.0]], [1, -1], [0.5, 3.0]
+    W, a = [[1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], [0.5, -0.25, 2.0]
+    for loss, (value, weight) in by_hand.items():
+        expected, risk = [[0.75 * w for w in row] for row in W], 0.0
+        for x, label, vi in zip(X, y, v, strict=True):
+            h = [sum(p * q for p, q in zip(x, w, strict=True)) for w in W]
+            s = label * sum(aj * (hj if hj > 0 else 0.25 * hj) for aj, hj in zip(a, h, strict=True))
+            risk += vi * value(s) / 2
+            for j in range(3):
+                for k in range(2):
+                    slope = 1 if h[j] > 0 else 0.25
+                    expected[j][k] += 0.1 * slope * vi * weight(s) * label * a[j] * x[k] / 2
+        arrays = (np.array(X), np.array(y), np.array(W), np.array(a))
+        variant = {"weights": np.array(v), "loss": loss, "slope": 0.25}
+        assert reference.loss(*arrays, **variant) == pytest.approx(risk, rel=1e-15)
+        stepped = reference.step(*arrays, 0.1, **variant, shrink=0.75)
+        assert stepped == pytest.approx(np.array(expected), rel=1e-15)
+        trained = reference.train(*arrays, 0.1, 1, **variant, shrink=0.75)
+        assert trained.tolist() == stepped.tolist()
 
 
 def exact_logistic(s):

@@ -127,14 +127,16 @@ class DirectEngine:
 
 
 class Linear:
-    """Room for the linear part of a leaky network, see _linear.pyx: masks for so many neurons that
-    are active everywhere, c, a tile of rows of a depth, and its products with words of points."""
+    """Room for the linear part of a leaky network; see _linear.pyx.
+
+    Masks of so many neurons, active everywhere; c; a tile of neurons; its products with points.
+    """
 
     def __init__(
         self, words: int, product_words: int, neurons: int, depth: int, c: FloatArray
     ) -> None:
         self.ones = np.full((words, neurons), ~np.uint64(0))
-        self.c = np.zeros_like(c)
+        self.c = aligned_zeros(len(c), c.dtype)
         self.tile = aligned_zeros((TILE, depth), c.dtype)
         self.product = aligned_zeros((product_words, TILE, WORD), c.dtype)
 

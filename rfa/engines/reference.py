@@ -21,14 +21,10 @@ class ReferenceEngine:
         self.a = a
         # of the type of X, so that nothing is computed in another
         self.y = problem.y.astype(W.dtype)
+        self.weights_of_samples = None
+        if problem.weights is not None:
+            self.weights_of_samples = problem.weights.astype(W.dtype)
         self.alpha, self.slope = float(problem.alpha), float(problem.slope)
-        weights = None if problem.weights is None else problem.weights.astype(W.dtype)
-        self.variant = {
-            "weights": weights,
-            "loss": problem.loss,
-            "slope": self.slope,
-            "shrink": float(problem.shrink),
-        }
         # t, W_t and A_{t-1} in one: whatever interrupts a step leaves them whole
         self.state: State = (0, W.copy(), np.zeros((len(problem.X), len(W)), dtype=bool))
         self.rows = 0
@@ -55,7 +51,15 @@ class ReferenceEngine:
                 H = reference.preactivations(problem.X, self.W)
                 f = reference.forward(problem.X, self.W, self.a, self.slope)
                 W = reference.step(
-                    problem.X, self.y, self.W, self.a, self.alpha, **self.variant
+                    problem.X,
+                    self.y,
+                    self.W,
+                    self.a,
+                    self.alpha,
+                    weights=self.weights_of_samples,
+                    loss=problem.loss,
+                    slope=self.slope,
+                    shrink=float(problem.shrink),
                 )
             if not np.isfinite(f).all():
                 self.diverged = True
