@@ -96,7 +96,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                 q = 1 - clock[ANCHOR_SIDE]
                 factor = pow(shrink, <double>(clock[STEP] - clock[ANCHOR]))
                 recover(X_columns, C, &anchor[1 - q, 0, 0], a, recovered, factor,
-                        &anchor[q, 0, 0], n_threads, &last)
+                        anchor[q], n_threads, &last)
                 square_norms(&anchor[q, 0, 0], neurons, anchor.shape[2],
                              &norm2[1 - clock[SIDE], 0])
                 multiply(&lanes[0, 0, 0], all_words, d, &anchor[q, 0, 0], anchor.shape[2], neurons,
@@ -223,16 +223,16 @@ cdef void accumulate(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons
 
 cdef int recover(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
                  const floating* anchor, const floating[::1] a, floating[:, :, ::1] product,
-                 double factor, floating* W, int n_threads, double* last) except -1 nogil:
-    """W_j = factor (anchor_j + a_j sum_i C_ji x_i); X_columns [word of columns][i][64].
-    2 n m d flops."""
+                 double factor, floating[:, ::1] W, int n_threads, double* last) except -1 nogil:
+    """W_j = factor (anchor_j + a_j sum_i C_ji x_i) for the rows and columns that W has; X_columns
+    [word of columns][i][64]. 2 n m d flops."""
     cdef Py_ssize_t words = X_columns.shape[0], neurons = C.shape[0], q, j, k
     multiply(&X_columns[0, 0, 0], words, X_columns.shape[1], &C[0, 0], C.shape[1], neurons,
              &product[0, 0, 0], n_threads, last)
-    for j in range(neurons):
+    for j in prange(W.shape[0], num_threads=n_threads, schedule="static"):
         for q in range(words):
-            for k in range(WORD):
-                W[(j * words + q) * WORD + k] = <floating>(factor * (
+            for k in range(min(W.shape[1] - q * WORD, <Py_ssize_t>WORD)):
+                W[j, q * WORD + k] = <floating>(factor * (
                     anchor[(j * words + q) * WORD + k] + a[j] * product[q, j, k]))
     return 0
 
@@ -252,7 +252,7 @@ def weights(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
     """Fill W with W_t."""
     cdef double last = rfa_seconds()
     with nogil:
-        recover(X_columns, C, &anchor[0, 0], a, product, factor, &W[0, 0], n_threads, &last)
+        recover(X_columns, C, &anchor[0, 0], a, product, factor, W, n_threads, &last)
 
 
 def start(const floating[:, :, ::1] lanes, const floating[:, ::1] W, floating[:, :, ::1] H,

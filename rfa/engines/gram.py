@@ -130,13 +130,13 @@ class GramEngine:
 
     def weights(self) -> tuple[FloatArray, FloatArray]:
         """W_t, recovered, and a copy of a."""
-        W = np.empty_like(self.anchor[0])
+        W = np.empty((self.m, self.d), self.anchor.dtype)
         factor = self.shrink ** (self.t - int(self.clock[_observe.ANCHOR]))
         anchor = self.anchor[self.clock[_observe.ANCHOR_SIDE]]
         _gram.weights(
             self.X_columns, self.C, anchor, self.padded_a, self.recovered, factor, W, self.n_threads
         )
-        return W[: self.m, : self.d].copy(), self.a.copy()
+        return W, self.a.copy()
 
     @property
     def stats(self) -> dict[str, int]:
