@@ -133,7 +133,7 @@ def train(
         How a step is computed, see :mod:`rfa.engines`. All take the same steps up to rounding.
         "auto" is planar for d = 2, gram for n up to several d (where n counts the test points too,
         so that with many of them it can be another), direct otherwise; see
-        :mod:`rfa.engines.auto` for its constants.
+        ``rfa.engines.auto`` for its constants.
     record : {"log", "all", None}, int or iterable of int
         Which steps go into the history. "log": t = round(10^(k/40)) and the last; "all"; k: every
         k-th and the last; a list of steps; None: the last only. Each but None also takes the steps
