@@ -15,13 +15,13 @@ from typing import Any
 
 from rfa import _files, _runtime, _summary, plot
 from rfa._parser import parser
+from rfa._tables import aligned, as_markdown
 from rfa.cli import say, usage
 from rfa.experiment import Experiment, preset
 from rfa.run import Run, load
 from rfa.studies import Study, checks, study
 from rfa.theory import Audit, Feasible, Report, audit, check, feasible
 from rfa.theory._horizon import floored_horizon
-from rfa.theory._tables import aligned, as_markdown
 from rfa.theory.assumptions import above_one, probability
 from rfa.training import Interrupted, check_engine
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rfa._tables import aligned
 from rfa.experiment import Experiment
 from rfa.network import Network
 from rfa.run import Run
@@ -94,8 +95,4 @@ def show(summaries: list[dict[str, Any]], as_json: bool) -> None:
                     f"{summary['seconds']:.3f}",
                 )
             )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(titles))]
-    for cells in rows:
-        print(
-            "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
-        )
+    print(aligned(rows))

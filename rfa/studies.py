@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rfa import _runtime, _seeds, _validate
+from rfa._tables import jsonable
 from rfa.experiment import Experiment
 from rfa.run import Run
 from rfa.theory import clopper_pearson
-from rfa.theory.report import jsonable
 from rfa.theory.statements import STATEMENTS
 from rfa.theory.verification import check
 from rfa.training import Interrupted, Pieces

@@ -205,7 +205,7 @@ def train(
     if stop is not None and not callable(stop):
         raise TypeError(f"stop must be callable or None, got {type(stop).__name__}")
     at = recorded_steps(record, steps, T)
-    _refuse_huge(len(at), net.m, data)
+    _refuse_huge(len(at), net.m)
     keep = kept_steps(snapshots, steps, T)
     threads = _runtime.threads(n_threads)
 
@@ -306,7 +306,7 @@ def check_engine(engine: str, d: int) -> None:
         raise ValueError(f"engine 'planar' needs d=2, the data have d={d}: use 'direct'")
 
 
-def _refuse_huge(rows: int, m: int, data: Dataset) -> None:
+def _refuse_huge(rows: int, m: int) -> None:
     """Rows of a history that no memory holds, before they are allocated."""
     size = rows * m * (8 + 8 * 4 + 4 * 8)
     if size > MAX_HISTORY:

@@ -116,16 +116,20 @@ MUTANTS = [
 VERDICTS = {False: "caught", True: "SURVIVED", None: "NO ANSWER IN TIME"}
 
 
-def run(command, folder, limit):
+def run(command, folder, limit, show=False):
     """Whether a command succeeds; None if it took longer than the limit, which proves nothing."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, timeout=limit, check=False
         )
-    except subprocess.TimeoutExpired:
-        return None
-    return done.returncode == 0
+    except subprocess.TimeoutExpired as late:
+        done, answer = late, None
+    else:
+        answer = done.returncode == 0
+    if show and not answer:
+        print((done.stdout or b"").decode(errors="replace")[-3000:])
+    return answer
 
 
 def main():
@@ -142,8 +146,9 @@ def main():
             ".git", "build", "*.so", "*.egg-info", ".venv*", "__pycache__"
         )
         shutil.copytree(ROOT, tree, ignore=leave)
-        if not (run(build, tree, 300) and run(tests, tree, 300)):
-            sys.exit("the tests fail without any fault")
+        for command in (build, tests):
+            if not run(command, tree, 300, show=True):
+                sys.exit("the tests fail, or take too long, without any fault")
         for number, (name, old, new) in enumerate(chosen, 1):
             path = tree / name
             text = path.read_text()

@@ -18,7 +18,7 @@ import numpy as np
 from bounds import PLAIN, Variant
 
 from rfa import _kernels
-from rfa.engines import Observations, Problem, direct
+from rfa.engines import Observations, Problem, masks
 from rfa.training import ENGINES
 
 THREADS = (1, 2, 3, 4, 7)
@@ -207,7 +207,7 @@ def active_samples(engine, name, previous):
 
 def take_steps(case, name, dtype, trajectory):
     """One step from each W_t: W (steps, m, d), A (steps, m, n); equal for all thread counts."""
-    direct.PARALLEL_WORK = 1  # or small cases would never see a second thread
+    masks.PARALLEL_WORK = 1  # or small cases would never see a second thread
     results = []
     for n_threads in THREADS if name != "planar" else THREADS[:1]:
         engine = case.engine(name, dtype, n_threads)
@@ -216,14 +216,14 @@ def take_steps(case, name, dtype, trajectory):
         # of a state of gram that which stands for W follows from W
         state = {name: engine.get_state()[name] for name in ("t", "W", "previous")}
         at, out = np.empty(0, np.int64), case.rows(name, dtype, [0])[1]
-        after, masks = [], []
+        after, actives = [], []
         for t, W in enumerate(trajectory):
             engine.set_state({**state, "t": t, "W": W.astype(dtype)})
             engine.advance(t + 1, at, out, 0)
             assert engine.t == t + 1
             after.append(engine.weights()[0])
-            masks.append(active_samples(engine, name, engine.get_state()["previous"]))
-        results.append((np.array(after), np.array(masks)))
+            actives.append(active_samples(engine, name, engine.get_state()["previous"]))
+        results.append((np.array(after), np.array(actives)))
     for other in results[1:]:
         assert all(x.tobytes() == y.tobytes() for x, y in zip(results[0], other, strict=True))
     return results[0]

@@ -11,7 +11,7 @@ import problems
 import pytest
 
 import rfa
-from rfa.engines import Observations, direct
+from rfa.engines import Observations, masks
 from rfa.training import ENGINES, make_problem
 
 ENGINES_AND_DIMENSIONS = [("direct", 17), ("direct", 2), ("gram", 17), ("planar", 2)]
@@ -19,7 +19,7 @@ ENGINES_AND_DIMENSIONS = [("direct", 17), ("direct", 2), ("gram", 17), ("planar"
 
 @pytest.fixture(autouse=True)
 def small_runs_use_threads_too(monkeypatch):
-    monkeypatch.setattr(direct, "PARALLEL_WORK", 1)
+    monkeypatch.setattr(masks, "PARALLEL_WORK", 1)
 
 
 @pytest.fixture(scope="module")

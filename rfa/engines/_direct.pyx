@@ -26,7 +26,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef int64_t[::1] clock = engine.clock
     cdef const floating[:, :, ::1] lanes = engine.lanes, rows = engine.rows_of_X
     cdef const floating[:, :, ::1] test_lanes = engine.test_lanes
-    cdef floating[::1] a = engine.padded_a, scale = engine.padded_a
+    cdef floating[::1] a = engine.padded_a
     cdef const double[::1] y = engine.y, weighted = engine.weighted, test_y = engine.test_y
     cdef const int32_t[::1] group = engine.group, test_group = engine.test_group
     cdef const int64_t[:, ::1] segments = engine.segments
@@ -108,7 +108,6 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                              <const floating*>NULL, &a[0], neurons, NULL, &partial[0], &scratch[0],
                              NULL, 0, 0, NULL, &test_f[0], n_threads, &last)
                     if slope > 0:
-                        sum_neurons(weights, stride, neurons, &a[0], &tile[0, 0], n_threads)
                         add_linear(&test_lanes[0, 0, 0], test_words, d, &tile[0, 0], stride, slope,
                                    &product[0, 0, 0], &test_f[0], n_threads, &last)
                     observe_outputs(&test_f[0], &test_y[0], &test_y[0], &test_group[0],
@@ -139,7 +138,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                 base = after
             sort_out(current, words, neurons, shortcuts, &lists[0], &counts[0])
             masked_sum(current, words, neurons, &lists[0], &counts[0], &c[0], &rows[0, 0, 0],
-                       chunks, base, &scale[0], stride, WORD, after, &scratch[0], n_threads, &last)
+                       chunks, base, &a[0], stride, WORD, after, &scratch[0], n_threads, &last)
             if not all_finite(after, neurons * stride):
                 clock[DIVERGED] = 1
                 break

@@ -16,11 +16,7 @@ from rfa.engines import (
     _observe,
     aligned_zeros,
 )
-
-WORD, TILE = _kernels.SIZES["word"], _kernels.SIZES["tile"]
-
-# Multiply-adds of a step from which a second thread pays for itself. Bits do not depend on it.
-PARALLEL_WORK = 2**20
+from rfa.engines.masks import TILE, WORD, Linear, batch_stats, padded, threads_for
 
 
 class DirectEngine:
@@ -124,39 +120,3 @@ class DirectEngine:
         self.clock[_observe.STEP] = state["t"]
         self.W[0, : self.m, : self.lanes.shape[1]] = state["W"]
         self.masks[0] = state["previous"]
-
-
-class Linear:
-    """Room for the linear part of a leaky network; see _linear.pyx.
-
-    Masks of so many neurons, active everywhere; c; a tile of neurons; its products with points.
-    """
-
-    def __init__(
-        self, words: int, product_words: int, neurons: int, depth: int, c: FloatArray
-    ) -> None:
-        self.ones = np.full((words, neurons), ~np.uint64(0))
-        self.c = aligned_zeros(len(c), c.dtype)
-        self.tile = aligned_zeros((TILE, depth), c.dtype)
-        self.product = aligned_zeros((product_words, TILE, WORD), c.dtype)
-
-
-def threads_for(work: int, pieces: int, n_threads: int) -> int:
-    """Threads for a step of so many multiply-adds: one if small, never more than its pieces."""
-    return min(n_threads, pieces) if work >= PARALLEL_WORK else 1
-
-
-def batch_stats(tally: IntArray, words: int) -> dict[str, int]:
-    """The counts of a run whose neurons have so many words of masks together, two batches each."""
-    steps, looked_up, whole = tally.tolist()
-    every = 2 * steps * words
-    return {"batches": every, "looked_up": looked_up, "whole": whole}
-
-
-def padded(y: IntArray | FloatArray, groups: IntArray) -> tuple[FloatArray, np.ndarray[Any, Any]]:
-    """Labels and groups to whole words of samples: label 0 and group -1 beyond the last."""
-    size = max(1, -(-len(y) // WORD)) * WORD
-    labels, group = np.zeros(size), np.full(size, -1, np.int32)
-    labels[: len(y)] = y
-    group[: len(y)] = groups
-    return labels, group

@@ -18,7 +18,7 @@ from rfa.engines import (
     _observe,
     aligned_zeros,
 )
-from rfa.engines.direct import TILE, WORD, Linear, batch_stats, padded, threads_for
+from rfa.engines.masks import TILE, WORD, Linear, batch_stats, padded, threads_for
 
 # At multiples of this step H and the norms are computed afresh from W, so that rounding errors of
 # a million steps do not add up.

@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 from rfa.network import second_layer
 from rfa.run import Run
 from rfa.theory._horizon import floored_horizon
-from rfa.theory.assumptions import LITERAL_C0, Audit, Point, above_one, audit_point, probability
+from rfa.theory.assumptions import (
+    LITERAL_C0,
+    Audit,
+    C2_of,
+    Point,
+    above_one,
+    audit_point,
+    largest_C1,
+    probability,
+)
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -44,7 +53,7 @@ class Constants(NamedTuple):
     C1: float
     C2: float
     literal_C0: float = LITERAL_C0
-    literal_C2: float = 12 * LITERAL_C0 * math.sqrt(2 * math.pi * math.e)
+    literal_C2: float = C2_of(LITERAL_C0)
 
     @property
     def shrink(self) -> float:
@@ -175,13 +184,8 @@ class Evidence:
 
     def constants(self, delta: float, C0: float) -> Constants:
         """C0, C1 and C2 as the checks use them; C1 is NaN where sigma is not known."""
-        spread = math.nan if self.sigma is None else self.spread
-        tail = (self.n / math.log(1 / delta)) ** 0.25
-        if spread == 0:
-            C1 = tail
-        else:
-            C1 = min(spread**-0.5, 1 / spread, tail) if spread == spread else math.nan
-        return Constants(delta, C0, C1, 12 * C0 * math.sqrt(2 * math.pi * math.e))
+        C1 = math.nan if self.sigma is None else largest_C1(self.spread, self.n, delta)
+        return Constants(delta, C0, C1, C2_of(C0))
 
     def audit(self, delta: float, C0: float) -> Audit | None:
         """The assumptions (A1)-(A7) on the parameters of this run, if they are known."""

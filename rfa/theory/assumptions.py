@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rfa import _validate
-from rfa.theory._tables import aligned, as_html, as_markdown
+from rfa._tables import aligned, as_html, as_markdown, jsonable
 
 if TYPE_CHECKING:
     from rfa.experiment import Experiment
@@ -156,7 +156,7 @@ class Audit:
             "needs": [need._asdict() for need in self.needs],
             "hypotheses_met": self.hypotheses_met,
         }
-        result: dict[str, Any] = plain(values)
+        result: dict[str, Any] = jsonable(values)
         return result
 
     def to_markdown(self) -> str:
@@ -279,7 +279,7 @@ def audit_point(
     C0 = above_one(C0)
     constants = allowed(point, delta)
     lo, hi = feasible_interval(constants)
-    C1 = _C1(point, delta)
+    C1 = largest_C1(point.spread, point.n, delta)
     unmet = unmet_hypotheses(point, delta)
     if C1 < 2:
         unmet.append(f"C1 of Lemma 4.3 must be at least 2, the parameters allow {C1:.4g}")
@@ -296,7 +296,7 @@ def audit_point(
         delta=delta,
         C0=C0,
         C1=C1,
-        C2=_C2(C0),
+        C2=C2_of(C0),
         lo=lo,
         hi=hi,
         holds=hi > 1 and reaches(hi, lo),
@@ -343,15 +343,6 @@ def vacuous_at(delta: float) -> list[str]:
     ]
 
 
-def plain(value: Any) -> Any:
-    """Lists for tuples and "inf" for infinity, throughout."""
-    if isinstance(value, dict):
-        return {key: plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
-    return "inf" if value == math.inf else value
-
-
 def over(x: float, y: float) -> float:
     """x / y for x > 0, infinite at y = 0."""
     return x / y if y else math.inf
@@ -389,13 +380,13 @@ def allowed(p: Point, delta: float) -> dict[str, Interval]:
     return {k: (1.0, high) for k, high in upper.items()} | {"A7": (half * half, whole * whole)}
 
 
-def _C1(p: Point, delta: float) -> float:
-    """The largest C1 for which the second inequalities of Lemma 4.3 hold."""
-    fourth_root = math.sqrt(math.sqrt(p.n / -math.log(delta)))
-    return min(over(1, math.sqrt(p.spread)), over(1, p.spread), fourth_root)
+def largest_C1(spread: float, n: int, delta: float) -> float:
+    """The largest C1 for which the second inequalities of Lemma 4.3 hold; spread: sigma sqrt(d)."""
+    fourth_root = math.sqrt(math.sqrt(n / -math.log(delta)))
+    return min(over(1, math.sqrt(spread)), over(1, spread), fourth_root)
 
 
-def _C2(C0: float) -> float:
+def C2_of(C0: float) -> float:
     """C2 from C0, by (12)."""
     return 12 * C0 * math.sqrt(2 * math.pi * math.e)
 
@@ -423,7 +414,7 @@ def _needs(p: Point, delta: float, C: float, C0: float, C1: float) -> tuple[Need
     need("eq_50", "8 C1 sigma sqrt(d) <= e^-2/512", 8 * near, e2 / 512, "(50), 3.2 [2]")
     need("eq_52", "omega_init sqrt(md) <= e^-2/4096", start, e2 / 4096, "before (52), 3.2 [2]")
     for lit, c0 in (("", C0), ("_literal", LITERAL_C0)):
-        C2, share = _C2(c0), (1 - 1 / c0) * (1 - 1 / c0)
+        C2, share = C2_of(c0), (1 - 1 / c0) * (1 - 1 / c0)
         width, margin = 16 * c0 * c0 * (math.log(32) - math.log(delta)), e2 * share / 6144
         need("lemma_4_2" + lit, "m >= 16 C0^2 log(32/delta)", p.m, width, "Lemma 4.2 [4]")
         need("eq_20" + lit, "alpha <= e^-2 (1-1/C0)^2/6144", p.alpha, margin, "(20), 4.9 [11]")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from rfa import _validate
+from rfa._tables import jsonable
 from rfa.theory.assumptions import (
     ASSUMPTIONS,
     TOLERANCE,
@@ -14,7 +15,6 @@ from rfa.theory.assumptions import (
     Point,
     allowed,
     allows,
-    plain,
     probability,
     reaches,
     unmet_hypotheses,
@@ -111,7 +111,7 @@ class Feasible:
             The attributes by name.
         """
         clashes = [clash._asdict() for clash in self.clashes]
-        result: dict[str, Any] = plain(asdict(self) | {"clashes": clashes})
+        result: dict[str, Any] = jsonable(asdict(self) | {"clashes": clashes})
         return result
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 ENUMERATED = 12
 # Entries of a block's arrays of sign vectors by samples: they stay in the cache.
 BLOCK_REALS = 2**17
-# Steps of an ascent: twice as many add less than a third of a percent.
+# Steps of an ascent, which gains little from more of them.
 ASCENT_STEPS = 20
 
 
@@ -98,9 +98,8 @@ def rademacher_complexity(
     enough to go through, and each draw is a pair.
 
     For d <= 2 the maximum is taken over all directions, by a sweep that costs O(n log n) once and
-    O(n) a draw. For d > 2 the best of several ascents is a lower estimate of it: in trials, at most
-    1.5 percent below the best of 40 longer ascents. More starts never lower it. An ascent costs at
-    most 84 n min(n, d) flops for either sign of a draw.
+    O(n) a draw. For d > 2 the best of several ascents is a lower estimate of it, which more starts
+    never lower. An ascent costs at most 84 n min(n, d) flops for either sign of a draw.
 
     Examples
     --------

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from rfa.theory._tables import aligned, as_html, as_markdown
+from rfa._tables import aligned, as_html, as_markdown, jsonable
 from rfa.theory.statements import TABLE
 
 COMPARISONS = {
@@ -152,17 +152,6 @@ class Check:
             "details": self.details,
         }
         return {name: jsonable(value) for name, value in values.items()}
-
-
-def jsonable(value: Any) -> Any:
-    """Strict JSON has no NaN and no infinity: they become the strings nan, inf and -inf."""
-    if isinstance(value, dict):
-        return {str(key): jsonable(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [jsonable(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
 
 
 def shown(value: float | None) -> str:

@@ -1,9 +1,11 @@
-"""Rows of text as tables for a terminal, Markdown and HTML; the first row has the titles."""
+"""Results in other forms: rows as tables (the first has the titles), values as strict JSON."""
 
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable
+from typing import Any
 
 
 def aligned(rows: Iterable[tuple[str, ...]]) -> str:
@@ -32,3 +34,14 @@ def as_html(rows: Iterable[tuple[str, ...]], caption: str = "") -> str:
     )
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def jsonable(value: Any) -> Any:
+    """Strict JSON has no NaN and no infinity: they become the strings nan, inf and -inf."""
+    if isinstance(value, dict):
+        return {str(key): jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
