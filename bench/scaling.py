@@ -22,7 +22,7 @@ import peaks
 import rfa
 from rfa import _kernels, _runtime
 
-SAMPLES_OF_BATCH, SAMPLES_OF_ENTRY = 32, 4
+ENTRIES_OF_BATCH = 6
 PLANAR_LOADS = 14
 
 # the shape from which one size at a time is varied, its type, and the factors
@@ -134,7 +134,7 @@ def looked_up_bytes(run):
     # columns of K: the samples, then the means, each padded to whole mask words
     word = _kernels.SIZES["word"]
     columns = sum(-(-count // word) * word for count in (run.data.n, len(run.data.means)))
-    entries = run.stats["looked_up"] / run.t * SAMPLES_OF_BATCH / SAMPLES_OF_ENTRY
+    entries = run.stats["looked_up"] / run.t * ENTRIES_OF_BATCH
     return entries * columns * size
 
 

@@ -8,10 +8,11 @@ cdef extern from "_leaves.h" nogil:
         WORD "RFA_WORD"     # samples to a mask word and to a block of a packed layout
         TILE "RFA_TILE"     # neurons to a tile of the matrix multiply; padded counts are multiples
         BATCH "RFA_BATCH"   # samples whose subset sums are tabulated at once
+        TABLES "RFA_TABLES"  # entries of the tables
+        ENTRY "RFA_ENTRY"   # bytes of an entry
         LANES "RFA_LANES"   # segments of a planar ring that are scanned side by side
     double rfa_seconds()
     ctypedef struct rfa_leaves_f32:
-        Py_ssize_t columns
         void (*matmul_tile)(const float*, const float*, Py_ssize_t, Py_ssize_t, int,
                             float*) noexcept nogil
         void (*activate_tile)(const float*, const float*, uint64_t*, float*) noexcept nogil
@@ -19,13 +20,14 @@ cdef extern from "_leaves.h" nogil:
         void (*look_up)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t,
                         float*) noexcept nogil
         void (*add_row)(const float*, const uint8_t*, Py_ssize_t, float*) noexcept nogil
-        void (*finish)(const float*, const float*, const float*, Py_ssize_t, Py_ssize_t,
-                       float*) noexcept nogil
-        void (*accumulate)(const uint64_t*, const float*, Py_ssize_t, const float*, const float*,
-                           float*, Py_ssize_t, double*) noexcept nogil
+        float (*finish)(const float*, const float*, const float*, Py_ssize_t, Py_ssize_t,
+                        float*) noexcept nogil
+        void (*accumulate)(const uint64_t*, const float*, Py_ssize_t, float*,
+                           Py_ssize_t) noexcept nogil
+        void (*products)(const float*, Py_ssize_t, Py_ssize_t, const float*, const float*,
+                         double*) noexcept nogil
         void (*dots)(const float*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
     ctypedef struct rfa_leaves_f64:
-        Py_ssize_t columns
         void (*matmul_tile)(const double*, const double*, Py_ssize_t, Py_ssize_t, int,
                             double*) noexcept nogil
         void (*activate_tile)(const double*, const double*, uint64_t*, double*) noexcept nogil
@@ -33,10 +35,12 @@ cdef extern from "_leaves.h" nogil:
         void (*look_up)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t,
                         double*) noexcept nogil
         void (*add_row)(const double*, const uint8_t*, Py_ssize_t, double*) noexcept nogil
-        void (*finish)(const double*, const double*, const double*, Py_ssize_t, Py_ssize_t,
-                       double*) noexcept nogil
-        void (*accumulate)(const uint64_t*, const double*, Py_ssize_t, const double*, const double*,
-                           double*, Py_ssize_t, double*) noexcept nogil
+        double (*finish)(const double*, const double*, const double*, Py_ssize_t, Py_ssize_t,
+                         double*) noexcept nogil
+        void (*accumulate)(const uint64_t*, const double*, Py_ssize_t, double*,
+                           Py_ssize_t) noexcept nogil
+        void (*products)(const double*, Py_ssize_t, Py_ssize_t, const double*, const double*,
+                         double*) noexcept nogil
         void (*dots)(const double*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
     ctypedef void rfa_margins(const double*, Py_ssize_t, double*) noexcept nogil
     ctypedef struct rfa_leaves:

@@ -89,10 +89,7 @@ cdef int level() noexcept nogil:
 
 cdef Py_ssize_t columns(const floating* real) noexcept nogil:
     """Columns in a chunk of the rows that masked_sum adds up (the pointer only tells the type)."""
-    if floating is float:
-        return rfa_f32(_level).columns
-    else:
-        return rfa_f64(_level).columns
+    return ENTRY // sizeof(floating)
 
 
 cdef int check_signals(double* last) except -1 nogil:
@@ -307,17 +304,18 @@ cdef inline void _add_row(const floating* row, const uint8_t* list, Py_ssize_t c
         rfa_f64(_level).add_row(row, list, count, out)
 
 
-cdef inline void _finish(const floating* base, const floating* scale, const floating* sums,
+cdef inline bint _finish(const floating* base, const floating* scale, const floating* sums,
                          Py_ssize_t neurons, Py_ssize_t stride, floating* out) noexcept nogil:
+    """Whether all of out is finite."""
     if floating is float:
-        rfa_f32(_level).finish(base, scale, sums, neurons, stride, out)
+        return rfa_f32(_level).finish(base, scale, sums, neurons, stride, out) == 0
     else:
-        rfa_f64(_level).finish(base, scale, sums, neurons, stride, out)
+        return rfa_f64(_level).finish(base, scale, sums, neurons, stride, out) == 0
 
 
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil:
     """Reals that a thread of masked_sum works in: the tables, a row, then the sums of a block."""
-    return (BATCH // 4 * 16 + 1 + SUM_BLOCK) * columns(real)
+    return (TABLES + 1 + SUM_BLOCK) * columns(real)
 
 
 cdef Py_ssize_t lists_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil:
@@ -363,20 +361,24 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const floating* rows, Py_ssize_t chunks, const floating* base,
                     const floating* scale, Py_ssize_t stride, Py_ssize_t block, floating* out,
                     floating* scratch, int n_threads, double* last) except -1 nogil:
-    """out_j = base_j + scale_j sum_i A_ij c_i rows_i; base may be out itself.
+    """out_j = base_j + scale_j sum_i A_ij c_i rows_i; base may be out itself. 1 if all of out is
+    finite, 0 if not.
 
-    A is binary: the subset sums of four scaled rows are tabulated once for all neurons, and each
-    neuron adds the entry that its four mask bits select. n m d/4 adds and loads from L1 in place of
-    2 n m d flops, fewer where a neuron is active on all of a batch of 32 samples (one add) or on
-    none (nothing); lists and counts are sort_out's. The order of the sum is that of the batches,
-    whatever the number of threads, each of which has whole (chunk of columns) x (block of neurons)
-    pieces of out. Column k of neuron j is at out[k // 64 * block + j * stride + k % 64].
+    A is binary: the subset sums of five or six scaled rows are tabulated once for all neurons, and
+    each neuron adds the entries that its mask bits select, six for a batch of 32 samples. 3/16 n m
+    d adds and loads from L1 in place of 2 n m d flops, fewer where a neuron is active on all of a
+    batch (one add) or on none (nothing); lists and counts are sort_out's. The order of the sum is
+    that of the batches, whatever the number of threads, each of which has whole (chunk of columns)
+    x (block of neurons) pieces of out. Column k of neuron j is at
+    out[k // 64 * block + j * stride + k % 64].
     """
     cdef Py_ssize_t width = columns(rows), blocks = (neurons + SUM_BLOCK - 1) // SUM_BLOCK
     cdef Py_ssize_t tasks = chunks * blocks, batches = words * (WORD // BATCH)
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads,
                                 TASK_WORK // (words * SUM_BLOCK * (WORD // 4) + 1))
     cdef Py_ssize_t first = 0, stop, task, j, batch, q, count, at, place
+    cdef int infinite = 0   # set to 1 by whichever thread
+    cdef int* found = &infinite
     cdef floating* tables
     cdef floating* whole
     cdef floating* sums
@@ -388,7 +390,7 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
             j = task % blocks * SUM_BLOCK
             count = min(neurons - j, <Py_ssize_t>SUM_BLOCK)
             tables = scratch + threadid() * sum_scratch(rows)
-            whole = tables + BATCH // 4 * 16 * width
+            whole = tables + TABLES * width
             sums = whole + width
             memset(sums, 0, count * width * sizeof(floating))
             for batch in range(batches):
@@ -405,9 +407,10 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     _add_row(whole, lists + (at + 1) * SUM_BLOCK - counts[2 * at + 1],
                              counts[2 * at + 1], sums)
             place = q * width // WORD * block + q * width % WORD + j * stride
-            _finish(base + place, scale + j, sums, count, stride, out + place)
+            if not _finish(base + place, scale + j, sums, count, stride, out + place):
+                found[0] = 1
         first = stop
-    return 0
+    return 1 - infinite
 
 
 # --------------------------------------------------------------------------- public kernels

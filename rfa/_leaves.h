@@ -24,12 +24,13 @@
 #define RFA_WORD 64  /* samples in a mask word, and in a block of the packed layouts */
 #define RFA_TILE 6   /* neurons in a tile of the matrix multiply; divides every padded m */
 #define RFA_BATCH 32 /* samples whose subset-sum tables are held at once */
+#define RFA_TABLES 256 /* entries of these tables */
+#define RFA_ENTRY 64 /* bytes of an entry: a cache line */
 #define RFA_LANES 8  /* segments of a planar ring that are scanned side by side */
 
 /* The leaves of one level for one real type; the loops are described in _leaves_level.h. */
 #define RFA_LEAVES(NAME, REAL)                                                                     \
     typedef struct {                                                                               \
-        ptrdiff_t columns; /* of a chunk of masked_sum's rows */                                   \
         void (*matmul_tile)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t depth,          \
                             int first, REAL *h);                                                   \
         void (*activate_tile)(const REAL *h, const REAL *a, uint64_t *masks, REAL *f);             \
@@ -37,11 +38,12 @@
         void (*look_up)(const REAL *tables, const uint64_t *masks, int shift,                      \
                         const uint8_t *list, ptrdiff_t count, REAL *out);                          \
         void (*add_row)(const REAL *row, const uint8_t *list, ptrdiff_t count, REAL *out);         \
-        void (*finish)(const REAL *base, const REAL *scale, const REAL *sums, ptrdiff_t neurons,   \
+        REAL (*finish)(const REAL *base, const REAL *scale, const REAL *sums, ptrdiff_t neurons,   \
                        ptrdiff_t stride, REAL *out);                                               \
-        void (*accumulate)(const uint64_t *masks, const REAL *c, ptrdiff_t neurons,                \
-                           const REAL *before, const REAL *after, REAL *sums, ptrdiff_t lds,       \
-                           double *dots);                                                          \
+        void (*accumulate)(const uint64_t *masks, const REAL *c, ptrdiff_t neurons, REAL *sums,    \
+                           ptrdiff_t lds);                                                         \
+        void (*products)(const REAL *sums, ptrdiff_t lds, ptrdiff_t neurons, const REAL *before,   \
+                         const REAL *after, double *dots);                                         \
         void (*dots)(const REAL *w, const double *rows, ptrdiff_t k, ptrdiff_t d, double *out);    \
     } NAME;
 RFA_LEAVES(rfa_leaves_f32, float)

@@ -13,7 +13,7 @@
 #define LOAD(p) (*(const VU *)(p))
 #define STORE(p, v) (*(VU *)(p) = (v))
 #define SPLAT(s) ((s) - (V){0})
-#define COLUMNS (2 * VL)
+#define COLUMNS ((ptrdiff_t)(RFA_ENTRY / sizeof(REAL)))
 #if RFA_BYTES == 64 /* 32 vector registers: 24 sums; else 16: 12 sums */
 #define STACK 4
 #else
@@ -72,97 +72,126 @@ static void RFA_NAME(rfa_activate_tile)(const REAL *h, const REAL *a, uint64_t *
     }
 }
 
-/* tables[g][b] = sum over the bits of b of c x of samples 4 g, ..., 4 g + 3, for RFA_BATCH samples
- * and COLUMNS columns: masked_sum's multiplications, done once for all neurons. */
-static void RFA_NAME(rfa_subset_sums)(const REAL *rows, const REAL *c, REAL *tables)
+/* t[b] = the sum over the bits of b of c x of so many samples, added in their order. */
+static inline __attribute__((always_inline)) void RFA_NAME(rfa_subsets)(const REAL *rows,
+                                                                        const REAL *c, int samples,
+                                                                        REAL *t)
 {
-    for (int g = 0; g < RFA_BATCH / 4; ++g)
-        for (int part = 0; part < COLUMNS; part += VL) {
-            REAL *t = tables + g * 16 * COLUMNS + part;
-            V sums[16];
-            sums[0] = (V){0};
-            for (int i = 0; i < 4; ++i) {
-                V row = SPLAT(c[4 * g + i]) * LOAD(rows + (4 * g + i) * COLUMNS + part);
-                for (int b = 0; b < 1 << i; ++b)
-                    sums[(1 << i) + b] = sums[b] + row;
-            }
-            for (int b = 0; b < 16; ++b)
-                STORE(t + b * COLUMNS, sums[b]);
+    for (int part = 0; part < COLUMNS; part += VL) {
+        V sums[16]; /* what fits in registers; the rest goes through memory */
+        sums[0] = (V){0};
+        for (int i = 0; i < 4; ++i) {
+            V row = SPLAT(c[i]) * LOAD(rows + i * COLUMNS + part);
+            for (int b = 0; b < 1 << i; ++b)
+                sums[(1 << i) + b] = sums[b] + row;
         }
+        for (int b = 0; b < 16; ++b)
+            STORE(t + b * COLUMNS + part, sums[b]);
+        for (int i = 4; i < samples; ++i) {
+            V row = SPLAT(c[i]) * LOAD(rows + i * COLUMNS + part);
+            for (int b = 0; b < 1 << i; ++b)
+                STORE(t + ((1 << i) + b) * COLUMNS + part, LOAD(t + b * COLUMNS + part) + row);
+        }
+    }
 }
 
-/* out[j] += sum over g of tables[g][bits 4 g, ..., 4 g + 3 of masks[j] >> shift], for the listed
- * neurons. The sum over g is a tree of its own, so that it is the same if all its bits are ones. */
+/* The tables of RFA_BATCH samples, of 6, 5, 5, 6, 5 and 5 of them: masked_sum's multiplications,
+ * done once for all neurons. */
+static void RFA_NAME(rfa_subset_sums)(const REAL *rows, const REAL *c, REAL *tables)
+{
+    for (int half = 0; half < 2; ++half) {
+        RFA_NAME(rfa_subsets)(rows, c, 6, tables);
+        RFA_NAME(rfa_subsets)(rows + 6 * COLUMNS, c + 6, 5, tables + 64 * COLUMNS);
+        RFA_NAME(rfa_subsets)(rows + 11 * COLUMNS, c + 11, 5, tables + 96 * COLUMNS);
+        rows += 16 * COLUMNS;
+        c += 16;
+        tables += 128 * COLUMNS;
+    }
+}
+
+/* out[j] += the entries of the tables that the bits of masks[j] >> shift select, for the listed
+ * neurons. The six are summed by themselves, so that it is the same if all their bits are ones. */
 static void RFA_NAME(rfa_look_up)(const REAL *tables, const uint64_t *masks, int shift,
                                   const uint8_t *list, ptrdiff_t count, REAL *out)
 {
     for (ptrdiff_t l = 0; l < count; ++l) {
-        ptrdiff_t j = list[l];
-        uint32_t bits = (uint32_t)(masks[j] >> shift);
-        V low[RFA_BATCH / 4], high[RFA_BATCH / 4];
-        for (int g = 0; g < RFA_BATCH / 4; ++g) {
-            const REAL *t = tables + (g * 16 + (bits >> 4 * g & 15)) * COLUMNS;
-            low[g] = LOAD(t);
-            high[g] = LOAD(t + VL);
+        uint64_t bits = masks[list[l]] >> shift;
+        REAL *sum = out + list[l] * COLUMNS;
+        const REAL *t[6] = {tables + (bits & 63) * COLUMNS,
+                            tables + 64 * COLUMNS + (bits >> 6 & 31) * COLUMNS,
+                            tables + 96 * COLUMNS + (bits >> 11 & 31) * COLUMNS,
+                            tables + 128 * COLUMNS + (bits >> 16 & 63) * COLUMNS,
+                            tables + 192 * COLUMNS + (bits >> 22 & 31) * COLUMNS,
+                            tables + 224 * COLUMNS + (bits >> 27 & 31) * COLUMNS};
+        for (int part = 0; part < COLUMNS; part += VL) {
+            V first = (LOAD(t[0] + part) + LOAD(t[1] + part)) + LOAD(t[2] + part);
+            V second = (LOAD(t[3] + part) + LOAD(t[4] + part)) + LOAD(t[5] + part);
+            STORE(sum + part, LOAD(sum + part) + (first + second));
         }
-        for (int width = RFA_BATCH / 8; width >= 1; width /= 2)
-            for (int g = 0; g < width; ++g) {
-                low[g] += low[g + width];
-                high[g] += high[g + width];
-            }
-        STORE(out + j * COLUMNS, LOAD(out + j * COLUMNS) + low[0]);
-        STORE(out + j * COLUMNS + VL, LOAD(out + j * COLUMNS + VL) + high[0]);
     }
 }
 
 /* out[j] += row, for the listed neurons. */
 static void RFA_NAME(rfa_add_row)(const REAL *row, const uint8_t *list, ptrdiff_t count, REAL *out)
 {
-    V low = LOAD(row), high = LOAD(row + VL);
-    for (ptrdiff_t l = 0; l < count; ++l) {
-        REAL *sum = out + list[l] * COLUMNS;
-        STORE(sum, LOAD(sum) + low);
-        STORE(sum + VL, LOAD(sum + VL) + high);
-    }
+    for (ptrdiff_t l = 0; l < count; ++l)
+        for (int part = 0; part < COLUMNS; part += VL) {
+            REAL *sum = out + list[l] * COLUMNS + part;
+            STORE(sum, LOAD(sum) + LOAD(row + part));
+        }
 }
 
-/* out[j] = base[j] + scale[j] sums[j] for COLUMNS columns; out and base have rows of stride. */
-static void RFA_NAME(rfa_finish)(const REAL *base, const REAL *scale, const REAL *sums,
+/* out[j] = base[j] + scale[j] sums[j] for COLUMNS columns; out and base have rows of stride.
+ * Returns the sum of x - x over out: 0 if all of it is finite, NaN if not. */
+static REAL RFA_NAME(rfa_finish)(const REAL *base, const REAL *scale, const REAL *sums,
                                  ptrdiff_t neurons, ptrdiff_t stride, REAL *out)
 {
+    V rest = {0};
+    REAL result = 0;
     for (ptrdiff_t j = 0; j < neurons; ++j)
-        for (int part = 0; part < COLUMNS; part += VL)
-            STORE(out + j * stride + part,
-                  LOAD(base + j * stride + part) + scale[j] * LOAD(sums + j * COLUMNS + part));
+        for (int part = 0; part < COLUMNS; part += VL) {
+            V v = LOAD(base + j * stride + part) + scale[j] * LOAD(sums + j * COLUMNS + part);
+            STORE(out + j * stride + part, v);
+            rest += v - v;
+        }
+    for (int l = 0; l < VL; ++l)
+        result += rest[l];
+    return result;
 }
 
-/* sums[j][i] += c[i] where bit i of masks[j] is set, for RFA_WORD samples; and dots[j] = the sum of
- * c[i] (before[j][i] + after[j][i]) over the same, in float64. sums has rows of lds. */
+/* sums[j][i] += c[i] where bit i of masks[j] is set, for RFA_WORD samples; sums has rows of lds. */
 static void RFA_NAME(rfa_accumulate)(const uint64_t *masks, const REAL *c, ptrdiff_t neurons,
-                                     const REAL *before, const REAL *after, REAL *sums,
-                                     ptrdiff_t lds, double *dots)
+                                     REAL *sums, ptrdiff_t lds)
 {
     N lane;
     for (int l = 0; l < VL; ++l)
         lane[l] = (BITS)1 << l;
     for (ptrdiff_t j = 0; j < neurons; ++j) {
-        REAL chosen[RFA_WORD];
-        W total = {0};
-        double sum = 0;
         for (int i = 0; i < RFA_WORD; i += VL) {
             N bits = (N){0} + (BITS)(masks[j] >> i & ((1u << VL) - 1));
             V part = (V)((N)LOAD(c + i) & (N)((bits & lane) != 0));
-            STORE(chosen + i, part);
             STORE(sums + j * lds + i, LOAD(sums + j * lds + i) + part);
         }
+    }
+}
+
+/* dots[j] += the sum over RFA_WORD samples of sums[j][i] (before[j][i] + after[j][i]), in float64;
+ * sums has rows of lds. */
+static void RFA_NAME(rfa_products)(const REAL *sums, ptrdiff_t lds, ptrdiff_t neurons,
+                                   const REAL *before, const REAL *after, double *dots)
+{
+    for (ptrdiff_t j = 0; j < neurons; ++j) {
+        W total = {0};
+        double sum = 0;
         for (int i = 0; i < RFA_WORD; i += WL) {
             W h = __builtin_convertvector(*(const WU *)(before + j * RFA_WORD + i), W) +
                   __builtin_convertvector(*(const WU *)(after + j * RFA_WORD + i), W);
-            total += __builtin_convertvector(*(const WU *)(chosen + i), W) * h;
+            W factor = __builtin_convertvector(*(const WU *)(sums + j * lds + i), W);
+            total = WIDE_FMA(factor, h, total);
         }
         for (int l = 0; l < WL; ++l)
             sum += total[l];
-        dots[j] = sum;
+        dots[j] += sum;
     }
 }
 
@@ -192,7 +221,6 @@ static void RFA_NAME(rfa_dots)(const REAL *w, const double *rows, ptrdiff_t k, p
 }
 
 static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) = {
-    COLUMNS,
     RFA_NAME(rfa_matmul_tile),
     RFA_NAME(rfa_activate_tile),
     RFA_NAME(rfa_subset_sums),
@@ -200,6 +228,7 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
     RFA_NAME(rfa_add_row),
     RFA_NAME(rfa_finish),
     RFA_NAME(rfa_accumulate),
+    RFA_NAME(rfa_products),
     RFA_NAME(rfa_dots)};
 
 #undef V

@@ -46,8 +46,8 @@ class Run:
         far as the run went.
     stats : dict
         ``seconds`` spent in the engine. direct and gram: ``batches``, 32 samples of a neuron each,
-        that the masked sums of all steps went over, ``looked_up`` of them in tables, four samples
-        an entry, and ``whole`` added in one piece, since the neuron was active on all of them; on
+        that the masked sums of all steps went over, ``looked_up`` of them in tables, six entries
+        for each, and ``whole`` added in one piece, since the neuron was active on all of them; on
         the rest it was active on none. planar: ``passed``, samples that ends of arcs went past.
     provenance : dict
         Version, commit if known, seeds, engine, SIMD level, threads, NumPy.

@@ -9,7 +9,7 @@ from rfa._kernels cimport (
 )
 from rfa.engines._linear cimport add_linear, start_step, sum_neurons
 from rfa.engines._observe cimport (
-    DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, all_finite, count_batches, loss_gradient,
+    DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, count_batches, loss_gradient,
     merge_ranges, observe_masks, observe_outputs, observe_weights,
 )
 
@@ -137,9 +137,9 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                            &c_linear[0], &sums[0], &scratch[0], after, n_threads, &last)
                 base = after
             sort_out(current, words, neurons, shortcuts, &lists[0], &counts[0])
-            masked_sum(current, words, neurons, &lists[0], &counts[0], &c[0], &rows[0, 0, 0],
-                       chunks, base, &a[0], stride, WORD, after, &scratch[0], n_threads, &last)
-            if not all_finite(after, neurons * stride):
+            if not masked_sum(current, words, neurons, &lists[0], &counts[0], &c[0],
+                              &rows[0, 0, 0], chunks, base, &a[0], stride, WORD, after,
+                              &scratch[0], n_threads, &last):
                 clock[DIVERGED] = 1
                 break
             clock[SIDE] = 1 - clock[SIDE]

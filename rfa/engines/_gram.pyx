@@ -18,8 +18,8 @@ from rfa._kernels cimport (
 )
 from rfa.engines._linear cimport add_linear, rescale, start_step
 from rfa.engines._observe cimport (
-    ANCHOR, ANCHOR_SIDE, DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, all_finite,
-    count_batches, loss_gradient, merge_ranges, observe_masks, observe_outputs,
+    ANCHOR, ANCHOR_SIDE, DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, count_batches,
+    loss_gradient, merge_ranges, observe_masks, observe_outputs,
 )
 
 cdef enum:
@@ -31,9 +31,9 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     """Take steps until t = `until`; see rfa.engines for the contract.
 
     H (2, words, neurons, 64) holds <w_j, x> at t on side clock[SIDE], of the samples and then of
-    means and test points, and room for t+1 on the other; norm2 has the same sides. The masks hold
-    A_{t-1} on side clock[MASK_SIDE] and room for A_t on the other. Only when the rest of a step is
-    there are C and the clock changed, which nothing interrupts.
+    means and test points, and room for t+1 on the other; anchor_H and norm2 are those of the
+    anchor. The masks hold A_{t-1} on side clock[MASK_SIDE] and room for A_t on the other. Only when
+    the rest of a step is there are C and the clock changed, which nothing interrupts.
     """
     cdef int64_t[::1] clock = engine.clock
     cdef const floating[:, :, ::1] lanes = engine.lanes, rows = engine.rows_of_K
@@ -52,7 +52,8 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef bint shortcuts = engine.shortcuts
     cdef int64_t[::1] tally = engine.tally
     cdef double[:, :, :, ::1] ranges = engine.ranges
-    cdef double[:, ::1] norm2 = engine.norm2, dots = engine.dots
+    cdef floating[:, :, ::1] anchor_H = engine.anchor_H
+    cdef double[::1] norm2 = engine.norm2
     cdef int n_threads = engine.n_threads
     cdef Py_ssize_t m = engine.m, horizon = engine.horizon, period = engine.period
     cdef double step_scale = engine.alpha / engine.n, slope = engine.slope, shrink = engine.shrink
@@ -97,10 +98,11 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                 factor = pow(shrink, <double>(clock[STEP] - clock[ANCHOR]))
                 recover(X_columns, C, &anchor[1 - q, 0, 0], a, recovered, factor,
                         anchor[q], n_threads, &last)
-                square_norms(&anchor[q, 0, 0], neurons, anchor.shape[2],
-                             &norm2[1 - clock[SIDE], 0])
                 multiply(&lanes[0, 0, 0], all_words, d, &anchor[q, 0, 0], anchor.shape[2], neurons,
                          &H[1 - clock[SIDE], 0, 0, 0], n_threads, &last)
+                square_norms(&anchor[q, 0, 0], neurons, anchor.shape[2], &norm2[0])
+                memcpy(&anchor_H[0, 0, 0], &H[1 - clock[SIDE], 0, 0, 0],
+                       words * neurons * WORD * sizeof(floating))
                 memset(&C[0, 0], 0, C.shape[0] * C.shape[1] * sizeof(floating))
                 clock[ANCHOR] = clock[STEP]
                 clock[ANCHOR_SIDE] = q
@@ -149,8 +151,9 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                 observe_outputs(&f[0], &y[0], &weighted[0], &group[0], words * WORD, groups,
                                 loss_number, &right[to, 0], &low[to, 0], &high[to, 0],
                                 &loss[to, 0])
+                observe_norms(C, &anchor_H[0, 0, 0], h, words, m, &a[0], &norm2[0], factor,
+                              &norm[to, 0], n_threads)
                 for j in range(m):
-                    norm[to, j] = factor * sqrt(max(norm2[clock[SIDE], j], 0.0))
                     for q in range(k):
                         projection[to, j, q] = factor * h[
                             ((words + q // WORD) * neurons + j) * WORD + q % WORD]
@@ -173,18 +176,14 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                            &c_linear[0], &sums[0], &scratch[0], after, n_threads, &last)
                 base = after
             sort_out(current, words, neurons, shortcuts, &lists[0], &counts[0])
-            masked_sum(current, words, neurons, &lists[0], &counts[0], &c[0], &rows[0, 0, 0],
-                       chunks, base, &a[0], WORD, neurons * WORD, after, &scratch[0], n_threads,
-                       &last)
-            if not all_finite(after, all_words * neurons * WORD):
+            if not masked_sum(current, words, neurons, &lists[0], &counts[0], &c[0],
+                              &rows[0, 0, 0], chunks, base, &a[0], WORD, neurons * WORD, after,
+                              &scratch[0], n_threads, &last):
                 clock[DIVERGED] = 1
                 break
-            memcpy(&norm2[1 - clock[SIDE], 0], &norm2[clock[SIDE], 0], neurons * sizeof(double))
-            accumulate(current, words, neurons, &c[0], &a[0], h, after, C, dots,
-                       &norm2[1 - clock[SIDE], 0], n_threads)
+            accumulate(current, words, neurons, &c[0], C, n_threads)
             if slope > 0:
-                accumulate(&ones[0, 0], words, neurons, &c_linear[0], &a[0], h, after, C, dots,
-                           &norm2[1 - clock[SIDE], 0], n_threads)
+                accumulate(&ones[0, 0], words, neurons, &c_linear[0], C, n_threads)
             clock[SIDE] = 1 - clock[SIDE]
             clock[MASK_SIDE] = 1 - clock[MASK_SIDE]
             count_batches(counts, tally)
@@ -195,11 +194,8 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
 
 
 cdef void accumulate(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
-                     const floating* c, const floating* a, const floating* before,
-                     const floating* after, floating[:, ::1] C, double[:, ::1] dots, double* norm2,
-                     int n_threads) noexcept nogil:
-    """C_ji += c_i A_ij and norm2_j += a_j sum_i c_i A_ij (before + after)_ij, which is the change
-    of norm(w_j)^2; dots has room for the sum over each word. O(n m)."""
+                     const floating* c, floating[:, ::1] C, int n_threads) noexcept nogil:
+    """C_ji += c_i A_ij. O(n m)."""
     cdef Py_ssize_t task, j, w, count
     for task in prange((neurons + NEURONS - 1) // NEURONS, num_threads=n_threads,
                        schedule="static"):
@@ -207,18 +203,34 @@ cdef void accumulate(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons
         count = min(neurons - j, <Py_ssize_t>NEURONS)
         for w in range(words):
             if floating is float:
-                rfa_f32(level()).accumulate(
-                    masks + w * neurons + j, c + w * WORD, count,
-                    before + (w * neurons + j) * WORD, after + (w * neurons + j) * WORD,
-                    &C[j, w * WORD], C.shape[1], &dots[w, j])
+                rfa_f32(level()).accumulate(masks + w * neurons + j, c + w * WORD, count,
+                                            &C[j, w * WORD], C.shape[1])
             else:
-                rfa_f64(level()).accumulate(
-                    masks + w * neurons + j, c + w * WORD, count,
-                    before + (w * neurons + j) * WORD, after + (w * neurons + j) * WORD,
-                    &C[j, w * WORD], C.shape[1], &dots[w, j])
-    for j in range(neurons):
+                rfa_f64(level()).accumulate(masks + w * neurons + j, c + w * WORD, count,
+                                            &C[j, w * WORD], C.shape[1])
+
+
+cdef void observe_norms(const floating[:, ::1] C, const floating* before, const floating* after,
+                        Py_ssize_t words, Py_ssize_t m, const floating* a, const double* norm2,
+                        double factor, double* norm, int n_threads) noexcept nogil:
+    """norm_j = factor sqrt(norm2_j + a_j sum_i C_ji (before + after)_ij), the sum being <w - v,
+    w + v> / a_j for w now, after its pre-activations, and v then, whose norm2 is. O(n m)."""
+    cdef Py_ssize_t task, j, w, count, neurons = C.shape[0]
+    for task in prange((m + NEURONS - 1) // NEURONS, num_threads=n_threads, schedule="static"):
+        j = task * NEURONS
+        count = min(m - j, <Py_ssize_t>NEURONS)
+        memset(norm + j, 0, count * sizeof(double))
         for w in range(words):
-            norm2[j] += a[j] * dots[w, j]
+            if floating is float:
+                rfa_f32(level()).products(
+                    &C[j, w * WORD], C.shape[1], count, before + (w * neurons + j) * WORD,
+                    after + (w * neurons + j) * WORD, norm + j)
+            else:
+                rfa_f64(level()).products(
+                    &C[j, w * WORD], C.shape[1], count, before + (w * neurons + j) * WORD,
+                    after + (w * neurons + j) * WORD, norm + j)
+    for j in range(m):
+        norm[j] = factor * sqrt(max(norm2[j] + a[j] * norm[j], 0.0))
 
 
 cdef int recover(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,

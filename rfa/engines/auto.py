@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-# gram if n + probes <= GRAM_RATIO * d: a step of direct costs n m d multiply-adds and n m d/4
-# look-ups, one of gram n (n + probes) m/4. They break even between 2.2 d and 3.2 d (bench/auto.py).
+# gram if n + probes <= GRAM_RATIO * d: a step of direct costs n m d multiply-adds and 3/16 n m d
+# look-ups, one of gram 3/16 n (n + probes) m. They break even between 2.2 d and 3.2 d
+# (bench/auto.py).
 GRAM_RATIO = 2.5
 
-# and if its arrays, K, H twice and the coefficients, take at most this many bytes.
+# and if its arrays, K, H three times and the coefficients, take at most this many bytes.
 GRAM_BYTES = 2**31
 
 
@@ -21,5 +22,5 @@ def choose(n: int, d: int, m: int, probes: int, dtype: np.dtype[np.floating]) ->
     if d == 2:
         return "planar"
     points = n + probes
-    size = (n * points + 2 * points * m + n * m) * dtype.itemsize
+    size = (n * points + 2 * points * m + 2 * n * m) * dtype.itemsize
     return "gram" if points <= GRAM_RATIO * d and size <= GRAM_BYTES else "direct"

@@ -32,7 +32,7 @@ class GramEngine:
     """H is changed by masked sums of rows of K = X X^T, W recovered from coefficients when asked.
 
     Means and test points are further columns of K. Samples are sorted by group. Memory beside W:
-    K, n (n + test points) reals, H twice and the coefficients, 3 n m, and two copies of X.
+    K, n (n + test points) reals, H three times and the coefficients, 4 n m, and two copies of X.
     """
 
     def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
@@ -83,8 +83,8 @@ class GramEngine:
         self.recovered = aligned_zeros((columns, neurons, WORD), dtype)
         self.C = aligned_zeros((neurons, words * WORD), dtype)
         self.H = aligned_zeros((2, all_words, neurons, WORD), dtype)
-        self.norm2 = np.zeros((2, neurons))
-        self.dots = np.zeros((words, neurons))
+        self.anchor_H = aligned_zeros((words, neurons, WORD), dtype)
+        self.norm2 = np.zeros(neurons)
         self.masks = aligned_zeros((2, words, neurons), np.uint64)
         self.f = aligned_zeros(words * WORD, dtype)
         self.test_f = aligned_zeros(max(1, test_words) * WORD, dtype)
@@ -106,7 +106,8 @@ class GramEngine:
     def _start(self, W: FloatArray) -> None:
         """Begin at the step of the clock, from W."""
         self.anchor[0, : self.m, : self.d] = W
-        _gram.start(self.lanes, self.anchor[0], self.H[0], self.norm2[0], self.n_threads)
+        _gram.start(self.lanes, self.anchor[0], self.H[0], self.norm2, self.n_threads)
+        self.anchor_H[:] = self.H[0, : len(self.anchor_H)]
         self.clock[_observe.ANCHOR] = self.clock[_observe.STEP]
 
     @property
@@ -153,7 +154,6 @@ class GramEngine:
             "previous": self.masks[self.clock[_observe.MASK_SIDE]].copy(),
             "C": self.C.copy(),
             "H": self.H[side].copy(),
-            "norm2": self.norm2[side].copy(),
             "anchored": int(self.clock[_observe.ANCHOR]),
         }
 
@@ -165,5 +165,5 @@ class GramEngine:
         self._start(state["W"])
         self.masks[0] = state["previous"]
         if "H" in state:
-            self.C[:], self.H[0], self.norm2[0] = state["C"], state["H"], state["norm2"]
+            self.C[:], self.H[0] = state["C"], state["H"]
             self.clock[_observe.ANCHOR] = state["anchored"]
