@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -42,6 +45,25 @@ def test_the_number_of_threads_asked_for_by_the_environment(monkeypatch, value, 
     asked = _runtime.usable_cpus() if expected is None else expected
     assert _runtime.default_threads() == asked
     assert _runtime.threads() == (asked if _kernels.OPENMP else 1)
+
+
+@pytest.mark.parametrize("given", [None, "7"])
+def test_threads_that_wait_do_not_hold_their_cpu_for_long(given):
+    """libgomp says what it was told; what the user has set is left alone, nothing is left set."""
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    environment.pop("GOMP_SPINCOUNT", None)
+    environment["OMP_DISPLAY_ENV"] = "verbose"
+    if given is not None:
+        environment["GOMP_SPINCOUNT"] = given
+    program = "import os, rfa; rfa.train; print(os.environ.get('GOMP_SPINCOUNT'))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == f"{given}\n"
+    said = re.findall(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr)
+    # one libgomp says it once; other OpenMP runtimes do not know the variable
+    assert set(said) == ({given or "1000"} if "libgomp" in _runtime.runtimes() else set())
 
 
 def test_runtimes_are_the_libraries_in_the_process(monkeypatch):
