@@ -63,7 +63,9 @@ cdef int exact_sign_of_extremes(double a, double b, double c, double d) noexcept
 
 cdef inline bint is_active(const double* x0, const double* x1, Py_ssize_t i, double w0,
                            double w1) noexcept nogil:
-    return exact_sign(w0, x0[i], w1, x1[i]) > 0
+    # exact_sign begins so; what follows there is rarely called for
+    cdef double p = w0 * x0[i], q = -(w1 * x1[i])
+    return p > q or (not p < q and exact_sign(w0, x0[i], w1, x1[i]) > 0)
 
 
 cdef Py_ssize_t find_arc(const double* x0, const double* x1, Py_ssize_t N, Py_ssize_t seam,
@@ -122,6 +124,20 @@ cdef Py_ssize_t find_arc(const double* x0, const double* x1, Py_ssize_t N, Py_ss
     start[0] = p
     length[0] = r
     return k
+
+
+cdef inline bint arc_holds(const double* x0, const double* x1, Py_ssize_t N, double w0, double w1,
+                           Py_ssize_t start, Py_ssize_t length) noexcept nogil:
+    """Whether w is active on this arc still: it is if it is at both ends and not next to them."""
+    cdef Py_ssize_t end = start + length
+    if length == 0 or length == N:
+        return False
+    if end > N:
+        end -= N
+    return (is_active(x0, x1, start, w0, w1)
+            and not is_active(x0, x1, start - 1 if start > 0 else N - 1, w0, w1)
+            and is_active(x0, x1, end - 1, w0, w1)
+            and not is_active(x0, x1, end if end < N else 0, w0, w1))
 
 
 cdef int find_all(const double* x0, const double* x1, Py_ssize_t N, Py_ssize_t seam, Py_ssize_t m,
@@ -203,19 +219,28 @@ cdef void clear_unreached(Py_ssize_t N, const int64_t* place, Py_ssize_t m, cons
     changes[N] = 0
 
 
-cdef inline double arc_sum(const double* p, const double* offsets, double total,
-                           const int64_t* place, Py_ssize_t N, Py_ssize_t start,
-                           Py_ssize_t length) noexcept nogil:
-    """The sum over an arc, as a difference of running sums over the ring."""
+cdef inline void arc_sums(const double* p0, const double* p1, const double* offsets,
+                          const int64_t* place, Py_ssize_t N, Py_ssize_t start, Py_ssize_t length,
+                          double* v) noexcept nogil:
+    """The two sums over an arc, as differences of running sums over the ring."""
     cdef Py_ssize_t end = start + length, first = place[start], last
-    cdef double before = p[first] + offsets[first % LANES], after = total
+    cdef double total0 = offsets[2 * LANES], total1 = offsets[2 * LANES + 1]
+    cdef double before0 = p0[first] + offsets[first % LANES]
+    cdef double before1 = p1[first] + offsets[LANES + first % LANES]
+    cdef double after0, after1
     if length == N:
-        return total
+        v[0], v[1] = total0, total1
+        return
     if end == N:
-        return total - before
+        v[0], v[1] = total0 - before0, total1 - before1
+        return
     last = place[end if end < N else end - N]
-    after = p[last] + offsets[last % LANES]
-    return after - before if end < N else (total - before) + after
+    after0 = p0[last] + offsets[last % LANES]
+    after1 = p1[last] + offsets[LANES + last % LANES]
+    if end < N:
+        v[0], v[1] = after0 - before0, after1 - before1
+    else:
+        v[0], v[1] = (total0 - before0) + after0, (total1 - before1) + after1
 
 
 cdef Py_ssize_t common_part(Py_ssize_t N, Py_ssize_t s, Py_ssize_t k, Py_ssize_t u,
@@ -279,6 +304,7 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
     cdef Py_ssize_t k = means.shape[0], next_at = 0, passed, moved, went, side, to, j, g
     cdef bint due
     cdef double last = rfa_seconds(), v0, v1
+    cdef double v[2]
     cdef double* w0
     cdef double* w1
 
@@ -360,12 +386,10 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
                 v0 = 0
                 v1 = 0
                 if arcs[side, 1, j] > 0:
-                    v0 = (1 - slope) * a[j] * arc_sum(
-                        &sums[0, 0], &offsets[0], offsets[2 * LANES], &place[0], N,
-                        arcs[side, 0, j], arcs[side, 1, j])
-                    v1 = (1 - slope) * a[j] * arc_sum(
-                        &sums[1, 0], &offsets[LANES], offsets[2 * LANES + 1], &place[0], N,
-                        arcs[side, 0, j], arcs[side, 1, j])
+                    arc_sums(&sums[0, 0], &sums[1, 0], &offsets[0], &place[0], N,
+                             arcs[side, 0, j], arcs[side, 1, j], &v[0])
+                    v0 = (1 - slope) * a[j] * v[0]
+                    v1 = (1 - slope) * a[j] * v[1]
                 if slope > 0:
                     v0 += slope * a[j] * offsets[2 * LANES]
                     v1 += slope * a[j] * offsets[2 * LANES + 1]
@@ -382,7 +406,9 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
                 arcs[2, 0, j] = arcs[side, 0, j]
                 arcs[2, 1, j] = arcs[side, 1, j]
                 # a neuron that did not move keeps its arc, however long a search for it would be
-                if W[1 - side, 0, j] != w0[j] or W[1 - side, 1, j] != w1[j]:
+                if ((W[1 - side, 0, j] != w0[j] or W[1 - side, 1, j] != w1[j])
+                        and not arc_holds(&x[0, 0], &x[1, 0], N, W[1 - side, 0, j],
+                                          W[1 - side, 1, j], arcs[2, 0, j], arcs[2, 1, j])):
                     went = find_arc(&x[0, 0], &x[1, 0], N, seam, W[1 - side, 0, j],
                                     W[1 - side, 1, j], &arcs[2, 0, j], &arcs[2, 1, j])
                     passed += 1 + went
