@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
+from pathlib import Path
 
 import digests
 import numpy as np
@@ -32,6 +34,12 @@ def test_the_number_of_threads(n_threads, one_thread):
     found = digests.digests(n_threads)
     assert len({entry["W"] for entry in found.values()}) == len(found)
     assert found == one_thread
+
+
+def test_threads_of_64_kilobytes_of_stack(one_thread):
+    """The kernels keep nothing large on the stacks of the threads."""
+    program = Path(digests.__file__)
+    assert json.loads(problems.in_fresh_python([program], 4, OMP_STACKSIZE="64K")) == one_thread
 
 
 def experiment(d, **changes):
