@@ -6,8 +6,8 @@ over the number of steps: set-up is not in it. Exponents are fitted by least squ
 The roofline's peaks are measured on one core (peaks.py): multiply-adds in registers, loads from L1
 and from L2. The kernels run on one thread on shapes whose loops are long:
 - matrix multiply: rfa.kernels.activation_masks, 2 n m d flops, packing of its arguments included;
-- masked sums: a step of gram, whose other work is O(n m) beside O(n^2 m); loads are one entry of a
-  table for each four samples of a batch that was looked up (run.stats) and each column of K;
+- masked sums: a step of gram, whose other work is O(n m) beside O(n^2 m); loads are six
+  entries of tables for each batch that was looked up (run.stats) and each column of K;
 - planar step: 14 loads of float64 a sample (running sums, f, loss weights), arrays in L2.
 
 Use: python bench/scaling.py [--engines NAME ...] [--threads N] [--pairs K] [--quick]

@@ -96,6 +96,9 @@ if TYPE_CHECKING:
 def _import_kernels() -> ModuleType:
     """The kernels, and with them the OpenMP runtime, whose waiting threads are to sleep soon.
 
+    All of rfa comes here, by `from rfa import _kernels`; who imports the extension module by its
+    full name does not.
+
     libgomp reads when it is loaded for how many rounds a thread that waits keeps its CPU. Its own
     300000 gain nothing on idle CPUs, and beside other work the thread that is waited for gets no
     CPU meanwhile, so that a short step can take a hundred times as long. 1000 is what libgomp takes
@@ -107,7 +110,7 @@ def _import_kernels() -> ModuleType:
     try:
         return importlib.import_module("rfa._kernels")
     finally:
-        del os.environ["GOMP_SPINCOUNT"]  # not for other libraries, nor for children
+        os.environ.pop("GOMP_SPINCOUNT", None)  # not for other libraries, nor for children
 
 
 def __getattr__(name: str) -> Any:

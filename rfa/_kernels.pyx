@@ -41,7 +41,7 @@ cdef enum:
     DEPTH = 512           # columns of a panel of the matrix multiply that stay in cache
     SUM_BLOCK = 256       # neurons whose sums stay in cache beside the tables
     PACKED = 1 << 20      # reals that are packed between two looks at the clock
-    # multiply-adds or look-ups between two looks at the clock: a tenth of a second on a slow core,
+    # multiply-adds or look-ups between two looks at the clock: tenths of a second on a slow core,
     # and few meetings of the threads, each of which costs a time slice on a busy machine
     TASK_WORK = 1 << 28
 
@@ -375,10 +375,9 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     cdef Py_ssize_t width = columns(rows), blocks = (neurons + SUM_BLOCK - 1) // SUM_BLOCK
     cdef Py_ssize_t tasks = chunks * blocks, batches = words * (WORD // BATCH)
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads,
-                                TASK_WORK // (words * SUM_BLOCK * (WORD // 4) + 1))
+                                TASK_WORK // (words * SUM_BLOCK * (WORD // 4) + 1))  # and tables
     cdef Py_ssize_t first = 0, stop, task, j, batch, q, count, at, place
-    cdef int infinite = 0   # set to 1 by whichever thread
-    cdef int* found = &infinite
+    cdef int infinite = 0   # pieces of out that are not finite
     cdef floating* tables
     cdef floating* whole
     cdef floating* sums
@@ -408,9 +407,9 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                              counts[2 * at + 1], sums)
             place = q * width // WORD * block + q * width % WORD + j * stride
             if not _finish(base + place, scale + j, sums, count, stride, out + place):
-                found[0] = 1
+                infinite += 1
         first = stop
-    return 1 - infinite
+    return infinite == 0
 
 
 # --------------------------------------------------------------------------- public kernels

@@ -26,7 +26,6 @@ cdef void observe_masks(const uint64_t* masks, const uint64_t* previous, Py_ssiz
                         int64_t* flips) noexcept nogil
 cdef bint loss_gradient(const floating* f, const double* y, const double* weighted, Py_ssize_t n,
                         int loss_number, double scale, floating* c) noexcept nogil
-cdef bint all_finite(const floating* w, Py_ssize_t size) noexcept nogil
 cdef void merge_ranges(const double[:, :, :, ::1] ranges, Py_ssize_t m, double* low,
                        double* high) noexcept nogil
 cdef void count_batches(const int32_t[::1] counts, int64_t[::1] tally) noexcept nogil

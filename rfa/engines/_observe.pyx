@@ -97,23 +97,6 @@ cdef bint loss_gradient(const floating* f, const double* y, const double* weight
     return finite
 
 
-cdef bint all_finite(const floating* w, Py_ssize_t size) noexcept nogil:
-    """x - x is 0 for finite x and NaN otherwise, and a sum keeps a NaN."""
-    cdef Py_ssize_t i, j
-    cdef floating sums[16]
-    cdef floating total = 0
-    for i in range(16):
-        sums[i] = 0
-    for i in range(0, size - 15, 16):
-        for j in range(16):
-            sums[j] += w[i + j] - w[i + j]
-    for i in range(size - size % 16, size):
-        total += w[i] - w[i]
-    for i in range(16):
-        total += sums[i]
-    return total == 0
-
-
 cdef void merge_ranges(const double[:, :, :, ::1] ranges, Py_ssize_t m, double* low,
                        double* high) noexcept nogil:
     """The extremes over the threads, ranges (threads, neurons, groups, 2)."""

@@ -12,7 +12,7 @@ from libc.string cimport memcpy
 
 from rfa._kernels cimport LANES, check_signals, level, rfa_common, rfa_seconds
 from rfa.engines._observe cimport (
-    DIVERGED, EVALUATED, ROW, SIDE, STEP, all_finite, observe_outputs, observe_weights,
+    DIVERGED, EVALUATED, ROW, SIDE, STEP, observe_outputs, observe_weights,
 )
 
 # Above this the rounding error of a product of doubles is a double too.
@@ -243,6 +243,23 @@ cdef inline void arc_sums(const double* p0, const double* p1, const double* offs
         v[0], v[1] = (total0 - before0) + after0, (total1 - before1) + after1
 
 
+cdef bint all_finite(const double* x, Py_ssize_t size) noexcept nogil:
+    """x - x is 0 for finite x and NaN otherwise, and a sum keeps a NaN."""
+    cdef Py_ssize_t i, j
+    cdef double sums[8]
+    cdef double total = 0
+    for j in range(8):
+        sums[j] = 0
+    for i in range(0, size - 7, 8):
+        for j in range(8):
+            sums[j] += x[i + j] - x[i + j]
+    for i in range(size - size % 8, size):
+        total += x[i] - x[i]
+    for j in range(8):
+        total += sums[j]
+    return total == 0
+
+
 cdef Py_ssize_t common_part(Py_ssize_t N, Py_ssize_t s, Py_ssize_t k, Py_ssize_t u,
                             Py_ssize_t v) noexcept nogil:
     """Samples that the arcs (start s, length k) and (start u, length v) share."""
@@ -411,8 +428,9 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
                                           W[1 - side, 1, j], arcs[2, 0, j], arcs[2, 1, j])):
                     went = find_arc(&x[0, 0], &x[1, 0], N, seam, W[1 - side, 0, j],
                                     W[1 - side, 1, j], &arcs[2, 0, j], &arcs[2, 1, j])
-                    passed += 1 + went
+                    passed += went
                     moved += went
+                passed += 1
                 if passed > PASSED:
                     check_signals(&last)
                     passed = 0

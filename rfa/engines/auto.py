@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 # gram if n + probes <= GRAM_RATIO * d: a step of direct costs n m d multiply-adds and 3/16 n m d
-# look-ups, one of gram 3/16 n (n + probes) m. They break even between 2.2 d and 3.2 d
+# look-ups, one of gram 3/16 n (n + probes) m. They break even between 2 d and 4 d
 # (bench/auto.py).
 GRAM_RATIO = 2.5
 

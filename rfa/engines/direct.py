@@ -118,5 +118,6 @@ class DirectEngine:
         """Continue from what get_state returned."""
         self.clock[:] = 0
         self.clock[_observe.STEP] = state["t"]
+        self.W[0] = 0  # a step that diverged may have left NaN in the padding
         self.W[0, : self.m, : self.lanes.shape[1]] = state["W"]
         self.masks[0] = state["previous"]
