@@ -1,7 +1,7 @@
 """How the time of a step grows with n, d, m and threads; the kernels beside the machine's peak.
 
-The time of a step is the difference of a run of many steps and one of none, from the same start,
-over the number of steps: set-up is not in it. Exponents are fitted by least squares to logarithms.
+The time of a step is that of stretches of one run, without its set-up, over their steps. Exponents
+are fitted by least squares to logarithms.
 
 The roofline's peaks are measured on one core (peaks.py): multiply-adds in registers, loads from L1
 and from L2. The kernels run on one thread on shapes whose loops are long:
@@ -20,7 +20,9 @@ import numpy as np
 import peaks
 
 import rfa
-from rfa import _kernels, _runtime
+from rfa import _runtime
+from rfa.engines import Observations
+from rfa.training import ENGINES, make_problem
 
 ENTRIES_OF_BATCH = 6
 PLANAR_LOADS = 14
@@ -39,26 +41,21 @@ EXPECTED = {
 }
 
 
-def step_seconds(engine, shape, dtype, threads, pairs, budget):
-    """(median of a step over the pairs, the last run of many steps)."""
+def step_seconds(name, shape, dtype, threads, pairs, budget):
+    """(median of a step over so many stretches of a run, the engine after them)."""
     n, d, m = shape
     exp = rfa.Experiment(n=n, d=d, m=m, dtype=dtype)
-    data, net = exp.sample(0), exp.network(0)
+    net = exp.network(0)
+    problem = make_problem(exp.sample(0), None, exp.alpha, 0)
+    engine = ENGINES[name](problem, net.W.astype(dtype), net.a.astype(dtype), threads)
+    never = np.empty(0, np.int64)
+    out = Observations.allocate(problem, m, never)
 
-    def train(steps):
-        return rfa.train(
-            net, data, exp.alpha, steps, engine=engine, record=None, n_threads=threads,
-            progress=False,
-        )  # fmt: skip
+    def stretch(steps):
+        return common.seconds(lambda: engine.advance(engine.t + steps, never, out, 0)) / steps
 
-    few = 2
-    spent = common.seconds(lambda: train(few)) - common.seconds(lambda: train(0))
-    steps = int(np.clip(budget * few / max(spent, 1e-6), 5, 20_000))
-    times = [
-        (common.seconds(lambda: train(steps)) - common.seconds(lambda: train(0))) / steps
-        for _ in range(pairs)
-    ]
-    return statistics.median(times), train(steps)
+    steps = int(np.clip(budget / stretch(5), 5, 20_000))
+    return statistics.median(stretch(steps) for _ in range(pairs)), engine
 
 
 def series(engine, options):
@@ -118,8 +115,8 @@ def roofline(options):
         seconds = statistics.median(taken)
         row("matrix multiply", (n, d, m), dtype, 2 * n * d * m, seconds, f"flops_{dtype}")
         n, d, m = (128, 128, 64) if options.quick else (768, 768, 480)
-        seconds, run = step_seconds("gram", (n, d, m), dtype, 1, options.pairs, budget)
-        row("masked sums (step of gram)", (n, d, m), dtype, looked_up_bytes(run), seconds,
+        seconds, engine = step_seconds("gram", (n, d, m), dtype, 1, options.pairs, budget)
+        row("masked sums (step of gram)", (n, d, m), dtype, looked_up_bytes(engine), seconds,
             "L1_bytes")  # fmt: skip
     shape = (1000, 2, 50) if options.quick else (5000, 2, 500)
     seconds, _ = step_seconds("planar", shape, "float64", 1, options.pairs, budget)
@@ -128,14 +125,11 @@ def roofline(options):
     return {"peaks": peak, "kernels": rows}
 
 
-def looked_up_bytes(run):
-    """Bytes of tables that a step's look-ups load, in the mean over the steps of a gram run."""
-    size = run.data.X.itemsize
-    # columns of K: the samples, then the means, each padded to whole mask words
-    word = _kernels.SIZES["word"]
-    columns = sum(-(-count // word) * word for count in (run.data.n, len(run.data.means)))
-    entries = run.stats["looked_up"] / run.t * ENTRIES_OF_BATCH
-    return entries * columns * size
+def looked_up_bytes(engine):
+    """Bytes of tables that a step's look-ups load, in the mean over the steps of a gram engine."""
+    chunks, _, width = engine.rows_of_K.shape
+    entries = engine.stats["looked_up"] / engine.t * ENTRIES_OF_BATCH
+    return entries * chunks * width * engine.rows_of_K.itemsize
 
 
 def report(engines, roof):

@@ -101,7 +101,7 @@ def _import_kernels() -> ModuleType:
 
     libgomp reads when it is loaded for how many rounds a thread that waits keeps its CPU. Its own
     300000 gain nothing on idle CPUs, and beside other work the thread that is waited for gets no
-    CPU meanwhile, so that a short step can take a hundred times as long. 1000 is what libgomp takes
+    CPU meanwhile, so that a short step can take many times as long. 1000 is what libgomp takes
     where it has more threads than CPUs.
     """
     if "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ:

@@ -41,8 +41,9 @@ cdef enum:
     DEPTH = 512           # columns of a panel of the matrix multiply that stay in cache
     SUM_BLOCK = 256       # neurons whose sums stay in cache beside the tables
     PACKED = 1 << 20      # reals that are packed between two looks at the clock
-    # multiply-adds or look-ups between two looks at the clock: tenths of a second on a slow core,
-    # and few meetings of the threads, each of which costs a time slice on a busy machine
+    # multiply-adds or look-ups (16 a word, the tables among them) between two looks at the clock:
+    # tenths of a second on a slow core, and few meetings of the threads, each of which costs a time
+    # slice on a busy machine
     TASK_WORK = 1 << 28
 
 cdef double SIGNAL_SECONDS = 0.05   # between two checks for Ctrl-C
@@ -375,7 +376,7 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     cdef Py_ssize_t width = columns(rows), blocks = (neurons + SUM_BLOCK - 1) // SUM_BLOCK
     cdef Py_ssize_t tasks = chunks * blocks, batches = words * (WORD // BATCH)
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads,
-                                TASK_WORK // (words * SUM_BLOCK * (WORD // 4) + 1))  # and tables
+                                TASK_WORK // (words * SUM_BLOCK * (WORD // 4) + 1))
     cdef Py_ssize_t first = 0, stop, task, j, batch, q, count, at, place
     cdef int infinite = 0   # pieces of out that are not finite
     cdef floating* tables

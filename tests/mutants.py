@@ -85,9 +85,6 @@ MUTANTS = [
     # the two outermost samples of a half-plane are mistaken, or the gap before them overlooked
     ("rfa/engines/_planar.pyx", "length[0] = N if first_active else 0", "length[0] = 0"),
     ("rfa/engines/_planar.pyx", "return 0 if same_direction(x, 0, N - 1) else -1", "return -1"),
-    # an end of an arc that moved is overlooked
-    ("rfa/engines/_planar.pyx", "and is_active(x0, x1, end - 1, w0, w1)", ""),
-    ("rfa/engines/_planar.pyx", "and not is_active(x0, x1, end if end < N else 0, w0, w1)", ""),
     # exponents of extreme products are mixed up
     ("rfa/engines/_planar.pyx", "shift = ea + eb - ec - ed", "shift = ea - ec"),
     # a batch that is active everywhere, or nowhere, is taken for the other

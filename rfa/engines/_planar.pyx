@@ -126,20 +126,6 @@ cdef Py_ssize_t find_arc(const double* x0, const double* x1, Py_ssize_t N, Py_ss
     return k
 
 
-cdef inline bint arc_holds(const double* x0, const double* x1, Py_ssize_t N, double w0, double w1,
-                           Py_ssize_t start, Py_ssize_t length) noexcept nogil:
-    """Whether w is active on this arc still: it is if it is at both ends and not next to them."""
-    cdef Py_ssize_t end = start + length
-    if length == 0 or length == N:
-        return False
-    if end > N:
-        end -= N
-    return (is_active(x0, x1, start, w0, w1)
-            and not is_active(x0, x1, start - 1 if start > 0 else N - 1, w0, w1)
-            and is_active(x0, x1, end - 1, w0, w1)
-            and not is_active(x0, x1, end if end < N else 0, w0, w1))
-
-
 cdef int find_all(const double* x0, const double* x1, Py_ssize_t N, Py_ssize_t seam, Py_ssize_t m,
                   const double* w0, const double* w1, int64_t* start, int64_t* length,
                   double* last) except -1 nogil:
@@ -423,9 +409,7 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
                 arcs[2, 0, j] = arcs[side, 0, j]
                 arcs[2, 1, j] = arcs[side, 1, j]
                 # a neuron that did not move keeps its arc, however long a search for it would be
-                if ((W[1 - side, 0, j] != w0[j] or W[1 - side, 1, j] != w1[j])
-                        and not arc_holds(&x[0, 0], &x[1, 0], N, W[1 - side, 0, j],
-                                          W[1 - side, 1, j], arcs[2, 0, j], arcs[2, 1, j])):
+                if W[1 - side, 0, j] != w0[j] or W[1 - side, 1, j] != w1[j]:
                     went = find_arc(&x[0, 0], &x[1, 0], N, seam, W[1 - side, 0, j],
                                     W[1 - side, 1, j], &arcs[2, 0, j], &arcs[2, 1, j])
                     passed += went
