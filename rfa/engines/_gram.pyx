@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
     WORD, check_signals, evaluate, level, masked_sum, multiply, rfa_f32, rfa_f64,
-    rfa_seconds, sort_out,
+    plan_sums, rfa_seconds,
 )
 from rfa.engines._linear cimport add_linear, rescale, start_step
 from rfa.engines._observe cimport (
@@ -47,9 +47,10 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef uint64_t[:, :, ::1] masks = engine.masks
     cdef floating[::1] f = engine.f, c = engine.c, test_f = engine.test_f
     cdef floating[::1] partial = engine.partial, scratch = engine.scratch
-    cdef uint8_t[::1] lists = engine.lists
+    cdef uint8_t[::1] plan = engine.plan
     cdef int32_t[::1] counts = engine.counts
-    cdef bint shortcuts = engine.shortcuts
+    cdef const int32_t[::1] chosen = engine.chunks_with_points
+    cdef int shortcuts = engine.shortcuts
     cdef int64_t[::1] tally = engine.tally
     cdef double[:, :, :, ::1] ranges = engine.ranges
     cdef floating[:, :, ::1] anchor_H = engine.anchor_H
@@ -172,13 +173,13 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             base = h
             if slope > 0:
                 start_step(h, neurons, WORD, neurons * WORD, &a[0], slope, 1.0, &c[0], words,
-                           &ones[0, 0], &lists[0], &counts[0], &rows[0, 0, 0], chunks,
+                           &ones[0, 0], &plan[0], &counts[0], &rows[0, 0, 0], chunks,
                            &c_linear[0], &sums[0], &scratch[0], after, n_threads, &last)
                 base = after
-            sort_out(current, words, neurons, shortcuts, &lists[0], &counts[0])
-            if not masked_sum(current, words, neurons, &lists[0], &counts[0], &c[0],
-                              &rows[0, 0, 0], chunks, base, &a[0], WORD, neurons * WORD, after,
-                              &scratch[0], n_threads, &last):
+            plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
+            if not masked_sum(current, words, neurons, &plan[0], &counts[0], &c[0],
+                              &rows[0, 0, 0], &chosen[0], chosen.shape[0], base, &a[0], WORD,
+                              neurons * WORD, after, &scratch[0], n_threads, &last):
                 clock[DIVERGED] = 1
                 break
             accumulate(current, words, neurons, &c[0], C, n_threads)

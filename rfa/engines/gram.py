@@ -51,7 +51,14 @@ class GramEngine:
             longest = math.log(SMALLEST_FACTOR) / math.log(self.shrink)
             self.period = max(1, min(PERIOD, int(longest)))
         blocks = -(-neurons // _kernels.SIZES["sums"])
-        pieces = all_words * WORD // width * blocks
+        # samples, means and test points begin at words of their own: some chunks are padding
+        starts = [0, words * WORD, (words + mean_words) * WORD]
+        points = [
+            np.arange(start, start + size)
+            for start, size in zip(starts, (self.n, k, tests), strict=True)
+        ]
+        self.chunks_with_points = np.unique(np.concatenate(points) // width).astype(np.int32)
+        pieces = len(self.chunks_with_points) * blocks
         self.n_threads = threads_for(self.n * self.m * (self.n + k + tests), pieces, n_threads)
 
         order = np.argsort(problem.groups, kind="stable")
@@ -95,9 +102,9 @@ class GramEngine:
         self.sums = aligned_zeros(all_words * WORD, dtype)
         self.partial = aligned_zeros(partial, dtype)
         self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
-        self.lists = np.zeros(2 * words * blocks * _kernels.SIZES["sums"], np.uint8)
-        self.counts = np.zeros(4 * words * blocks, np.int32)
-        self.shortcuts = True
+        self.plan = np.zeros(4 * words * blocks * _kernels.SIZES["sums"], np.uint8)
+        self.counts = np.zeros(2 * words * blocks * _kernels.SIZES["counts"], np.int32)
+        self.shortcuts = 2
         self.tally = np.zeros(3, np.int64)
         self.ranges = np.empty((self.n_threads, neurons, problem.n_groups, 2))
         self.clock = np.zeros(_observe.CLOCK_SIZE, np.int64)
