@@ -17,6 +17,7 @@ MODULES = (
     "rfa._kernels",
     "rfa.engines._observe",
     "rfa.engines._linear",
+    "rfa.engines._signs",
     "rfa.engines._direct",
     "rfa.engines._gram",
     "rfa.engines._planar",

@@ -1,7 +1,7 @@
 # What other Cython code may cimport: the public kernels, which write into arrays of the caller
 # (the `_out` functions), and the pieces on packed layouts of which the engines are made.
 from cython cimport floating
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
 cdef extern from "_leaves.h" nogil:
     enum:
@@ -10,13 +10,14 @@ cdef extern from "_leaves.h" nogil:
         BATCH "RFA_BATCH"   # samples whose subset sums are tabulated at once
         TABLES "RFA_TABLES"  # entries of the tables
         ENTRY "RFA_ENTRY"   # bytes of an entry
+        LANE "RFA_LANE"     # samples whose signs are certified or evaluated together
         LANES "RFA_LANES"   # segments of a planar ring that are scanned side by side
     double rfa_seconds()
     ctypedef struct rfa_leaves_f32:
         void (*matmul_tile)(const float*, const float*, Py_ssize_t, Py_ssize_t, int,
                             float*) noexcept nogil
         void (*activate_tile)(const float*, const float*, uint64_t*, float*) noexcept nogil
-        void (*subset_sums)(const float*, const float*, float*) noexcept nogil
+        void (*subset_sums)(const float*, Py_ssize_t, const float*, float*) noexcept nogil
         void (*look_up)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t,
                         float*) noexcept nogil
         void (*add_row)(const float*, const uint8_t*, Py_ssize_t, float*) noexcept nogil
@@ -26,6 +27,11 @@ cdef extern from "_leaves.h" nogil:
                             float*) noexcept nogil
         float (*finish)(const float*, const float*, const float*, Py_ssize_t, Py_ssize_t,
                         float*) noexcept nogil
+        void (*add_products)(const float*, const float*, Py_ssize_t, float*) noexcept nogil
+        void (*fold)(const float*, Py_ssize_t, float*) noexcept nogil
+        float (*lane_signs)(const float*, const float*, Py_ssize_t, Py_ssize_t, const int32_t*,
+                          Py_ssize_t, uint16_t*, float*, float*) noexcept nogil
+        double (*distance2)(const float*, const float*, Py_ssize_t) noexcept nogil
         void (*accumulate)(const uint64_t*, const float*, Py_ssize_t, float*,
                            Py_ssize_t) noexcept nogil
         void (*products)(const float*, Py_ssize_t, Py_ssize_t, const float*, const float*,
@@ -35,7 +41,7 @@ cdef extern from "_leaves.h" nogil:
         void (*matmul_tile)(const double*, const double*, Py_ssize_t, Py_ssize_t, int,
                             double*) noexcept nogil
         void (*activate_tile)(const double*, const double*, uint64_t*, double*) noexcept nogil
-        void (*subset_sums)(const double*, const double*, double*) noexcept nogil
+        void (*subset_sums)(const double*, Py_ssize_t, const double*, double*) noexcept nogil
         void (*look_up)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t,
                         double*) noexcept nogil
         void (*add_row)(const double*, const uint8_t*, Py_ssize_t, double*) noexcept nogil
@@ -45,6 +51,11 @@ cdef extern from "_leaves.h" nogil:
                             double*) noexcept nogil
         double (*finish)(const double*, const double*, const double*, Py_ssize_t, Py_ssize_t,
                          double*) noexcept nogil
+        void (*add_products)(const double*, const double*, Py_ssize_t, double*) noexcept nogil
+        void (*fold)(const double*, Py_ssize_t, double*) noexcept nogil
+        double (*lane_signs)(const double*, const double*, Py_ssize_t, Py_ssize_t, const int32_t*,
+                          Py_ssize_t, uint16_t*, double*, double*) noexcept nogil
+        double (*distance2)(const double*, const double*, Py_ssize_t) noexcept nogil
         void (*accumulate)(const uint64_t*, const double*, Py_ssize_t, double*,
                            Py_ssize_t) noexcept nogil
         void (*products)(const double*, Py_ssize_t, Py_ssize_t, const double*, const double*,
@@ -55,6 +66,9 @@ cdef extern from "_leaves.h" nogil:
         rfa_margins* loss_weights[4]
         rfa_margins* losses[4]
         void (*count)(const uint64_t*, uint64_t, Py_ssize_t, Py_ssize_t, int32_t*) noexcept nogil
+        void (*transpose)(const uint64_t*, uint64_t*) noexcept nogil
+        void (*certify)(const float*, const float*, const double*, const double*, Py_ssize_t,
+                        Py_ssize_t, double*, double*, uint64_t*) noexcept nogil
         int64_t (*differences)(const uint64_t*, const uint64_t*, Py_ssize_t) noexcept nogil
         void (*ring_outputs)(Py_ssize_t, const double*, const double*, double*, double*,
                              const double*, double*) noexcept nogil
@@ -106,6 +120,11 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const floating* base, const floating* scale, Py_ssize_t stride,
                     Py_ssize_t block, floating* out, floating* scratch, int n_threads,
                     double* last) except -1 nogil
+cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samples,
+                        const uint8_t* plan, const int32_t* counts, const floating* a,
+                        const floating* W, Py_ssize_t stride, const floating* rows,
+                        Py_ssize_t chunks, floating* f, floating* scratch, int n_threads,
+                        double* last) except -1 nogil
 cdef Py_ssize_t partial_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil
 cdef Py_ssize_t evaluate_scratch() noexcept nogil
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil

@@ -26,6 +26,7 @@
 #define RFA_BATCH 32   /* samples whose subset-sum tables are held at once */
 #define RFA_TABLES 256 /* entries of these tables */
 #define RFA_ENTRY 64   /* bytes of an entry: a cache line */
+#define RFA_LANE 16    /* samples whose signs are certified or evaluated together */
 #define RFA_LANES 8    /* segments of a planar ring that are scanned side by side */
 
 /* The leaves of one level for one real type; the loops are described in _leaves_level.h. */
@@ -34,7 +35,7 @@
         void (*matmul_tile)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t depth,          \
                             int first, REAL *h);                                                   \
         void (*activate_tile)(const REAL *h, const REAL *a, uint64_t *masks, REAL *f);             \
-        void (*subset_sums)(const REAL *rows, const REAL *c, REAL *tables);                        \
+        void (*subset_sums)(const REAL *rows, ptrdiff_t ldr, const REAL *c, REAL *tables);         \
         void (*look_up)(const REAL *tables, const uint64_t *masks, int shift,                      \
                         const uint8_t *list, ptrdiff_t count, REAL *out);                          \
         void (*add_row)(const REAL *row, const uint8_t *list, ptrdiff_t count, REAL *out);         \
@@ -44,6 +45,12 @@
                             ptrdiff_t batches, ptrdiff_t count, REAL *out);                        \
         REAL (*finish)(const REAL *base, const REAL *scale, const REAL *sums, ptrdiff_t neurons,   \
                        ptrdiff_t stride, REAL *out);                                               \
+        void (*add_products)(const REAL *rows, const REAL *factors, ptrdiff_t count, REAL *sums);  \
+        void (*fold)(const REAL *rows, ptrdiff_t count, REAL *out);                                \
+        REAL (*lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d,               \
+                           const int32_t *list, ptrdiff_t count, uint16_t *bits, REAL *low,        \
+                           REAL *high);                                                            \
+        double (*distance2)(const REAL *v, const REAL *w, ptrdiff_t d);                            \
         void (*accumulate)(const uint64_t *masks, const REAL *c, ptrdiff_t neurons, REAL *sums,    \
                            ptrdiff_t lds);                                                         \
         void (*products)(const REAL *sums, ptrdiff_t lds, ptrdiff_t neurons, const REAL *before,   \
@@ -61,6 +68,10 @@ typedef struct {
     rfa_margins *losses[4];
     void (*count)(const uint64_t *masks, uint64_t keep, ptrdiff_t neurons, ptrdiff_t stride,
                   int32_t *counts);
+    void (*transpose)(const uint64_t *words, uint64_t *out);
+    void (*certify)(const float *low, const float *high, const double *path, const double *lane,
+                    ptrdiff_t k, ptrdiff_t neurons, double *to_low, double *to_high,
+                    uint64_t *open);
     int64_t (*differences)(const uint64_t *masks, const uint64_t *others, ptrdiff_t words);
     void (*ring_outputs)(ptrdiff_t rows, const double *x0, const double *x1, double *d0, double *d1,
                          const double *base, double *f);
@@ -100,6 +111,10 @@ typedef struct {
     (unsigned)_mm256_movemask_pd(_mm256_cmp_pd(v, _mm256_setzero_pd(), _CMP_GT_OQ))
 #define RFA_POSITIVE_avx512_f32(v) _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ)
 #define RFA_POSITIVE_avx512_f64(v) _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GT_OQ)
+
+/* The least of 16 or 8 lanes; other levels have few enough for a loop. */
+#define RFA_LEAST_avx512_f32(v) _mm512_reduce_min_ps(v)
+#define RFA_LEAST_avx512_f64(v) _mm512_reduce_min_pd(v)
 
 #define RFA_LEVEL baseline
 #define RFA_BYTES 16

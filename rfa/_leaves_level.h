@@ -22,6 +22,9 @@
 #define SPLAT(s) ((s) - (D){0})
 #define FMA(a, b, c) ((D)RFA_JOIN(RFA_FMA, RFA_LEVEL, f64)(a, b, c))
 #define WHERE(keep, v) ((D)((I)(v) & (I)(keep)))
+#define POSITIVE(v) RFA_JOIN(RFA_POSITIVE, RFA_LEVEL, f64)(v)
+
+typedef float RFA_NAME(rfa_float) __attribute__((vector_size(4 * VL), aligned(4), may_alias));
 
 /* exp(x) for x <= 800: x = k log 2 + r, the Taylor series of degree 13 on abs(r) <= log(2)/2
  * (truncated below 2^-57), scaled by 2^k in two factors so that results below the normal range
@@ -132,6 +135,48 @@ static void RFA_NAME(rfa_count)(const uint64_t *masks, uint64_t keep, ptrdiff_t 
 {
     for (ptrdiff_t j = 0; j < neurons; ++j)
         counts[j * stride] += (int32_t)__builtin_popcountll(masks[j] & keep);
+}
+
+/* out[i] bit j = words[j] bit i, 64 by 64, by halves. */
+static void RFA_NAME(rfa_transpose)(const uint64_t *words, uint64_t *out)
+{
+    uint64_t keep = 0x00000000FFFFFFFF;
+    memcpy(out, words, 64 * sizeof *out);
+    for (int half = 32; half > 0; half /= 2, keep ^= keep << half)
+        for (int begin = 0; begin < 64; begin += 2 * half)
+            for (int i = begin; i < begin + half; ++i) {
+                uint64_t swap = (out[i] >> half ^ out[i + half]) & keep;
+                out[i] ^= swap << half;
+                out[i + half] ^= swap;
+            }
+}
+
+/* For a lane of samples: which neurons' signs are open, a bit each; and what is to be added to the
+ * nearest pre-activations to make low and high of them, see rfa/engines/_signs.pyx. path has k + 3
+ * rows of neurons, lane as many factors; neurons: a multiple of 64. */
+static void RFA_NAME(rfa_certify)(const float *low, const float *high, const double *path,
+                                  const double *lane, ptrdiff_t k, ptrdiff_t neurons,
+                                  double *to_low, double *to_high, uint64_t *open)
+{
+    for (ptrdiff_t j = 0; j < neurons; j += VL) {
+        D change = {0};
+        for (ptrdiff_t c = 0; c < k; ++c)
+            change = FMA(SPLAT(lane[c]), LOAD(path + c * neurons + j), change);
+        D outside = SPLAT(lane[k + 1]) * LOAD(path + (k + 1) * neurons + j);
+        D rounding = SPLAT(lane[k + 2]) * LOAD(path + (k + 2) * neurons + j);
+        D loose = FMA(SPLAT(lane[k]), LOAD(path + k * neurons + j), outside + rounding);
+        /* 2^-48: what these sums lose by rounding, here and when they are compared */
+        D kept = loose - 2.0 * rounding - 0x1p-48 * loose;
+        D least = __builtin_convertvector(*(const RFA_NAME(rfa_float) *)(low + j), D);
+        D most = __builtin_convertvector(*(const RFA_NAME(rfa_float) *)(high + j), D);
+        D above = least + change - loose, below = -(most + change + loose);
+        unsigned sure = POSITIVE(above) & POSITIVE(below);
+        STORE(to_low + j, kept - change);
+        STORE(to_high + j, kept + change);
+        if (j % 64 == 0)
+            open[j / 64] = 0;
+        open[j / 64] |= (uint64_t)(~sure & ((1u << VL) - 1)) << j % 64;
+    }
 }
 
 /* Number of bits in which two runs of words differ. */
@@ -248,6 +293,8 @@ static const rfa_leaves RFA_JOIN(rfa, common, RFA_LEVEL) = {
     {RFA_NAME(rfa_logistic_loss), RFA_NAME(rfa_exponential), RFA_NAME(rfa_hinge_loss),
      RFA_NAME(rfa_square_loss)},
     RFA_NAME(rfa_count),
+    RFA_NAME(rfa_transpose),
+    RFA_NAME(rfa_certify),
     RFA_NAME(rfa_differences),
     RFA_NAME(rfa_ring_outputs),
     RFA_NAME(rfa_ring_sums),
@@ -263,5 +310,6 @@ static const rfa_leaves RFA_JOIN(rfa, common, RFA_LEVEL) = {
 #undef SPLAT
 #undef FMA
 #undef WHERE
+#undef POSITIVE
 #undef RFA_REAL
 #undef REAL

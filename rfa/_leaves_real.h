@@ -19,6 +19,8 @@
 #else
 #define STACK 2
 #endif
+#define LANE_PARTS (RFA_LANE / VL)
+#define LANE_ROWS (LANE_PARTS > 4 ? 2 : 6 * STACK / LANE_PARTS > 12 ? 12 : 6 * STACK / LANE_PARTS)
 
 typedef REAL V __attribute__((vector_size(RFA_BYTES)));
 typedef REAL VU __attribute__((vector_size(RFA_BYTES), aligned(sizeof(REAL)), may_alias));
@@ -73,22 +75,21 @@ static void RFA_NAME(rfa_activate_tile)(const REAL *h, const REAL *a, uint64_t *
 }
 
 /* t[b] = the sum over the bits of b of c x of so many samples, added in their order. */
-static inline __attribute__((always_inline)) void RFA_NAME(rfa_subsets)(const REAL *rows,
-                                                                        const REAL *c, int samples,
-                                                                        REAL *t)
+static inline __attribute__((always_inline)) void
+RFA_NAME(rfa_subsets)(const REAL *rows, ptrdiff_t ldr, const REAL *c, int samples, REAL *t)
 {
     for (int part = 0; part < COLUMNS; part += VL) {
         V sums[16]; /* what fits in registers; the rest goes through memory */
         sums[0] = (V){0};
         for (int i = 0; i < 4; ++i) {
-            V row = SPLAT(c[i]) * LOAD(rows + i * COLUMNS + part);
+            V row = SPLAT(c[i]) * LOAD(rows + i * ldr + part);
             for (int b = 0; b < 1 << i; ++b)
                 sums[(1 << i) + b] = sums[b] + row;
         }
         for (int b = 0; b < 16; ++b)
             STORE(t + b * COLUMNS + part, sums[b]);
         for (int i = 4; i < samples; ++i) {
-            V row = SPLAT(c[i]) * LOAD(rows + i * COLUMNS + part);
+            V row = SPLAT(c[i]) * LOAD(rows + i * ldr + part);
             for (int b = 0; b < 1 << i; ++b)
                 STORE(t + ((1 << i) + b) * COLUMNS + part, LOAD(t + b * COLUMNS + part) + row);
         }
@@ -96,14 +97,14 @@ static inline __attribute__((always_inline)) void RFA_NAME(rfa_subsets)(const RE
 }
 
 /* The tables of RFA_BATCH samples, of 6, 5, 5, 6, 5 and 5 of them: masked_sum's multiplications,
- * done once for all neurons. */
-static void RFA_NAME(rfa_subset_sums)(const REAL *rows, const REAL *c, REAL *tables)
+ * done once for all neurons. The rows are ldr apart. */
+static void RFA_NAME(rfa_subset_sums)(const REAL *rows, ptrdiff_t ldr, const REAL *c, REAL *tables)
 {
     for (int half = 0; half < 2; ++half) {
-        RFA_NAME(rfa_subsets)(rows, c, 6, tables);
-        RFA_NAME(rfa_subsets)(rows + 6 * COLUMNS, c + 6, 5, tables + 64 * COLUMNS);
-        RFA_NAME(rfa_subsets)(rows + 11 * COLUMNS, c + 11, 5, tables + 96 * COLUMNS);
-        rows += 16 * COLUMNS;
+        RFA_NAME(rfa_subsets)(rows, ldr, c, 6, tables);
+        RFA_NAME(rfa_subsets)(rows + 6 * ldr, ldr, c + 6, 5, tables + 64 * COLUMNS);
+        RFA_NAME(rfa_subsets)(rows + 11 * ldr, ldr, c + 11, 5, tables + 96 * COLUMNS);
+        rows += 16 * ldr;
         c += 16;
         tables += 128 * COLUMNS;
     }
@@ -185,6 +186,109 @@ static REAL RFA_NAME(rfa_finish)(const REAL *base, const REAL *scale, const REAL
     return result;
 }
 
+/* sums[i][k] += rows[i][k] factors[i][k], COLUMNS to a row. */
+static void RFA_NAME(rfa_add_products)(const REAL *rows, const REAL *factors, ptrdiff_t count,
+                                       REAL *sums)
+{
+    for (ptrdiff_t i = 0; i < count * COLUMNS; i += VL)
+        STORE(sums + i, FMA(LOAD(rows + i), LOAD(factors + i), LOAD(sums + i)));
+}
+
+/* out[i] = the sum of the COLUMNS of row i, halves added to halves. */
+static void RFA_NAME(rfa_fold)(const REAL *rows, ptrdiff_t count, REAL *out)
+{
+    for (ptrdiff_t i = 0; i < count; ++i) {
+        REAL v[RFA_ENTRY / sizeof(REAL)];
+        memcpy(v, rows + i * COLUMNS, sizeof v);
+        for (int half = COLUMNS / 2; half > 0; half /= 2)
+            for (int k = 0; k < half; ++k)
+                v[k] += v[k + half];
+        out[i] = v[0];
+    }
+}
+
+/* The least component. */
+static inline __attribute__((always_inline)) REAL RFA_NAME(rfa_least)(V v)
+{
+#if RFA_BYTES == 64
+    return RFA_JOIN(RFA_LEAST, RFA_LEVEL, RFA_REAL)(v);
+#else
+    REAL least = v[0];
+    for (int l = 1; l < VL; ++l)
+        least = v[l] < least ? v[l] : least;
+    return least;
+#endif
+}
+
+/* For RFA_LANE samples and the listed neurons: h = sum_k w[j][k] x[k][s], k ascending as in the
+ * tiles; bits[l] = 1[h > 0], low[l] = the least h > 0 and high[l] = the largest other h, infinite if
+ * there is none. Returns the sum of h - h: NaN if one is not finite. */
+static REAL RFA_NAME(rfa_lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d,
+                                     const int32_t *list, ptrdiff_t count, uint16_t *bits,
+                                     REAL *low, REAL *high)
+{
+    const V none = SPLAT((REAL)INFINITY);
+    V rest = {0};
+    REAL result = 0;
+    for (ptrdiff_t l = 0; l < count; l += LANE_ROWS) {
+        V sums[LANE_ROWS][LANE_PARTS];
+        const REAL *row[LANE_ROWS];
+        for (int r = 0; r < LANE_ROWS; ++r) {
+            /* the last neuron is done again where there are no more */
+            row[r] = w + list[l + r < count ? l + r : count - 1] * ldw;
+            for (int p = 0; p < LANE_PARTS; ++p)
+                sums[r][p] = (V){0};
+        }
+        for (ptrdiff_t k = 0; k < d; ++k)
+            for (int p = 0; p < LANE_PARTS; ++p) {
+                V xs = LOAD(x + k * RFA_WORD + p * VL);
+                for (int r = 0; r < LANE_ROWS; ++r)
+                    sums[r][p] = FMA(SPLAT(row[r][k]), xs, sums[r][p]);
+            }
+        /* a copy in memory, to be indexed by what is not constant */
+        V found[LANE_ROWS][LANE_PARTS];
+        memcpy(found, sums, sizeof found);
+        for (ptrdiff_t r = 0; r < LANE_ROWS && l + r < count; ++r) {
+            V least = none, most = none;
+            unsigned positive = 0;
+            for (int p = 0; p < LANE_PARTS; ++p) {
+                V h = found[r][p];
+                I above = (I)(h > (V){0});
+                V over = (V)(((I)h & above) | ((I)none & ~above));
+                V under = (V)(((I)-h & ~above) | ((I)none & above));
+                positive |= (unsigned)POSITIVE(h) << p * VL;
+                rest += h - h;
+                least = (V)(((I)over & (I)(over < least)) | ((I)least & ~(I)(over < least)));
+                most = (V)(((I)under & (I)(under < most)) | ((I)most & ~(I)(under < most)));
+            }
+            bits[l + r] = (uint16_t)positive;
+            low[l + r] = RFA_NAME(rfa_least)(least);
+            high[l + r] = -RFA_NAME(rfa_least)(most);
+        }
+    }
+    for (int l = 0; l < VL; ++l)
+        result += rest[l];
+    return result;
+}
+
+/* The squared distance of two rows, in float64. */
+static double RFA_NAME(rfa_distance2)(const REAL *v, const REAL *w, ptrdiff_t d)
+{
+    W total = {0};
+    double sum = 0;
+    ptrdiff_t k = 0;
+    for (; k + WL <= d; k += WL) {
+        W difference = __builtin_convertvector(*(const WU *)(v + k), W) -
+                       __builtin_convertvector(*(const WU *)(w + k), W);
+        total = WIDE_FMA(difference, difference, total);
+    }
+    for (int l = 0; l < WL; ++l)
+        sum += total[l];
+    for (; k < d; ++k)
+        sum += ((double)v[k] - (double)w[k]) * ((double)v[k] - (double)w[k]);
+    return sum;
+}
+
 /* sums[j][i] += c[i] where bit i of masks[j] is set, for RFA_WORD samples; sums has rows of lds. */
 static void RFA_NAME(rfa_accumulate)(const uint64_t *masks, const REAL *c, ptrdiff_t neurons,
                                      REAL *sums, ptrdiff_t lds)
@@ -255,6 +359,10 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
     RFA_NAME(rfa_entries),
     RFA_NAME(rfa_add_entries),
     RFA_NAME(rfa_finish),
+    RFA_NAME(rfa_add_products),
+    RFA_NAME(rfa_fold),
+    RFA_NAME(rfa_lane_signs),
+    RFA_NAME(rfa_distance2),
     RFA_NAME(rfa_accumulate),
     RFA_NAME(rfa_products),
     RFA_NAME(rfa_dots)};
@@ -275,3 +383,5 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
 #undef SPLAT
 #undef COLUMNS
 #undef STACK
+#undef LANE_PARTS
+#undef LANE_ROWS

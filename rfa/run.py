@@ -48,8 +48,9 @@ class Run:
         ``seconds`` spent in the engine. direct and gram: ``batches``, 32 samples of a neuron each,
         that the masked sums of all steps went over, ``looked_up`` of them in tables, six entries
         for each, and ``added``, where the sum was there already because neurons had the same
-        activations or were active on all samples. planar: ``passed``, samples that ends of arcs
-        went past.
+        activations or were active on all samples. direct: ``evaluated``, pairs of a sample and a
+        neuron (padding included) whose sign took an inner product, since no bound settled it.
+        planar: ``passed``, samples that ends of arcs went past.
     provenance : dict
         Version, commit if known, seeds, engine, SIMD level, threads, NumPy.
     """

@@ -10,7 +10,7 @@ rounds, so inactive neurons, padding and empty places do not count. Nothing here
 
 The step is w_j' = w_j + a_j (alpha/n) S_j, S_j = sum_i A_ij y_i g_i x_i, g = 1/(1 + exp(y f)).
 
-Forward pass, by inner products (direct, and the oracle):
+Forward pass, by inner products (gram, and the oracle):
 
     h_ij = <w_j, x_i>             abs error <= e_ij = gamma(d, u) sum_k abs(w_jk) abs(x_ik)
     A_ij = 1[h_ij > 0]            can be wrong only where 0 < e_ij and abs(h_ij) <= e_ij
@@ -19,10 +19,17 @@ Forward pass, by inner products (direct, and the oracle):
 
 since relu moves by no more than its argument, whether or not A_ij is right.
 
+Forward pass, by masked sums (direct): A as above, and f_i = <x_i, S_i>, S_i = sum_j A_ij a_j w_j, a
+sum of m products in whatever order, so with V = sum_j abs(a_j) abs(w_j)
+
+    abs error of f_i <= sum_j abs(a_j) e_ij + gamma(m + d, u) <abs(x_i), V>
+
+since a wrong activation is one of a neuron with abs(h_ij) <= e_ij.
+
 Forward pass, by running sums (planar, always in float64): A is exact, being decided by the exact
 sign of h. f_i = <x_i, S_i>, where S_i is a sum of at most 3 terms +-fl(a_j w_j) for each neuron
 (where its arc begins, where it ends, and if it goes around the end of the ring), of which those
-that do not belong to i cancel exactly in exact arithmetic. So, with V = sum_j abs(a_j) abs(w_j),
+that do not belong to i cancel exactly in exact arithmetic. So, with the same V,
 
     abs error of S_i <= v V + gamma(3m, v) 3 (1 + v) V <= 3 gamma(3m + 1, v) V
     abs error of f_i <= 3 gamma(3m + 3, v) <abs(x_i), V>        two more for the inner product.
@@ -159,7 +166,10 @@ def output_error(X, W, a, H, engine, u, slope=0.0):
     if engine == "planar":
         return 3 * gamma(4 * m + 6 if slope else 3 * m + 3, FLOAT64) * size
     e = preactivation_error(X, W, u)
-    relu = e @ a + gamma(m, u) * ((np.maximum(H, 0) + e) @ a)
+    if engine == "direct":
+        relu = e @ a + gamma(m + d, u) * size
+    else:
+        relu = e @ a + gamma(m, u) * ((np.maximum(H, 0) + e) @ a)
     if not slope:
         return relu
     return (1 - slope) * relu + (slope * gamma(m + d, u) + gamma(4, u)) * size
@@ -218,7 +228,7 @@ def step_error(X, W, a, alpha, exact, engine, u):
 def difference_bound(X, W, a, alpha, exact, engine, u):
     """The bound for an engine's difference to the oracle."""
     own = step_error(X, W, a, alpha, exact, engine, u)
-    oracle = step_error(X, W, a, alpha, exact, "direct", ORACLE)
+    oracle = step_error(X, W, a, alpha, exact, "oracle", ORACLE)
     return StepError(
         own.bound + oracle.bound, own.smooth + oracle.smooth, own.uncertain | oracle.uncertain
     )

@@ -212,7 +212,8 @@ def take_steps(case, name, dtype, trajectory):
     for n_threads in THREADS if name != "planar" else THREADS[:1]:
         engine = case.engine(name, dtype, n_threads)
         if name != "planar":
-            engine.sample_order = np.argsort(case.problem(dtype).groups, kind="stable")
+            by_group = np.argsort(case.problem(dtype).groups, kind="stable")
+            engine.sample_order = getattr(engine, "order", by_group)
         # of a state of gram that which stands for W follows from W
         state = {name: engine.get_state()[name] for name in ("t", "W", "previous")}
         at, out = np.empty(0, np.int64), case.rows(name, dtype, [0])[1]

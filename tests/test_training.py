@@ -453,8 +453,9 @@ def test_a_result_is_not_copied_over_and_over():
     tracemalloc.stop()
     assert run.initial is net
     size = net.W.nbytes
-    # the engine holds W twice and once padded masks; the result is the only copy that stays
-    assert kept < 1.5 * size and peak < 5 * size
+    # the engine holds W three times and X twice, a quarter of W each; the result is the only copy
+    # that stays
+    assert kept < 1.5 * size and peak < 6 * size
 
 
 def test_a_run_that_ends_early_keeps_no_memory_for_what_it_did_not_do():

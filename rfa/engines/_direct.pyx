@@ -1,17 +1,20 @@
 """The direct engine's loop: many steps of gradient descent in one call, without the GIL."""
 from cython cimport floating
+from cython.parallel cimport prange
 from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy
 
 from rfa._kernels cimport (
-    WORD, check_signals, columns, evaluate, evaluate_scratch, masked_sum, pack_lanes,
-    pack_rows, partial_size, plan_sums, rfa_seconds, sum_scratch,
+    WORD, check_signals, columns, evaluate, evaluate_scratch, masked_outputs, masked_sum,
+    pack_lanes, pack_rows, partial_size, plan_sums, rfa_common, rfa_seconds, level, sum_scratch,
 )
 from rfa.engines._linear cimport add_linear, start_step, sum_neurons
 from rfa.engines._observe cimport (
     DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, count_batches, loss_gradient,
     merge_ranges, observe_masks, observe_outputs, observe_weights,
 )
+from rfa.engines._signs cimport find_signs, load, measure_path, order_neurons, signs_t
 
 
 def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at, out,
@@ -21,7 +24,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     W (2, neurons, stride) holds W_t on side clock[SIDE] and room for W_{t+1} on the other; the
     masks hold A_{t-1} on side clock[MASK_SIDE] and room for A_t on the other. A step writes to the
     free sides and is committed by turning the clock, so that whatever interrupts it leaves W_t and
-    A_{t-1}.
+    A_{t-1}. The signs' bounds and paths are those of W_t, and of A_t if that is evaluated.
     """
     cdef int64_t[::1] clock = engine.clock
     cdef const floating[:, :, ::1] lanes = engine.lanes, rows = engine.rows_of_X
@@ -32,12 +35,21 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef const int64_t[:, ::1] segments = engine.segments
     cdef uint64_t[:, :, ::1] masks = engine.masks
     cdef floating[::1] f = engine.f, c = engine.c, test_f = engine.test_f
+    cdef floating[::1] unused_f = engine.unused_f
     cdef floating[::1] partial = engine.partial, scratch = engine.scratch
     cdef double[:, :, :, ::1] ranges = engine.ranges
     cdef const double[:, ::1] means = engine.means
     cdef uint8_t[::1] plan = engine.plan
     cdef int32_t[::1] counts = engine.counts
     cdef int shortcuts = engine.shortcuts
+    cdef uint8_t[::1] output_plan = engine.output_plan
+    cdef int32_t[::1] output_counts = engine.output_counts
+    cdef floating[:, ::1] ordered_W = engine.ordered_W
+    cdef floating[::1] ordered_a = engine.ordered_a
+    cdef const double[:, ::1] directions = engine.signs.directions
+    cdef double[:, ::1] found = engine.signs.found
+    cdef uint64_t[:, ::1] checked = engine.checked
+    cdef signs_t signs
     cdef int64_t[::1] tally = engine.tally
     cdef int n_threads = engine.n_threads
     cdef Py_ssize_t m = engine.m, horizon = engine.horizon
@@ -57,7 +69,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef int64_t[::1] flips = out.flips
     cdef double[:, :, ::1] h_low = out.h_low, h_high = out.h_high
 
-    cdef Py_ssize_t words = lanes.shape[0], d = lanes.shape[1], neurons = W.shape[1]
+    cdef Py_ssize_t words = lanes.shape[0], d = lanes.shape[1], neurons = masks.shape[2]
     cdef Py_ssize_t stride = W.shape[2], chunks = rows.shape[0]
     cdef Py_ssize_t test_words = test_lanes.shape[0], groups = active.shape[2]
     cdef Py_ssize_t test_groups = right.shape[1] - groups, k = means.shape[0]
@@ -67,9 +79,12 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef floating* weights
     cdef floating* after
     cdef floating* base
+    cdef const double* Q = &directions[0, 0] if directions.shape[0] else NULL
     cdef uint64_t* current
     cdef uint64_t* previous
 
+    load(&signs, engine.signs)
+    signs.certified = signs.certified and shortcuts > 2
     clock[DIVERGED] = 0
     clock[ROW] = row
     while next_at < at.shape[0] and at[next_at] < clock[STEP]:
@@ -83,26 +98,46 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
             weights = &W[clock[SIDE], 0, 0]
             previous = &masks[clock[MASK_SIDE], 0, 0]
             current = &masks[1 - clock[MASK_SIDE], 0, 0]
-            if not clock[EVALUATED] or ranged:
-                clock[EVALUATED] = 0
-                if ranged:
-                    ranges[:, :, :, 0] = INFINITY
-                    ranges[:, :, :, 1] = -INFINITY
-                evaluate(&lanes[0, 0, 0], words, d, weights, stride, <const floating*>NULL, &a[0],
-                         neurons, current, &partial[0], &scratch[0], &segments[0, 0],
-                         segments.shape[0], groups, &ranges[0, 0, 0, 0] if ranged else NULL, &f[0],
-                         n_threads, &last)
+            # EVALUATED: 1 the signs are found, which must not be done twice, 2 and f is
+            if clock[EVALUATED] < 1:
+                if not signs.valid[0]:
+                    measure_path(weights, <const floating*>NULL, stride, m, Q, signs.k,
+                                 signs.words * WORD, signs.path, &found[0, 0], n_threads)
+                order_neurons(&signs, &a[0], m)
+                if not find_signs(lanes, W[clock[SIDE]], m, &signs, previous, current, neurons, tally,
+                                  n_threads, &last):
+                    clock[DIVERGED] = 1
+                    break
+                clock[EVALUATED] = 1
+                if checked.shape[0] > 0:
+                    check_masks(lanes, weights, stride, a, partial, scratch, current, checked,
+                                unused_f, n_threads, &last)
+            if clock[EVALUATED] < 2:
+                plan_sums(signs.transposed, signs.words, words * WORD, min(shortcuts, 2),
+                          &output_plan[0], &output_counts[0], n_threads)
+                in_order(weights, stride, &a[0], signs.order, m, &ordered_W[0, 0], &ordered_a[0],
+                         n_threads)
+                masked_outputs(signs.transposed, signs.words, words * WORD, &output_plan[0],
+                               &output_counts[0], &ordered_a[0], &ordered_W[0, 0], stride,
+                               &rows[0, 0, 0], chunks, &f[0], &scratch[0], n_threads, &last)
                 if slope > 0:
                     sum_neurons(weights, stride, neurons, &a[0], &tile[0, 0], n_threads)
                     add_linear(&lanes[0, 0, 0], words, d, &tile[0, 0], stride, slope,
                                &product[0, 0, 0], &f[0], n_threads, &last)
-                clock[EVALUATED] = 1
+                clock[EVALUATED] = 2
             if not loss_gradient(&f[0], &y[0], &weighted[0], words * WORD, loss_number,
                                  step_scale * (1 - slope), &c[0]):
                 clock[DIVERGED] = 1
                 break
             if due:
                 to = clock[ROW]
+                if ranged:
+                    ranges[:, :, :, 0] = INFINITY
+                    ranges[:, :, :, 1] = -INFINITY
+                    evaluate(&lanes[0, 0, 0], words, d, weights, stride, <const floating*>NULL,
+                             &a[0], neurons, NULL, &partial[0], &scratch[0], &segments[0, 0],
+                             segments.shape[0], groups, &ranges[0, 0, 0, 0], &unused_f[0],
+                             n_threads, &last)
                 if test_words:
                     evaluate(&test_lanes[0, 0, 0], test_words, d, weights, stride,
                              <const floating*>NULL, &a[0], neurons, NULL, &partial[0], &scratch[0],
@@ -136,12 +171,16 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                            &ones[0, 0], &plan[0], &counts[0], &rows[0, 0, 0], chunks,
                            &c_linear[0], &sums[0], &scratch[0], after, n_threads, &last)
                 base = after
-            plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
+            plan_sums(current, words, neurons, min(shortcuts, 2), &plan[0], &counts[0], n_threads)
             if not masked_sum(current, words, neurons, &plan[0], &counts[0], &c[0],
                               &rows[0, 0, 0], NULL, chunks, base, &a[0], stride, WORD, after,
                               &scratch[0], n_threads, &last):
                 clock[DIVERGED] = 1
                 break
+            # not interrupted until the step is committed
+            if signs.valid[0]:
+                measure_path(after, weights, stride, m, Q, signs.k, signs.words * WORD, signs.path,
+                             &found[0, 0], n_threads)
             clock[SIDE] = 1 - clock[SIDE]
             clock[MASK_SIDE] = 1 - clock[MASK_SIDE]
             count_batches(counts, tally)
@@ -149,6 +188,33 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
             clock[STEP] += 1
             check_signals(&last)
     return clock[ROW] - row
+
+
+cdef void in_order(const floating* W, Py_ssize_t stride, const floating* a, const int32_t* order,
+                   Py_ssize_t m, floating* ordered_W, floating* ordered_a, int n_threads
+                   ) noexcept nogil:
+    """The rows of W and a with neuron order[p] at place p."""
+    cdef Py_ssize_t p
+    for p in prange(m, num_threads=n_threads, schedule="static"):
+        memcpy(ordered_W + p * stride, W + order[p] * stride, stride * sizeof(floating))
+        ordered_a[p] = a[order[p]]
+
+
+cdef int check_masks(const floating[:, :, ::1] lanes, const floating* W, Py_ssize_t stride,
+                     const floating[::1] a, floating[::1] partial, floating[::1] scratch,
+                     const uint64_t* masks, uint64_t[:, ::1] checked, floating[::1] f,
+                     int n_threads, double* last) except -1 nogil:
+    """Compare masks with those of a full evaluation."""
+    cdef Py_ssize_t words = checked.shape[0], neurons = checked.shape[1]
+    cdef int64_t wrong
+    evaluate(&lanes[0, 0, 0], words, lanes.shape[1], W, stride, <const floating*>NULL, &a[0],
+             neurons, &checked[0, 0], &partial[0], &scratch[0], NULL, 0, 0, NULL, &f[0],
+             n_threads, last)
+    wrong = rfa_common(level()).differences(masks, &checked[0, 0], words * neurons)
+    if wrong:
+        with gil:
+            raise RuntimeError(f"{wrong} certified activations differ from a full evaluation")
+    return 0
 
 
 def pack(const floating[:, :] X, const int64_t[::1] order, floating[:, :, ::1] lanes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from rfa.engines import (
     aligned_zeros,
 )
 from rfa.engines.masks import TILE, WORD, Linear, batch_stats, padded, threads_for
+from rfa.engines.signs import LANE, Signs, lane_order
 
 
 class DirectEngine:
@@ -40,7 +42,7 @@ class DirectEngine:
         pieces = max(words, test_words, chunks) * -(-neurons // _kernels.SIZES["block"])
         self.n_threads = threads_for(self.n * self.m * d, pieces, n_threads)
 
-        order = np.argsort(problem.groups, kind="stable")
+        self.order = order = lane_order(problem)
         self.lanes = aligned_zeros((words, d, WORD), dtype)
         _direct.pack(problem.X, order, self.lanes)
         self.rows_of_X = aligned_zeros((chunks, words * WORD, width), dtype)
@@ -63,6 +65,7 @@ class DirectEngine:
         self.padded_a[: self.m] = a
         self.masks = aligned_zeros((2, words, neurons), np.uint64)
         self.f = aligned_zeros(words * WORD, dtype)
+        self.unused_f = aligned_zeros(words * WORD, dtype)
         self.test_f = aligned_zeros(max(1, test_words) * WORD, dtype)
         self.c = aligned_zeros(words * WORD, dtype)
         self.linear = Linear(words, max(words, test_words), 1, chunks * width, self.c)
@@ -72,8 +75,18 @@ class DirectEngine:
         blocks = -(-neurons // _kernels.SIZES["sums"])
         self.plan = np.zeros(4 * words * blocks * _kernels.SIZES["sums"], np.uint8)
         self.counts = np.zeros(2 * words * blocks * _kernels.SIZES["counts"], np.int32)
-        self.shortcuts = 2
-        self.tally = np.zeros(3, np.int64)
+        blocks = -(-words * WORD // _kernels.SIZES["sums"])
+        neuron_words = -(-self.m // WORD)
+        self.output_plan = np.zeros(4 * neuron_words * blocks * _kernels.SIZES["sums"], np.uint8)
+        self.output_counts = np.zeros(2 * neuron_words * blocks * _kernels.SIZES["counts"], np.int32)
+        self.signs = Signs(problem, order, self.m, chunks * width, self.n_threads)
+        self.ordered_W = aligned_zeros((neuron_words * WORD, chunks * width), dtype)
+        self.ordered_a = aligned_zeros(neuron_words * WORD, dtype)
+        # a switch for tests: every activation is compared with one from a full evaluation
+        checked = words if os.environ.get("RFA_CHECK_SIGNS") else 0
+        self.checked = np.zeros((checked, neurons), np.uint64)
+        self.shortcuts = 3
+        self.tally = np.zeros(4, np.int64)
         self.ranges = np.empty((self.n_threads, neurons, problem.n_groups, 2))
         self.clock = np.zeros(_observe.CLOCK_SIZE, np.int64)
 
@@ -104,7 +117,8 @@ class DirectEngine:
     @property
     def stats(self) -> dict[str, int]:
         """How much of the masked sums there was to do; see :class:`rfa.Run`."""
-        return batch_stats(self.tally, self.masks.shape[1] * self.m)
+        counts = batch_stats(self.tally, self.masks.shape[1] * self.m)
+        return counts | {"evaluated": LANE * int(self.tally[3])}
 
     def get_state(self) -> dict[str, Any]:
         """t, W_t and A_{t-1} (which flips needs)."""
@@ -118,6 +132,7 @@ class DirectEngine:
         """Continue from what get_state returned."""
         self.clock[:] = 0
         self.clock[_observe.STEP] = state["t"]
+        self.signs.valid[0] = 0
         self.W[0] = 0  # a step that diverged may have left NaN in the padding
         self.W[0, : self.m, : self.lanes.shape[1]] = state["W"]
         self.masks[0] = state["previous"]

@@ -1,0 +1,269 @@
+"""Which activations can have changed: signs of <w_j, x_i> that need no new inner product.
+
+A lane is 16 samples. With Q orthonormal rows (the directions of the means), s_i = Q x_i, u_j = Q w_j
+and c the centre of a lane's s_i,
+
+    <w_j(t), x_i> - <w_j(e), x_i> = <u_j(t) - u_j(e), c> + <u_j(t) - u_j(e), s_i - c>
+                                                         + <w_j(t) - w_j(e), x_i - Q^T s_i>.
+
+The last two are at most r (U_j(t) - U_j(e)) + v (V_j(t) - V_j(e)), where U_j and V_j are the lengths
+of the paths of u_j and of the rest of w_j, r is the largest |s_i - c| of the lane and v its largest
+|x_i - Q^T s_i|. Features move along the means, so that V_j grows slowly, and r is small where samples
+are sorted by s_i: that makes the bound sharp. For a lane and a neuron that were evaluated last in
+step e,
+
+    low  = least <w_j(e), x_i> > 0     - <u_j(e), c> + r U_j(e) + v V_j(e) - b E_j(e),
+    high = largest other <w_j(e), x_i> - <u_j(e), c> - r U_j(e) - v V_j(e) + b E_j(e)
+
+are kept, b E_j, b the largest |x_i|, being a bound on what an inner product loses by rounding. An
+evaluation would find the same signs as in step e while
+
+    low  + <u_j(t), c> - r U_j(t) - v V_j(t) - b E_j(t) > 0,
+    high + <u_j(t), c> + r U_j(t) + v V_j(t) + b E_j(t) < 0.
+
+Where that does not hold there is an evaluation. U and V are rounded up, low down and high up.
+"""
+from cython cimport floating
+from cython.parallel cimport prange, threadid
+from libc.float cimport DBL_EPSILON, FLT_EPSILON, FLT_MAX
+from libc.math cimport fabs, sqrt
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from rfa._kernels cimport LANE, WORD, check_signals, level, rfa_common, rfa_f32, rfa_f64
+
+cdef extern from * nogil:
+    int __builtin_ctzll(unsigned long long)
+
+cdef enum:
+    PER_WORD = WORD // LANE
+    # multiply-adds between two looks at the clock
+    TASK_WORK = 1 << 28
+
+# Far above what underflow takes off, of a product or a square, with |x| <= LARGEST (signs.py).
+cdef double TINY = 1e-37
+
+
+cdef void measure_path(const floating* W, const floating* before, Py_ssize_t stride, Py_ssize_t m,
+                       const double* Q, Py_ssize_t k, Py_ssize_t neurons, double* path,
+                       double* found, int n_threads) noexcept nogil:
+    """path (k + 3, neurons): u_j, the lengths U_j and V_j so far, and E_j of W; before: the weights
+    a step ago, or NULL if the paths begin here. found: (neurons, k + 1) to work in. O(m d k)."""
+    cdef Py_ssize_t j, c
+    cdef double along, moved
+    cdef double unit = FLT_EPSILON if floating is float else DBL_EPSILON
+    for j in prange(m, num_threads=n_threads, schedule="static"):
+        if floating is float:
+            rfa_f32(level()).dots(W + j * stride, Q, k, stride, found + j * (k + 1))
+        else:
+            rfa_f64(level()).dots(W + j * stride, Q, k, stride, found + j * (k + 1))
+        along = 0
+        for c in range(k):
+            moved = found[j * (k + 1) + 1 + c] - path[c * neurons + j]
+            along = along + moved * moved
+            path[c * neurons + j] = found[j * (k + 1) + 1 + c]
+        # gamma(d) of an inner product, and of those in float64 for u
+        path[(k + 2) * neurons + j] = (1.1 * (stride + 8) * (unit / 2 + DBL_EPSILON)
+                                       * sqrt(found[j * (k + 1)]))
+        if before == NULL:
+            path[k * neurons + j] = 0
+            path[(k + 1) * neurons + j] = 0
+            continue
+        if floating is float:
+            moved = rfa_f32(level()).distance2(W + j * stride, before + j * stride, stride)
+        else:
+            moved = rfa_f64(level()).distance2(W + j * stride, before + j * stride, stride)
+        # a difference of squares loses half of the digits
+        path[(k + 1) * neurons + j] = ((path[(k + 1) * neurons + j]
+                                        + sqrt(max(moved - along, 0.0) + 1e-12 * moved))
+                                       * (1 + 4 * DBL_EPSILON))
+        path[k * neurons + j] = ((path[k * neurons + j] + sqrt(along)) * (1 + 4 * DBL_EPSILON))
+
+
+cdef void order_neurons(signs_t* signs, const floating* a, Py_ssize_t m) noexcept nogil:
+    """The order in which f adds up the neurons: by the signs of a and of u in two directions, so that
+    those that are active on the same samples stand together. A function of W alone."""
+    cdef Py_ssize_t j, p, key, padded = signs.words * WORD
+    cdef Py_ssize_t starts[9]
+    memset(starts, 0, sizeof(starts))
+    for j in range(m):
+        starts[neuron_class(signs, a, j, padded) + 1] += 1
+    for key in range(8):
+        starts[key + 1] += starts[key]
+    for j in range(m):
+        key = neuron_class(signs, a, j, padded)
+        p = starts[key]
+        starts[key] += 1
+        if signs.order[p] != j:
+            signs.order[p] = <int32_t>j
+            signs.valid[1] = 0
+        signs.place[j] = <int32_t>p
+
+
+cdef inline Py_ssize_t neuron_class(signs_t* signs, const floating* a, Py_ssize_t j,
+                                    Py_ssize_t padded) noexcept nogil:
+    return (4 * (a[j] > 0) + 2 * (signs.k > 0 and signs.path[j] > 0)
+            + (signs.k > 1 and signs.path[padded + j] > 0))
+
+
+cdef inline float rounded_down(double low) noexcept nogil:
+    """low or something smaller, by TINY where floats have few digits; NaN stays NaN."""
+    low = low - FLT_EPSILON * fabs(low) - TINY if low < FLT_MAX else low
+    return <float>(FLT_MAX if low > FLT_MAX else low)
+
+
+cdef int find_signs(const floating[:, :, ::1] lanes, const floating[:, ::1] W, Py_ssize_t m,
+                    signs_t* signs, const uint64_t* previous, uint64_t* masks,
+                    Py_ssize_t neurons, int64_t[::1] tally, int n_threads, double* last
+                    ) except -1 nogil:
+    """masks = 1[<w_j, x_i> > 0] and their transpose; 1 if all that was evaluated is finite, 0 if
+    not.
+
+    previous: the masks that signs.transposed has, if signs.valid[0]; else all is evaluated. It is
+    not valid while it is being changed, so that what an interrupted call leaves is not used.
+    2 d flops for each pair that is evaluated, 2 k for each lane and neuron.
+    """
+    cdef Py_ssize_t words = lanes.shape[0], d = lanes.shape[1], first = 0, stop, w
+    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * m * d + 1))
+    cdef bint known = signs.valid[0] != 0, same_order = signs.valid[1] != 0
+    cdef int64_t evaluated = 0, count
+    cdef int infinite = 0
+    signs.valid[0] = 0
+    while first < words:
+        check_signals(last)
+        stop = min(first + share, words)
+        for w in prange(first, stop, num_threads=n_threads, schedule="dynamic"):
+            count = word_signs(&lanes[w, 0, 0], d, &W[0, 0], W.shape[1], m, signs, w, words,
+                               previous + w * neurons if known else NULL, masks + w * neurons,
+                               neurons, same_order, threadid())
+            evaluated += count if count >= 0 else 0
+            infinite += count < 0
+        first = stop
+    tally[3] += evaluated
+    signs.valid[0] = 1
+    signs.valid[1] = 1
+    return infinite == 0
+
+
+cdef Py_ssize_t word_signs(const floating* x, Py_ssize_t d, const floating* W, Py_ssize_t stride,
+                           Py_ssize_t m, signs_t* signs, Py_ssize_t word, Py_ssize_t words,
+                           const uint64_t* previous, uint64_t* masks, Py_ssize_t neurons,
+                           bint same_order, int thread) noexcept nogil:
+    """find_signs for a word of samples. The number of lanes of neurons that were evaluated, or -1 if
+    something was not finite."""
+    cdef Py_ssize_t lane, s, count, l, j, evaluated = 0, padded = signs.words * WORD
+    cdef double* to_low = signs.doubles + thread * 2 * padded
+    cdef double* to_high = to_low + padded
+    cdef uint64_t* open = signs.open + thread * signs.words
+    cdef int32_t* list = signs.list + thread * padded
+    cdef uint16_t* bits = signs.bits + thread * padded
+    cdef floating* least = <floating*>signs.reals + thread * 2 * padded
+    cdef floating* most = least + padded
+    cdef float* low
+    cdef float* high
+    cdef bint finite = True
+    if previous == NULL:
+        memset(masks, 0, neurons * sizeof(uint64_t))
+    else:
+        memcpy(masks, previous, neurons * sizeof(uint64_t))
+    for s in range(PER_WORD):
+        lane = word * PER_WORD + s
+        if lane >= signs.n_lanes:
+            break
+        low = signs.low + lane * padded
+        high = signs.high + lane * padded
+        if signs.certified:
+            rfa_common(level()).certify(low, high, signs.path, signs.factors + lane * (signs.k + 3),
+                                        signs.k, padded, to_low, to_high, open)
+        if previous == NULL or not signs.certified:
+            memset(open, 0xFF, signs.words * sizeof(uint64_t))
+        count = listed(open, m, list)
+        if count == 0:
+            continue
+        evaluated += count
+        if floating is float:
+            finite = rfa_f32(level()).lane_signs(x + s * LANE, W, stride, d, list, count, bits,
+                                                 least, most) == 0 and finite
+        else:
+            finite = rfa_f64(level()).lane_signs(x + s * LANE, W, stride, d, list, count, bits,
+                                                 least, most) == 0 and finite
+        for l in range(count):
+            j = list[l]
+            masks[j] = ((masks[j] & ~(<uint64_t>0xFFFF << (s * LANE)))
+                        | <uint64_t>bits[l] << (s * LANE))
+            if signs.certified:
+                low[j] = rounded_down(least[l] + to_low[j])
+                high[j] = -rounded_down(to_high[j] - most[l])
+    transpose_word(masks, previous if same_order else NULL, neurons, signs.order, signs.place,
+                   signs.transposed + word * WORD, words * WORD, signs.words)
+    return evaluated if finite else -1
+
+
+cdef Py_ssize_t listed(const uint64_t* open, Py_ssize_t m, int32_t* list) noexcept nogil:
+    """The neurons of the bits that are set, in order; their number."""
+    cdef Py_ssize_t v, count = 0
+    cdef uint64_t rest
+    for v in range((m + WORD - 1) // WORD):
+        rest = open[v]
+        if v * WORD + WORD > m:
+            rest &= ~<uint64_t>0 >> (WORD - m % WORD)
+        while rest:
+            list[count] = <int32_t>(v * WORD + __builtin_ctzll(rest))
+            count += 1
+            rest &= rest - 1
+    return count
+
+
+cdef void transpose_word(const uint64_t* masks, const uint64_t* previous, Py_ssize_t neurons,
+                         const int32_t* order, const int32_t* place, uint64_t* transposed,
+                         Py_ssize_t samples, Py_ssize_t words) noexcept nogil:
+    """transposed [word of neurons][samples] of a word of samples, brought up to date from previous
+    (NULL: made). Neuron order[p] stands at place p; -1: none does."""
+    cdef uint64_t block[WORD]
+    cdef uint64_t changed
+    cdef Py_ssize_t v, j
+    if previous != NULL and (rfa_common(level()).differences(masks, previous, neurons)
+                             < 2 * neurons):
+        for j in range(neurons):
+            changed = masks[j] ^ previous[j]
+            while changed:
+                transposed[place[j] // WORD * samples + __builtin_ctzll(changed)] ^= (
+                    <uint64_t>1 << (place[j] % WORD))
+                changed &= changed - 1
+        return
+    for v in range(words):
+        for j in range(WORD):
+            block[j] = masks[order[v * WORD + j]] if order[v * WORD + j] >= 0 else 0
+        rfa_common(level()).transpose(block, transposed + v * samples)
+
+
+cdef int load(signs_t* signs, arrays) except -1:
+    """Pointers into the arrays of a Signs object, which has to outlive them."""
+    cdef int64_t[::1] valid = arrays.valid
+    cdef uint64_t[:, ::1] transposed = arrays.transposed
+    cdef float[:, ::1] low = arrays.low, high = arrays.high
+    cdef double[:, ::1] path = arrays.path, factors = arrays.factors
+    cdef double[:, :, ::1] doubles = arrays.doubles
+    cdef int32_t[::1] order = arrays.order, place = arrays.place
+    cdef uint64_t[:, ::1] open = arrays.open
+    cdef int32_t[:, ::1] list = arrays.list
+    cdef uint16_t[:, ::1] bits = arrays.bits
+    cdef uint8_t[::1] reals = arrays.reals
+    signs.certified = arrays.certified
+    signs.valid = &valid[0]
+    signs.order = &order[0]
+    signs.place = &place[0]
+    signs.transposed = &transposed[0, 0]
+    signs.words = transposed.shape[0]
+    signs.n_lanes = arrays.n_lanes
+    signs.k = path.shape[0] - 3
+    signs.low = &low[0, 0]
+    signs.high = &high[0, 0]
+    signs.path = &path[0, 0]
+    signs.factors = &factors[0, 0]
+    signs.doubles = &doubles[0, 0, 0]
+    signs.open = &open[0, 0]
+    signs.list = &list[0, 0]
+    signs.bits = &bits[0, 0]
+    signs.reals = &reals[0]
+    return 0

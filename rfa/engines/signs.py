@@ -1,0 +1,128 @@
+"""Room for the certified signs of the direct engine; see _signs.pyx."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfa import _kernels
+from rfa.engines import FloatArray, IntArray, Problem, aligned_zeros
+
+WORD, LANE = _kernels.SIZES["word"], _kernels.SIZES["lane"]
+
+# Bounds take 8 bytes for a lane of a neuron. If that is more than so many bytes, there are none and
+# all signs are evaluated in every step.
+BOUND_BYTES = 2**26
+
+# Directions that are taken apart, at most.
+MAX_DIRECTIONS = 8
+
+# Beyond it, squares of what moves a sign could underflow.
+LARGEST = 1e100
+
+TINY = np.finfo(np.float64).tiny
+
+# Samples of which float64 copies are made at a time.
+BLOCK = 4096
+
+
+class Signs:
+    """Bounds on the pre-activations of every lane and neuron, and the transposed masks.
+
+    ``directions`` (k, stride) are orthonormal: those in which features are expected to move, of the
+    means or, if there are none, of the mean of the samples. ``factors`` (lanes, k + 3): centre,
+    radius, length outside of the directions and length of a lane's samples.
+    """
+
+    def __init__(
+        self, problem: Problem, order: IntArray, m: int, stride: int, n_threads: int
+    ) -> None:
+        X = problem.X
+        n, d = X.shape
+        self.n_lanes = -(-n // LANE)
+        words, neuron_words = -(-n // WORD), -(-m // WORD)
+        neurons = neuron_words * WORD
+        self.factors = np.zeros((self.n_lanes, 3))
+        basis = directions(problem)
+        self.directions = np.zeros((len(basis), stride))
+        self.directions[:, :d] = basis
+        self.certified = 8 * self.n_lanes * neurons <= BOUND_BYTES
+        if self.certified:
+            self.factors = lane_factors(X, order, basis)
+            self.certified = bool(self.factors[:, -1].max() <= LARGEST)
+        lanes, k = self.n_lanes if self.certified else 1, len(self.directions)
+        self.low = aligned_zeros((lanes, neurons), np.float32)
+        self.high = aligned_zeros((lanes, neurons), np.float32)
+        self.path = aligned_zeros((k + 3, neurons), np.float64)
+        self.found = np.zeros((m, k + 1))
+        self.transposed = aligned_zeros((neuron_words, words * WORD), np.uint64)
+        self.order = np.full(neurons, -1, np.int32)
+        self.place = np.zeros(m, np.int32)
+        self.valid = np.zeros(2, np.int64)
+        self.doubles = aligned_zeros((n_threads, 2, neurons), np.float64)
+        self.open = np.zeros((n_threads, neuron_words), np.uint64)
+        self.list = np.zeros((n_threads, neurons), np.int32)
+        self.bits = np.zeros((n_threads, neurons), np.uint16)
+        self.reals = aligned_zeros(n_threads * 2 * neurons * X.itemsize, np.uint8)
+
+
+def lane_order(problem: Problem) -> IntArray:
+    """The samples by group, and within a group so that those of a lane have similar coordinates.
+
+    By the first two directions: strips along the one, in each of which the other decides.
+    """
+    order = np.argsort(problem.groups, kind="stable")
+    basis = directions(problem)[:2]
+    if len(basis) < 2:
+        return order
+    along = problem.X @ basis.T.astype(problem.X.dtype)
+    for group in np.split(order, np.cumsum(problem.group_sizes)[:-1]):
+        strips = round(math.sqrt(len(group) / LANE))
+        if strips > 1:
+            group[:] = group[np.argsort(along[group, 0], kind="stable")]
+            for strip in np.array_split(group, strips):
+                strip[:] = strip[np.argsort(along[strip, 1], kind="stable")]
+    return order
+
+
+def directions(problem: Problem) -> NDArray[np.float64]:
+    """Orthonormal rows (k, d), in which features are expected to move: those of the means, or without
+    them of the mean of the samples."""
+    means = problem.means
+    if not len(means):
+        means = problem.X.mean(axis=0, dtype=np.float64)[None]
+    rows = np.zeros((0, means.shape[1]))
+    for mean in means:
+        rest = mean / max(float(np.abs(mean).max()), TINY)
+        size = np.linalg.norm(rest)
+        for _ in range(2):  # once more for what rounding has left
+            rest = rest - rest @ rows.T @ rows
+        if np.linalg.norm(rest) > 1e-8 * size and len(rows) < MAX_DIRECTIONS:
+            rows = np.concatenate([rows, [rest / np.linalg.norm(rest)]])
+    return rows
+
+
+def lane_factors(
+    X: FloatArray, order: IntArray, basis: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Centre, radius, length outside of the basis and length of each lane, rounded up."""
+    factors = np.empty((-(-len(X) // LANE), len(basis) + 3))
+    for begin in range(0, len(X), BLOCK):
+        samples = X[order[begin : begin + BLOCK]].astype(np.float64)
+        along = samples @ basis.T
+        outside = np.linalg.norm(samples - along @ basis, axis=1)
+        length = np.linalg.norm(samples, axis=1)
+        for start in range(0, len(samples), LANE):
+            part = slice(start, start + LANE)
+            centre = along[part].mean(axis=0)
+            radius = np.linalg.norm(along[part] - centre, axis=1).max()
+            longest = length[part].max() * (1 + 1e-9)
+            factors[(begin + start) // LANE] = [
+                *centre,
+                radius * (1 + 1e-9) + 1e-12 * longest,
+                outside[part].max() * (1 + 1e-9) + 1e-6 * longest,
+                longest,
+            ]
+    return factors

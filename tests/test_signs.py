@@ -1,0 +1,102 @@
+"""Signs that direct does not evaluate are those that an evaluation would give."""
+
+import os
+import sys
+
+import numpy as np
+import problems
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rfa.engines import Problem
+from rfa.engines.direct import DirectEngine
+
+STEPS = 60
+
+
+def checked(engine):
+    """The engine with its switch on: an activation that differs from a full evaluation raises."""
+    engine.checked = np.zeros(engine.masks.shape[1:], np.uint64)
+    return engine
+
+
+def take(engine, steps=STEPS):
+    """Take steps, as many as stay finite."""
+    out = problems.Case("", np.ones((1, 1)), np.ones(1), np.ones((1, 1)), np.ones(1)).rows(
+        "direct", "float64", [10**6]
+    )[1]
+    engine.advance(steps, np.array([10**6]), out, 0)
+    return engine.stats
+
+
+def check_all():
+    """Pairs and pairs evaluated in steps of all cases and variants."""
+    totals = np.zeros(2, np.int64)
+    for case in (problems.cases() | problems.variants()).values():
+        for dtype in problems.DTYPES:
+            for n_threads in (1, 2):
+                engine = case.engine("direct", dtype, n_threads)
+                assert engine.checked.size or not os.environ.get("RFA_CHECK_SIGNS")
+                stats = take(engine)
+                pairs = engine.t * engine.n * engine.m
+                totals += [pairs, stats["evaluated"]]
+    return totals
+
+
+@pytest.mark.parametrize("level", problems.levels())
+def test_every_activation_of_all_cases_is_that_of_a_full_evaluation(level):
+    printed = problems.in_fresh_python([__file__], RFA_SIMD=level, RFA_CHECK_SIGNS="1")
+    pairs, evaluated = map(int, printed.split())
+    assert pairs > 1e6 and evaluated < 0.7 * pairs
+
+
+def test_a_wrong_activation_is_noticed():
+    engine = checked(problems.cases()["n=313 d=17 m=46"].engine("direct", "float64"))
+    take(engine, 3)
+    # as if nothing had moved since, wherever it went
+    engine.signs.low[:], engine.signs.high[:] = np.inf, -np.inf
+    with pytest.raises(RuntimeError, match="activations differ from a full evaluation"):
+        take(engine)
+
+
+@st.composite
+def any_problem(draw):
+    """Clusters, or not; few or many samples, dimensions and directions; all sizes of numbers."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n, d, m = draw(st.integers(1, 90)), draw(st.integers(1, 40)), draw(st.integers(1, 70))
+    k = draw(st.integers(0, 10))
+    means = rng.standard_normal((k, d)) * draw(st.sampled_from([0.0, 1e-3, 1.0]))
+    X = rng.standard_normal((n, d)) * draw(st.sampled_from([0.0, 1e-2, 1.0]))
+    if k:
+        X += means[rng.integers(0, k, n)]
+    X[rng.random(n) < 0.1] = 0
+    size = draw(st.sampled_from([1e-30, 1e-12, 1e-3, 1.0, 1e8, 1e18]))
+    W = rng.standard_normal((m, d)) / np.sqrt(d) * draw(st.sampled_from([0.0, 1e-6, 1.0, 1e3]))
+    dtype = draw(st.sampled_from(problems.DTYPES))
+    problem = Problem(
+        X=(size * X).astype(dtype),
+        y=rng.choice([-1, 1], n),
+        groups=rng.integers(0, 3, n),
+        n_groups=3,
+        means=size * means,
+        test_X=np.empty((0, d), dtype),
+        test_y=np.empty(0, np.int64),
+        test_groups=np.empty(0, np.int64),
+        n_test_groups=0,
+        alpha=draw(st.sampled_from([1e-3, 0.3, 100.0])) / max(size, 1e-3) ** 2,
+        horizon=0,
+        slope=draw(st.sampled_from([0.0, 0.0, 0.2])),
+        shrink=draw(st.sampled_from([1.0, 1.0, 0.9])),
+    )
+    return problem, (W / size).astype(dtype), rng.choice([-0.3, 0.0, 0.5], m).astype(dtype)
+
+
+@settings(max_examples=150, deadline=None)
+@given(any_problem())
+def test_activations_of_any_problem_are_those_of_a_full_evaluation(drawn):
+    take(checked(DirectEngine(*drawn, 1)), 40)
+
+
+if __name__ == "__main__":
+    print(*check_all(), file=sys.stdout)
