@@ -15,8 +15,9 @@ gram the next <w_j, x_i>) is not finite; a signal handled by Python (Ctrl-C) is 
 Either way a step is taken whole or not at all, no row is half filled (``engine.rows`` tells how
 many are), and going on gives the bits of an undisturbed run.
 
-- ``direct``: any shape. The forward pass is a blocked matrix multiply that keeps activations as
-  bits; the gradient adds up rows of X by table look-up. O(n m d) a step.
+- ``direct``: any shape. Activations are bits, evaluated where they can have changed; outputs and
+  gradient add up rows of W and X by table look-up. O(n m d) a step, but for most pairs of a sample
+  and a neuron only a few additions.
 - ``gram``: n up to several d. The pre-activations of all samples are stepped by the Gram matrix,
   by the same look-ups; W is recovered when asked for. O(n^2 m) a step, n (n + test points) + 3 n m
   reals.

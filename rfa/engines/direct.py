@@ -22,10 +22,10 @@ from rfa.engines.signs import LANE, Signs, lane_order
 
 
 class DirectEngine:
-    """Blocked matrix multiply for the activations, table look-ups for the gradient.
+    """Certified signs for the activations, table look-ups for outputs and gradient.
 
-    Samples are sorted by group and stored twice: 64 side by side for the forward pass, in chunks
-    of columns for the sums. Memory beside W: two copies of X and n m / 4 bytes of masks.
+    Samples are sorted by group, within a group as Signs wants them, and stored twice: 64 side by
+    side for the signs, in chunks of columns for the sums. Memory beside W (three times): two copies of X, 3/8 n m bytes of masks, n m / 8 of plans, and what Signs takes.
     """
 
     def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
@@ -77,8 +77,9 @@ class DirectEngine:
         self.counts = np.zeros(2 * words * blocks * _kernels.SIZES["counts"], np.int32)
         blocks = -(-words * WORD // _kernels.SIZES["sums"])
         neuron_words = -(-self.m // WORD)
-        self.output_plan = np.zeros(4 * neuron_words * blocks * _kernels.SIZES["sums"], np.uint8)
-        self.output_counts = np.zeros(2 * neuron_words * blocks * _kernels.SIZES["counts"], np.int32)
+        blocks *= 2 * neuron_words
+        self.output_plan = np.zeros(2 * blocks * _kernels.SIZES["sums"], np.uint8)
+        self.output_counts = np.zeros(blocks * _kernels.SIZES["counts"], np.int32)
         self.signs = Signs(problem, order, self.m, chunks * width, self.n_threads)
         self.ordered_W = aligned_zeros((neuron_words * WORD, chunks * width), dtype)
         self.ordered_a = aligned_zeros(neuron_words * WORD, dtype)

@@ -88,8 +88,10 @@ def lane_order(problem: Problem) -> IntArray:
 
 
 def directions(problem: Problem) -> NDArray[np.float64]:
-    """Orthonormal rows (k, d), in which features are expected to move: those of the means, or without
-    them of the mean of the samples."""
+    """Orthonormal rows (k, d), along which features are expected to move.
+
+    They span the means, or without means the mean of the samples.
+    """
     means = problem.means
     if not len(means):
         means = problem.X.mean(axis=0, dtype=np.float64)[None]
@@ -104,9 +106,7 @@ def directions(problem: Problem) -> NDArray[np.float64]:
     return rows
 
 
-def lane_factors(
-    X: FloatArray, order: IntArray, basis: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def lane_factors(X: FloatArray, order: IntArray, basis: NDArray[np.float64]) -> NDArray[np.float64]:
     """Centre, radius, length outside of the basis and length of each lane, rounded up."""
     factors = np.empty((-(-len(X) // LANE), len(basis) + 3))
     for begin in range(0, len(X), BLOCK):
