@@ -354,8 +354,8 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, int s
     """How the sums of a batch of samples are to be made for a block of neurons.
 
     Either each distinct word of masks is summed once: counts = (distinct words, neurons, SHARED),
-    plan [2][SUM_BLOCK] has the number of every neuron's word, 0 for inactive neurons, and a neuron of
-    each word in the order of numbers. Or, where that would take longer, the sums are made neuron by
+    plan [2][SUM_BLOCK] has the number of every neuron's word, 0 for inactive neurons, and a neuron
+    of each word in the order of numbers. Or, where that would take longer, the sums are made neuron by
     neuron: counts = (neurons active on some samples, on all, not SHARED), plan has the former from
     the front and the latter from the back. shortcuts: 0 none, all neurons are listed as the former;
     1 without distinct words; 2 all. O(SUM_BLOCK).
@@ -364,7 +364,7 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, int s
     cdef uint8_t slots[SLOTS]
     cdef uint8_t numbers[SUM_BLOCK]
     cdef uint8_t members[SUM_BLOCK]
-    cdef Py_ssize_t j, l, every = 0, some = 0, distinct = 0, limit
+    cdef Py_ssize_t i, j, every = 0, some = 0, distinct = 0, limit
     cdef uint32_t bits, slot
     for j in range(neurons):
         # written to where the next one goes, which stays there if this one does not belong
@@ -383,11 +383,11 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, int s
         return
     memset(slots, 0, SLOTS)
     memset(numbers, 0, neurons)
-    for l in range(some):
+    for i in range(some):
         # most repeat or hardly any: a quarter of them tells, and nothing but time is lost by it
-        if distinct == limit or (4 * l == some // 4 * 4 and 2 * distinct > limit):
+        if distinct == limit or (i == some // 4 and 2 * distinct > limit):
             return
-        j = plan[l]
+        j = plan[i]
         bits = <uint32_t>(masks[j] >> shift)
         slot = (bits * <uint32_t>2654435769) >> 23
         while slots[slot] != 0 and words[slots[slot]] != bits:
@@ -401,8 +401,8 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, int s
     if every > 0:
         members[distinct] = plan[2 * SUM_BLOCK - 1]
         distinct += 1
-        for l in range(every):
-            numbers[plan[2 * SUM_BLOCK - 1 - l]] = <uint8_t>distinct
+        for i in range(every):
+            numbers[plan[2 * SUM_BLOCK - 1 - i]] = <uint8_t>distinct
     memcpy(plan, numbers, neurons)
     memcpy(plan + SUM_BLOCK, members, distinct)
     counts[0] = <int32_t>distinct
@@ -432,8 +432,9 @@ cdef void sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     Batch by batch. Sums of distinct words are gathered for as many batches as there is room for and
     then added to the neurons' sums, which has to load and store those less often.
     """
-    cdef Py_ssize_t width = columns(rows), blocks = (neurons + SUM_BLOCK - 1) // SUM_BLOCK, batch, at
-    cdef Py_ssize_t count = min(neurons - block * SUM_BLOCK, <Py_ssize_t>SUM_BLOCK), stored = 0, gathered = 0
+    cdef Py_ssize_t width = columns(rows), blocks = (neurons + SUM_BLOCK - 1) // SUM_BLOCK
+    cdef Py_ssize_t count = min(neurons - block * SUM_BLOCK, <Py_ssize_t>SUM_BLOCK)
+    cdef Py_ssize_t batch, at, stored = 0, gathered = 0
     cdef floating* store = scratch + TABLES * width
     cdef floating* entries[GROUP]
     cdef uint8_t* numbers[GROUP]
@@ -460,7 +461,8 @@ cdef void sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
         entries[gathered] = store + stored * width
         if counted[2] == SHARED:
             memset(entries[gathered], 0, width * sizeof(floating))
-            _entries(scratch, word, shift, listed + SUM_BLOCK, counted[0], entries[gathered] + width)
+            _entries(scratch, word, shift, listed + SUM_BLOCK, counted[0],
+                     entries[gathered] + width)
             numbers[gathered] = <uint8_t*>listed
             stored += 1 + counted[0]
             gathered += 1

@@ -94,7 +94,7 @@ MUTANTS = [
     # a batch that is active everywhere is left out; two words are taken for one
     ("rfa/_kernels.pyx", "every += shortcuts != 0 and bits == ~<uint32_t>0", "every += 0"),
     ("rfa/_kernels.pyx", "and words[slots[slot]] != bits", "and words[slots[slot]] < 0"),
-    ("rfa/_kernels.pyx", "numbers[plan[2 * SUM_BLOCK - 1 - l]] = <uint8_t>distinct", "pass"),
+    ("rfa/_kernels.pyx", "numbers[plan[2 * SUM_BLOCK - 1 - i]] = <uint8_t>distinct", "pass"),
     ("rfa/_kernels.pyx", "stored += 1 + counted[0]", "stored += counted[0]"),
     # signs: a part of the bound is missing, or something that it needs is not brought up to date
     ("rfa/_leaves_level.h", "outside = SPLAT(lane[k + 1]) *", "outside = SPLAT(0.0) *"),
@@ -104,7 +104,7 @@ MUTANTS = [
     ("rfa/engines/_signs.pyx", "transposed[place[j] // WORD", "transposed[j // WORD"),
     ("rfa/engines/_signs.pyx", "signs.valid[1] = 0\n        signs", "pass\n        signs"),
     ("rfa/engines/_signs.pyx", "signs.valid[0] = 0\n", "pass\n"),
-    ("rfa/engines/_signs.pyx", "low[j] = rounded_down(least[l] + to_low[j])", "pass"),
+    ("rfa/engines/_signs.pyx", "low[j] = rounded_down(least[i] + to_low[j])", "pass"),
     ("rfa/engines/_signs.pyx", "- FLT_EPSILON * fabs(low) - TINY", ""),
     ("rfa/engines/_direct.pyx", "clock[EVALUATED] = 1\n", "pass\n"),
     ("rfa/engines/direct.py", "self.signs.valid[0] = 0", "pass"),

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 # The arrays of a Signs object (signs.py), for code without the GIL.
 ctypedef struct signs_t:
     bint certified        # what the bounds need is there
-    int64_t* valid        # [0]: whether all this is of the masks of the step before; [1]: and its order
+    int64_t* valid        # whether all this is of the masks of the step before, and of their order
     uint64_t* transposed  # [word of neurons][sample], neuron order[p] at place p
     int32_t* order
     int32_t* place
@@ -15,8 +15,8 @@ ctypedef struct signs_t:
     float* high
     double* path          # [k + 3][neuron]: u, U, V, E
     double* factors       # [lane][k + 3]: c, r, v, b
-    # to work in, [thread][neuron]: two numbers of certify; bits of neurons; a list of neurons, their
-    # signs, and two real numbers of each
+    # to work in, [thread][neuron]: two numbers of certify; bits of neurons; a list of neurons,
+    # their signs, and two real numbers of each
     double* doubles
     uint64_t* open
     int32_t* list

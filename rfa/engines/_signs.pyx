@@ -1,15 +1,15 @@
 """Which activations can have changed: signs of <w_j, x_i> that need no new inner product.
 
-A lane is 16 samples. With Q orthonormal rows (the directions of the means), s_i = Q x_i, u_j = Q w_j
-and c the centre of a lane's s_i,
+A lane is 16 samples. With Q orthonormal rows (the directions of the means), s_i = Q x_i,
+u_j = Q w_j and c the centre of a lane's s_i,
 
     <w_j(t), x_i> - <w_j(e), x_i> = <u_j(t) - u_j(e), c> + <u_j(t) - u_j(e), s_i - c>
                                                          + <w_j(t) - w_j(e), x_i - Q^T s_i>.
 
-The last two are at most r (U_j(t) - U_j(e)) + v (V_j(t) - V_j(e)), where U_j and V_j are the lengths
-of the paths of u_j and of the rest of w_j, r is the largest |s_i - c| of the lane and v its largest
-|x_i - Q^T s_i|. Features move along the means, so that V_j grows slowly, and r is small where samples
-are sorted by s_i: that makes the bound sharp. For a lane and a neuron that were evaluated last in
+The last two are at most r (U_j(t) - U_j(e)) + v (V_j(t) - V_j(e)), where U_j and V_j are the
+lengths of the paths of u_j and of the rest of w_j, r is the largest |s_i - c| of the lane and v its
+largest |x_i - Q^T s_i|. Features move along the means, so that V_j grows slowly, and r is small
+where samples are sorted by s_i: that makes the bound sharp. For a lane and a neuron that were evaluated last in
 step e,
 
     low  = least <w_j(e), x_i> > 0     - <u_j(e), c> + r U_j(e) + v V_j(e) - b E_j(e),
@@ -81,8 +81,8 @@ cdef void measure_path(const floating* W, const floating* before, Py_ssize_t str
 
 
 cdef void order_neurons(signs_t* signs, const floating* a, Py_ssize_t m) noexcept nogil:
-    """The order in which f adds up the neurons: by the signs of a and of u in two directions, so that
-    those that are active on the same samples stand together. A function of W alone."""
+    """The order in which f adds up the neurons: by the signs of a and of u in two directions, so
+    that those that are active on the same samples stand together. A function of W alone."""
     cdef Py_ssize_t j, p, key, padded = signs.words * WORD
     cdef Py_ssize_t starts[9]
     memset(starts, 0, sizeof(starts))
@@ -149,9 +149,9 @@ cdef Py_ssize_t word_signs(const floating* x, Py_ssize_t d, const floating* W, P
                            Py_ssize_t m, signs_t* signs, Py_ssize_t word, Py_ssize_t words,
                            const uint64_t* previous, uint64_t* masks, Py_ssize_t neurons,
                            bint same_order, int thread) noexcept nogil:
-    """find_signs for a word of samples. The number of lanes of neurons that were evaluated, or -1 if
-    something was not finite."""
-    cdef Py_ssize_t lane, s, count, l, j, evaluated = 0, padded = signs.words * WORD
+    """find_signs for a word of samples. The number of lanes of neurons that were evaluated, or -1
+    if something was not finite."""
+    cdef Py_ssize_t lane, s, count, i, j, evaluated = 0, padded = signs.words * WORD
     cdef double* to_low = signs.doubles + thread * 2 * padded
     cdef double* to_high = to_low + padded
     cdef uint64_t* open = signs.open + thread * signs.words
@@ -187,13 +187,13 @@ cdef Py_ssize_t word_signs(const floating* x, Py_ssize_t d, const floating* W, P
         else:
             finite = rfa_f64(level()).lane_signs(x + s * LANE, W, stride, d, list, count, bits,
                                                  least, most) == 0 and finite
-        for l in range(count):
-            j = list[l]
+        for i in range(count):
+            j = list[i]
             masks[j] = ((masks[j] & ~(<uint64_t>0xFFFF << (s * LANE)))
-                        | <uint64_t>bits[l] << (s * LANE))
+                        | <uint64_t>bits[i] << (s * LANE))
             if signs.certified:
-                low[j] = rounded_down(least[l] + to_low[j])
-                high[j] = -rounded_down(to_high[j] - most[l])
+                low[j] = rounded_down(least[i] + to_low[j])
+                high[j] = -rounded_down(to_high[j] - most[i])
     transpose_word(masks, previous if same_order else NULL, neurons, signs.order, signs.place,
                    signs.transposed + word * WORD, words * WORD, signs.words)
     return evaluated if finite else -1
