@@ -244,7 +244,8 @@ class XORClusters:
         if not isinstance(generator, np.random.Generator):
             raise TypeError(f"generator must be a numpy Generator, got {type(generator).__name__}")
         cluster, z = self._clusters(n, generator)
-        return self.means[cluster] + z, CLUSTER_LABELS[cluster]
+        z += self.means[cluster]
+        return z, CLUSTER_LABELS[cluster]
 
     def _clusters(self, n: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
         """The cluster of each sample, then z = x - mu."""
@@ -259,10 +260,11 @@ class XORClusters:
             unit = _validate.samples(self.law(rng, n, self.d), "law(rng, n, d)")
             if unit.shape != (n, self.d):
                 raise ValueError(f"law(rng, n, d) must have shape {(n, self.d)}, got {unit.shape}")
+            z = unit.astype(np.float64)
         else:
-            unit = LAWS[self.law](rng, n, self.d)
+            z = LAWS[self.law](rng, n, self.d)
         with np.errstate(over="ignore"):
-            z = self.sigma * unit.astype(np.float64, copy=False)
+            z *= self.sigma
         if not np.isfinite(z).all():
             raise ValueError(f"sigma must be smaller: with {self.sigma:.3g} samples are not finite")
         return cluster, z
@@ -308,24 +310,27 @@ class XORClusters:
         draws = _seeds.generator(origin, "data" if split == "train" else "test")
         flips = _seeds.generator(origin, "noise") if split == "train" else draws
         cluster, z = self._clusters(n, draws)
-        X = self.means[cluster] + z
+        means = self.means
+        X = means[cluster]
+        X += z
         y_clean = CLUSTER_LABELS[cluster]
         # a noise rule of the caller's is shown the data and must not change them
         for shown in (X, y_clean, cluster):
             shown.flags.writeable = False
-        rate = self.noise_rate(X)
+        rate = self.noise_rate(X) if callable(self.eta) else np.full(n, self.eta)
         y = y_clean.copy()
         y[self._flipped(X, z, y_clean, cluster, rate, flips)] *= -1
-        with np.errstate(over="ignore"):
-            rounded = X.astype(real, copy=False)
-        if not np.isfinite(rounded).all():
-            raise ValueError(f"sigma must be smaller: with {self.sigma:.3g} X is beyond {real}")
-        return Dataset(
-            rounded,
-            y,
+        if real != X.dtype:
+            with np.errstate(over="ignore"):
+                X = X.astype(real)
+            if not np.isfinite(X).all():
+                raise ValueError(f"sigma must be smaller: with {self.sigma:.3g} X is beyond {real}")
+        return Dataset.of(
+            X=X,
+            y=y,
             y_clean=y_clean,
             cluster=cluster,
-            means=self.means,
+            means=means,
             eta=rate,
             distribution=self,
             seed=origin if isinstance(origin, np.random.SeedSequence) else None,
@@ -581,6 +586,13 @@ class Dataset:
             for c in range(largest + 1):
                 if len(np.unique(self.y_clean[self.cluster == c])) > 1:
                     raise ValueError(f"y_clean must be one label in each cluster, not so in {c}")
+
+    @classmethod
+    def of(cls, **values: Any) -> Dataset:
+        """A data set of all its attributes: valid arrays that nobody else changes, not copied."""
+        result = cls.__new__(cls)
+        result.__setstate__(values)
+        return result
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Dataset is read-only: cannot set {name!r}")
