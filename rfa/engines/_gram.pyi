@@ -21,6 +21,7 @@ def start(
 def gram_rows(
     lanes: NDArray[Any],
     X: NDArray[Any],
+    n: int,
     rows: NDArray[Any],
     product: NDArray[Any],
     n_threads: int,

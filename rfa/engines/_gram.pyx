@@ -13,7 +13,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
-    WORD, check_signals, evaluate, level, masked_sum, multiply, rfa_f32, rfa_f64,
+    ENTRY, WORD, check_signals, evaluate, level, masked_sum, multiply, rfa_f32, rfa_f64,
     rfa_seconds, sort_out,
 )
 from rfa.engines._linear cimport add_linear, rescale, start_step
@@ -277,17 +277,16 @@ def start(const floating[:, :, ::1] lanes, const floating[:, ::1] W, floating[:,
                  &H[0, 0, 0], n_threads, &last)
 
 
-def gram_rows(const floating[:, :, ::1] lanes, const floating[:, ::1] X, floating[:, :, ::1] rows,
-              floating[:, ::1] product, int n_threads):
-    """rows[q][i][k] = <x_i, p> for the points p of lanes, q * width + k of them before; X has the
-    samples in rows, product room for a word of points."""
-    cdef Py_ssize_t n = rows.shape[1], width = rows.shape[2], w, i, k, q
+def gram_rows(const floating[:, :, ::1] lanes, const floating[:, ::1] X, Py_ssize_t n,
+              floating[:, :, ::1] rows, floating[:, ::1] product, int n_threads):
+    """rows[q][i][k] = <x_i, p> for i < n and the points p of lanes, q * width + k of them before p,
+    as many as rows has room for; X has the samples in rows, product room for a word of points."""
+    cdef Py_ssize_t width = rows.shape[2], w, i, q
     cdef double last = rfa_seconds()
     with nogil:
         for w in range(lanes.shape[0]):
             multiply(&lanes[w, 0, 0], 1, lanes.shape[1], &X[0, 0], X.shape[1], X.shape[0],
                      &product[0, 0], n_threads, &last)
-            for q in range(WORD // width):
+            for q in range(w * (WORD // width), min((w + 1) * (WORD // width), rows.shape[0])):
                 for i in range(n):
-                    for k in range(width):
-                        rows[w * (WORD // width) + q, i, k] = product[i, q * width + k]
+                    memcpy(&rows[q, i, 0], &product[i, q * width % WORD], ENTRY)
