@@ -613,7 +613,7 @@ def test_a_horizon_beyond_all_integers_is_no_obstacle():
 def test_auto_keeps_to_its_constants(n, d, m, probes):
     for dtype in (np.dtype("float32"), np.dtype("float64")):
         points = n + probes
-        size = (n * points + 2 * points * m + n * m) * dtype.itemsize
+        size = (n * points + 2 * points * m + 2 * n * m) * dtype.itemsize
         expected = "gram" if points <= 2.5 * d and size <= 2 * 1024**3 else "direct"
         assert auto.choose(n, d, m, probes, dtype) == ("planar" if d == 2 else expected)
 
