@@ -13,7 +13,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
-    ENTRY, WORD, check_signals, evaluate, level, masked_sum, multiply, rfa_f32, rfa_f64,
+    ENTRY, TILE, WORD, check_signals, evaluate, level, masked_sum, multiply, rfa_f32, rfa_f64,
     rfa_seconds, sort_out,
 )
 from rfa.engines._linear cimport add_linear, rescale, start_step
@@ -280,13 +280,24 @@ def start(const floating[:, :, ::1] lanes, const floating[:, ::1] W, floating[:,
 def gram_rows(const floating[:, :, ::1] lanes, const floating[:, ::1] X, Py_ssize_t n,
               floating[:, :, ::1] rows, floating[:, ::1] product, int n_threads):
     """rows[q][i][k] = <x_i, p> for i < n and the points p of lanes, q * width + k of them before p,
-    as many as rows has room for; X has the samples in rows, product room for a word of points."""
-    cdef Py_ssize_t width = rows.shape[2], w, i, q
+    as many as rows has room for; X has the samples in rows, product room for a word of points.
+
+    A word of samples is multiplied by the samples from its first on; the rest is symmetric.
+    """
+    cdef Py_ssize_t width = rows.shape[2], words = rows.shape[1] // WORD, w, i, j, q, begin, first
+    cdef Py_ssize_t chunks = WORD // width
     cdef double last = rfa_seconds()
     with nogil:
         for w in range(lanes.shape[0]):
-            multiply(&lanes[w, 0, 0], 1, lanes.shape[1], &X[0, 0], X.shape[1], X.shape[0],
-                     &product[0, 0], n_threads, &last)
-            for q in range(w * (WORD // width), min((w + 1) * (WORD // width), rows.shape[0])):
-                for i in range(n):
-                    memcpy(&rows[q, i, 0], &product[i, q * width % WORD], ENTRY)
+            begin = w * WORD if w < words else 0
+            first = begin // TILE * TILE
+            multiply(&lanes[w, 0, 0], 1, lanes.shape[1], &X[first, 0], X.shape[1],
+                     X.shape[0] - first, &product[0, 0], n_threads, &last)
+            for q in range(w * chunks, min((w + 1) * chunks, rows.shape[0])):
+                for i in range(begin, n):
+                    memcpy(&rows[q, i, 0], &product[i - first, q * width % WORD], ENTRY)
+            if w < words:
+                for q in range((w + 1) * chunks, (n + width - 1) // width):
+                    for j in range(WORD):
+                        for i in range(q * width, min((q + 1) * width, n)):
+                            rows[q, begin + j, i - q * width] = product[i - first, j]
