@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -156,7 +157,7 @@ class XORClusters:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-    @property
+    @functools.cached_property
     def means(self) -> Floats:
         """The cluster means (4, d): +mu1, -mu1, +mu2, -mu2."""
         means = np.stack([self.mu[0], -self.mu[0], self.mu[1], -self.mu[1]])
@@ -176,6 +177,9 @@ class XORClusters:
     def __hash__(self) -> int:
         # without mu, whose 0.0 and -0.0 are equal
         return hash((self.d, self.sigma, self.noise, self.law))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state["mu"].flags.writeable = False
@@ -310,8 +314,7 @@ class XORClusters:
         draws = _seeds.generator(origin, "data" if split == "train" else "test")
         flips = _seeds.generator(origin, "noise") if split == "train" else draws
         cluster, z = self._clusters(n, draws)
-        means = self.means
-        X = means[cluster]
+        X = self.means[cluster]
         X += z
         y_clean = CLUSTER_LABELS[cluster]
         # a noise rule of the caller's is shown the data and must not change them
@@ -330,7 +333,7 @@ class XORClusters:
             y=y,
             y_clean=y_clean,
             cluster=cluster,
-            means=means,
+            means=self.means,
             eta=rate,
             distribution=self,
             seed=origin if isinstance(origin, np.random.SeedSequence) else None,

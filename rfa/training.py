@@ -225,13 +225,14 @@ def train(
     seconds = -time.perf_counter()
     running = _engine(name, problem, W, a, threads)
     kept: dict[int, FloatArray] = {}
-    halts = np.unique(np.concatenate([keep, at if stop is not None else at[:0], [steps]]))
+    halts = {*keep, steps} if stop is None else {*keep, *at.tolist(), steps}
     bar = progress if isinstance(progress, Pieces) else _Progress(progress, steps)
     status, row = "finished", 0
     try:
-        for halt in halts:
-            while running.t < halt or row < np.searchsorted(at, halt, side="right"):
-                row += running.advance(bar.next_halt(running.t, int(halt)), at[row:], out, row)
+        for halt in sorted(halts):
+            rows = np.searchsorted(at, halt, side="right")
+            while running.t < halt or row < rows:
+                row += running.advance(bar.next_halt(running.t, halt), at[row:], out, row)
                 bar.show(running.t)
                 if running.diverged:
                     break
@@ -245,11 +246,11 @@ def train(
                 )
                 break
             if halt in keep:
-                kept[int(halt)] = running.weights()[0]
-                kept[int(halt)].flags.writeable = False
+                kept[halt] = running.weights()[0]
+                kept[halt].flags.writeable = False
             if stop is not None and row and at[row - 1] == halt:
-                recorded = derive(problem, out, at, row - 1, row).row(int(halt))
-                if _answer(stop(int(halt), recorded)):
+                recorded = derive(problem, out, at, row - 1, row).row(halt)
+                if _answer(stop(halt, recorded)):
                     status = "stopped" if halt < steps else status
                     break
     except KeyboardInterrupt:
@@ -375,16 +376,16 @@ def _ascending(parts: list[Any], steps: int) -> IntArray:
     return merged[merged <= steps]
 
 
-def kept_steps(snapshots: Any, steps: int, T: int) -> IntArray:
+def kept_steps(snapshots: Any, steps: int, T: int) -> set[int]:
     """The steps whose W is kept: 1, T and those asked for; none if snapshots is None."""
     if snapshots is None:
-        return np.empty(0, np.int64)
+        return set()
     if not isinstance(snapshots, Iterable) or isinstance(snapshots, (str, bytes)):
         raise TypeError(f"snapshots must be steps, got {_validate.shown(snapshots)}")
     asked = [_validate.nonnegative_int(t, "snapshots") for t in snapshots]
     if any(t > steps for t in asked):
         raise ValueError(f"snapshots has step {max(asked)}, the run ends at {steps}")
-    return _ascending([[1, T], np.array(asked, np.int64)], steps)
+    return {t for t in (1, T, *asked) if t <= steps}
 
 
 def make_problem(data: Dataset, test: Dataset | None, alpha: float, T: int) -> Problem:

@@ -118,7 +118,9 @@ class GramEngine:
         _gram.gram_rows(self.lanes, self.X, n, self.rows_of_K, self.product, self.n_threads)
         self.X_columns[:] = self.X[:n].reshape(n, -1, WORD).transpose(1, 0, 2)
         self.y, self.group = padded(problem.y[order], problem.groups[order])
-        self.weighted = padded(problem.weighted_y[order], problem.groups[order])[0]
+        self.weighted = self.y
+        if problem.weights is not None:
+            self.weighted = padded(problem.weighted_y[order], problem.groups[order])[0]
         segments = _kernels.mask_segments(self.group[:n])
         self.segments = np.array(segments, dtype=np.int64).reshape(-1, 3)
         self.test_y, self.test_group = padded(problem.test_y, problem.test_groups)
