@@ -105,23 +105,24 @@ class GramEngine:
         if self.shrink < 1:
             longest = math.log(SMALLEST_FACTOR) / math.log(self.shrink)
             self.period = max(1, min(PERIOD, int(longest)))
-        n, k, tests = self.n, len(problem.means), len(problem.test_X)
-        words, mean_words = (-(-size // WORD) for size in (n, k))
         order = np.argsort(problem.groups, kind="stable")
-        self.X[:n, : self.d] = problem.X[order]
-        _direct.pack(problem.X, order, self.lanes[:words])
-        if k:
-            means = problem.means.astype(self.X.dtype)
-            _direct.pack(means, np.arange(k), self.lanes[words : words + mean_words])
-        if tests:
-            _direct.pack(problem.test_X, np.arange(tests), self.lanes[words + mean_words :])
-        _gram.gram_rows(self.lanes, self.X, n, self.rows_of_K, self.product, self.n_threads)
-        self.X_columns[:] = self.X[:n].reshape(n, -1, WORD).transpose(1, 0, 2)
+        _gram.load(
+            problem.X,
+            order,
+            problem.means.astype(self.X.dtype),
+            problem.test_X,
+            self.lanes,
+            self.X,
+            self.X_columns,
+            self.rows_of_K,
+            self.product,
+            self.n_threads,
+        )
         self.y, self.group = padded(problem.y[order], problem.groups[order])
         self.weighted = self.y
         if problem.weights is not None:
             self.weighted = padded(problem.weighted_y[order], problem.groups[order])[0]
-        segments = _kernels.mask_segments(self.group[:n])
+        segments = _kernels.mask_segments(self.group[: self.n])
         self.segments = np.array(segments, dtype=np.int64).reshape(-1, 3)
         self.test_y, self.test_group = padded(problem.test_y, problem.test_groups)
         self.a = a
@@ -129,15 +130,20 @@ class GramEngine:
         self.linear.tile[0] = self.padded_a
         self.tally[:] = 0
         self.clock[:] = 0
-        self.C[:] = 0
         self._start(W)
 
     def _start(self, W: FloatArray) -> None:
         """Begin at the step of the clock, from W."""
-        self.anchor[0] = 0  # a run that diverged may have left NaN in the padding
-        self.anchor[0, : self.m, : self.d] = W
-        _gram.start(self.lanes, self.anchor[0], self.H[0], self.norm2, self.n_threads)
-        self.anchor_H[:] = self.H[0, : len(self.anchor_H)]
+        _gram.start(
+            self.lanes,
+            W.astype(self.X.dtype, copy=False),
+            self.anchor[0],
+            self.C,
+            self.H[0],
+            self.anchor_H,
+            self.norm2,
+            self.n_threads,
+        )
         self.clock[_observe.ANCHOR] = self.clock[_observe.STEP]
 
     @property
@@ -191,7 +197,6 @@ class GramEngine:
         """Continue from what get_state returned, or from t, W and A_{t-1} alone."""
         self.clock[:] = 0
         self.clock[_observe.STEP] = state["t"]
-        self.C[:] = 0
         self._start(state["W"])
         self.masks[0] = state["previous"]
         if "H" in state:
