@@ -20,6 +20,10 @@ cdef extern from "_leaves.h" nogil:
         void (*look_up)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t,
                         float*) noexcept nogil
         void (*add_row)(const float*, const uint8_t*, Py_ssize_t, float*) noexcept nogil
+        void (*entries)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t,
+                        float*) noexcept nogil
+        void (*add_entries)(const float**, const uint8_t**, Py_ssize_t, Py_ssize_t,
+                            float*) noexcept nogil
         float (*finish)(const float*, const float*, const float*, Py_ssize_t, Py_ssize_t,
                         float*) noexcept nogil
         void (*accumulate)(const uint64_t*, const float*, Py_ssize_t, float*,
@@ -35,6 +39,10 @@ cdef extern from "_leaves.h" nogil:
         void (*look_up)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t,
                         double*) noexcept nogil
         void (*add_row)(const double*, const uint8_t*, Py_ssize_t, double*) noexcept nogil
+        void (*entries)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t,
+                        double*) noexcept nogil
+        void (*add_entries)(const double**, const uint8_t**, Py_ssize_t, Py_ssize_t,
+                            double*) noexcept nogil
         double (*finish)(const double*, const double*, const double*, Py_ssize_t, Py_ssize_t,
                          double*) noexcept nogil
         void (*accumulate)(const uint64_t*, const double*, Py_ssize_t, double*,
@@ -90,14 +98,15 @@ cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
 cdef int multiply(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
                   Py_ssize_t stride, Py_ssize_t neurons, floating* H, int n_threads,
                   double* last) except -1 nogil
-cdef void sort_out(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, bint shortcuts,
-                   uint8_t* lists, int32_t* counts) noexcept nogil
+cdef void plan_sums(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, int shortcuts,
+                    uint8_t* plan, int32_t* counts, int n_threads) noexcept nogil
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
-                    const uint8_t* lists, const int32_t* counts, const floating* c,
-                    const floating* rows, Py_ssize_t chunks, const floating* base,
-                    const floating* scale, Py_ssize_t stride, Py_ssize_t block, floating* out,
-                    floating* scratch, int n_threads, double* last) except -1 nogil
+                    const uint8_t* plan, const int32_t* counts, const floating* c,
+                    const floating* rows, const int32_t* chosen, Py_ssize_t chunks,
+                    const floating* base, const floating* scale, Py_ssize_t stride,
+                    Py_ssize_t block, floating* out, floating* scratch, int n_threads,
+                    double* last) except -1 nogil
 cdef Py_ssize_t partial_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil
 cdef Py_ssize_t evaluate_scratch() noexcept nogil
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil
-cdef Py_ssize_t lists_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil
+cdef Py_ssize_t plan_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil

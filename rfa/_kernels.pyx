@@ -10,7 +10,7 @@ import os
 from cython.parallel cimport prange, threadid
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from cpython.exc cimport PyErr_CheckSignals
 
 cdef extern from "_leaves.h" nogil:
@@ -39,7 +39,12 @@ cdef extern from * nogil:
 cdef enum:
     BLOCK = 240           # neurons in a partial sum of f: fixed, since it decides the bits
     DEPTH = 512           # columns of a panel of the matrix multiply that stay in cache
-    SUM_BLOCK = 256       # neurons whose sums stay in cache beside the tables
+    SUM_BLOCK = 252       # neurons whose sums stay in cache beside the tables, at most 255
+    STORE = 256           # sums of distinct words that are kept beside the tables, at most
+    GROUP = 16            # batches whose distinct words are kept so, at most
+    SLOTS = 512           # of the hash table of words, more than twice SUM_BLOCK
+    COUNTS = 3            # of a batch and block, see plan_batch
+    SHARED = 1
     PACKED = 1 << 20      # reals that are packed between two looks at the clock
     # multiply-adds or look-ups (16 a word, the tables among them) between two looks at the clock:
     # tenths of a second on a slow core, and few meetings of the threads, each of which costs a time
@@ -69,7 +74,8 @@ def _chosen_level():
 cdef int _level = _chosen_level()
 SIMD_LEVEL = LEVELS[_level]
 # for those who allocate
-SIZES = {"word": WORD, "tile": TILE, "lanes": LANES, "block": BLOCK, "sums": SUM_BLOCK}
+SIZES = {"word": WORD, "tile": TILE, "lanes": LANES, "block": BLOCK,
+         "sums": SUM_BLOCK, "counts": COUNTS}
 OPENMP = rfa_openmp()   # the date of the OpenMP specification, 0 without OpenMP
 
 
@@ -305,6 +311,24 @@ cdef inline void _add_row(const floating* row, const uint8_t* list, Py_ssize_t c
         rfa_f64(_level).add_row(row, list, count, out)
 
 
+cdef inline void _entries(const floating* tables, const uint64_t* masks, int shift,
+                          const uint8_t* list, Py_ssize_t count, floating* out) noexcept nogil:
+    if floating is float:
+        rfa_f32(_level).entries(tables, masks, shift, list, count, out)
+    else:
+        rfa_f64(_level).entries(tables, masks, shift, list, count, out)
+
+
+cdef inline void _add_entries(floating** entries, uint8_t** numbers, Py_ssize_t batches,
+                              Py_ssize_t count, floating* out) noexcept nogil:
+    if floating is float:
+        rfa_f32(_level).add_entries(<const float**>entries, <const uint8_t**>numbers, batches,
+                                    count, out)
+    else:
+        rfa_f64(_level).add_entries(<const double**>entries, <const uint8_t**>numbers, batches,
+                                    count, out)
+
+
 cdef inline bint _finish(const floating* base, const floating* scale, const floating* sums,
                          Py_ssize_t neurons, Py_ssize_t stride, floating* out) noexcept nogil:
     """Whether all of out is finite."""
@@ -315,99 +339,180 @@ cdef inline bint _finish(const floating* base, const floating* scale, const floa
 
 
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil:
-    """Reals that a thread of masked_sum works in: the tables, a row, then the sums of a block."""
-    return (TABLES + 1 + SUM_BLOCK) * columns(real)
+    """Reals that a thread of masked_sum works in: tables, distinct sums, the sums of a block."""
+    return (TABLES + STORE + SUM_BLOCK) * columns(real)
 
 
-cdef Py_ssize_t lists_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil:
-    """Entries of the lists of sort_out."""
-    return words * (WORD // BATCH) * ((neurons + SUM_BLOCK - 1) // SUM_BLOCK) * SUM_BLOCK
+cdef Py_ssize_t plan_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil:
+    """Entries of the plan for so many words of samples."""
+    return words * (WORD // BATCH) * ((neurons + SUM_BLOCK - 1) // SUM_BLOCK) * 2 * SUM_BLOCK
 
 
-cdef void sort_out(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, bint shortcuts,
-                   uint8_t* lists, int32_t* counts) noexcept nogil:
-    """Which neurons of a block are active on some samples of a batch, and which on all.
+cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, int shortcuts,
+                     uint8_t* plan, int32_t* counts) noexcept nogil:
+    """How the sums of a batch of samples are to be made for a block of neurons.
 
-    lists [batch][block][SUM_BLOCK]: the former from the front, the latter from the back; counts
-    [batch][block][2]: how many of either. Neurons active on none are in neither. Without shortcuts
-    all neurons are listed as the former. O(n m / BATCH).
+    Either each distinct word of masks is summed once: counts = (distinct words, neurons, SHARED),
+    plan [2][SUM_BLOCK] has the number of every neuron's word, 0 for inactive neurons, and a neuron of
+    each word in the order of numbers. Or, where that would take longer, the sums are made neuron by
+    neuron: counts = (neurons active on some samples, on all, not SHARED), plan has the former from
+    the front and the latter from the back. shortcuts: 0 none, all neurons are listed as the former;
+    1 without distinct words; 2 all. O(SUM_BLOCK).
     """
-    cdef Py_ssize_t blocks = (neurons + SUM_BLOCK - 1) // SUM_BLOCK, batch, block, j, end
-    cdef Py_ssize_t some, every
-    cdef uint32_t bits
-    cdef uint8_t* list
+    cdef uint32_t words[SUM_BLOCK + 1]
+    cdef uint8_t slots[SLOTS]
+    cdef uint8_t numbers[SUM_BLOCK]
+    cdef uint8_t members[SUM_BLOCK]
+    cdef Py_ssize_t j, l, every = 0, some = 0, distinct = 0, limit
+    cdef uint32_t bits, slot
+    for j in range(neurons):
+        bits = <uint32_t>(masks[j] >> shift)
+        if shortcuts and bits == ~<uint32_t>0:
+            every += 1
+            plan[2 * SUM_BLOCK - every] = <uint8_t>j
+        elif not shortcuts or bits != 0:
+            plan[some] = <uint8_t>j
+            some += 1
+    counts[0] = <int32_t>some
+    counts[1] = <int32_t>every
+    counts[2] = 0
+    # times measured: 1.0 for looking up a sum and adding it to a neuron's, 0.9 for looking one up
+    # to be shared, 0.35 for adding a sum that is there to that of a neuron
+    limit = (20 * some + 7 * (every - neurons)) // 18
+    if shortcuts < 2 or limit < 1:
+        return
+    memset(slots, 0, SLOTS)
+    memset(numbers, 0, neurons)
+    for l in range(some):
+        # most repeat or hardly any: a quarter of them tells, and nothing but time is lost by it
+        if distinct == limit or (4 * l == some // 4 * 4 and 2 * distinct > limit):
+            return
+        j = plan[l]
+        bits = <uint32_t>(masks[j] >> shift)
+        slot = (bits * <uint32_t>2654435769) >> 23
+        while slots[slot] != 0 and words[slots[slot]] != bits:
+            slot = (slot + 1) % SLOTS
+        if slots[slot] == 0:
+            members[distinct] = <uint8_t>j
+            distinct += 1
+            words[distinct] = bits
+            slots[slot] = <uint8_t>distinct
+        numbers[j] = slots[slot]
+    if every > 0:
+        members[distinct] = plan[2 * SUM_BLOCK - 1]
+        distinct += 1
+        for l in range(every):
+            numbers[plan[2 * SUM_BLOCK - 1 - l]] = <uint8_t>distinct
+    memcpy(plan, numbers, neurons)
+    memcpy(plan + SUM_BLOCK, members, distinct)
+    counts[0] = <int32_t>distinct
+    counts[1] = <int32_t>(some + every)
+    counts[2] = SHARED
+
+
+cdef void plan_sums(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, int shortcuts,
+                    uint8_t* plan, int32_t* counts, int n_threads) noexcept nogil:
+    """plan_batch for every batch and block: plan [batch][block][2][SUM_BLOCK], counts
+    [batch][block][COUNTS]. O(n m / BATCH)."""
+    cdef Py_ssize_t blocks = (neurons + SUM_BLOCK - 1) // SUM_BLOCK, at, batch, j
+    for at in prange(words * (WORD // BATCH) * blocks, num_threads=n_threads, schedule="static"):
+        batch = at // blocks
+        j = at % blocks * SUM_BLOCK
+        plan_batch(masks + batch * BATCH // WORD * neurons + j, batch * BATCH % WORD,
+                   min(neurons - j, <Py_ssize_t>SUM_BLOCK), shortcuts, plan + at * 2 * SUM_BLOCK,
+                   counts + COUNTS * at)
+
+
+cdef void sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t block,
+                    const uint8_t* plan, const int32_t* counts, const floating* c,
+                    const floating* rows, floating* scratch, floating* sums) noexcept nogil:
+    """sums [neuron][column] = sum_i A_ij c_i rows_i for a block of neurons, a chunk of columns.
+
+    Batch by batch. Sums of distinct words are gathered for as many batches as there is room for and
+    then added to the neurons' sums, which has to load and store those less often.
+    """
+    cdef Py_ssize_t width = columns(rows), blocks = (neurons + SUM_BLOCK - 1) // SUM_BLOCK, batch, at
+    cdef Py_ssize_t count = min(neurons - block * SUM_BLOCK, <Py_ssize_t>SUM_BLOCK), stored = 0, gathered = 0
+    cdef floating* store = scratch + TABLES * width
+    cdef floating* entries[GROUP]
+    cdef uint8_t* numbers[GROUP]
+    cdef const uint64_t* word
+    cdef const uint8_t* listed
+    cdef const int32_t* counted
+    cdef int shift
+    memset(sums, 0, count * width * sizeof(floating))
     for batch in range(words * (WORD // BATCH)):
-        for block in range(blocks):
-            list = lists + (batch * blocks + block) * SUM_BLOCK
-            some = 0
-            every = 0
-            end = min(neurons - block * SUM_BLOCK, <Py_ssize_t>SUM_BLOCK)
-            for j in range(end):
-                bits = <uint32_t>(masks[batch * BATCH // WORD * neurons + block * SUM_BLOCK + j]
-                                  >> (batch * BATCH % WORD))
-                if shortcuts and bits == 0:
-                    continue
-                if shortcuts and bits == ~<uint32_t>0:
-                    every += 1
-                    list[SUM_BLOCK - every] = <uint8_t>j
-                else:
-                    list[some] = <uint8_t>j
-                    some += 1
-            counts[2 * (batch * blocks + block)] = <int32_t>some
-            counts[2 * (batch * blocks + block) + 1] = <int32_t>every
+        at = batch * blocks + block
+        counted = counts + COUNTS * at
+        listed = plan + 2 * SUM_BLOCK * at
+        if counted[0] == 0 and counted[1] == 0:
+            continue
+        if gathered > 0 and (counted[2] != SHARED or gathered == GROUP
+                             or stored + counted[0] + 1 > STORE):
+            _add_entries(entries, numbers, gathered, count, sums)
+            gathered = 0
+            stored = 0
+        _subset_sums(rows + batch * BATCH * width, c + batch * BATCH, scratch)
+        word = masks + batch * BATCH // WORD * neurons + block * SUM_BLOCK
+        shift = batch * BATCH % WORD
+        # entry 0 is that of the inactive: adding it changes nothing
+        entries[gathered] = store + stored * width
+        if counted[2] == SHARED:
+            memset(entries[gathered], 0, width * sizeof(floating))
+            _entries(scratch, word, shift, listed + SUM_BLOCK, counted[0], entries[gathered] + width)
+            numbers[gathered] = <uint8_t*>listed
+            stored += 1 + counted[0]
+            gathered += 1
+            continue
+        _look_up(scratch, word, shift, listed, counted[0], sums)
+        if counted[1] > 0:
+            _entries(scratch, &ALL_ONES, 0, &FIRST, 1, store)
+            _add_row(store, listed + 2 * SUM_BLOCK - counted[1], counted[1], sums)
+    if gathered > 0:
+        _add_entries(entries, numbers, gathered, count, sums)
 
 
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
-                    const uint8_t* lists, const int32_t* counts, const floating* c,
-                    const floating* rows, Py_ssize_t chunks, const floating* base,
-                    const floating* scale, Py_ssize_t stride, Py_ssize_t block, floating* out,
-                    floating* scratch, int n_threads, double* last) except -1 nogil:
+                    const uint8_t* plan, const int32_t* counts, const floating* c,
+                    const floating* rows, const int32_t* chosen, Py_ssize_t chunks,
+                    const floating* base, const floating* scale, Py_ssize_t stride,
+                    Py_ssize_t block, floating* out, floating* scratch, int n_threads,
+                    double* last) except -1 nogil:
     """out_j = base_j + scale_j sum_i A_ij c_i rows_i; base may be out itself. 1 if all of out is
     finite, 0 if not.
 
     A is binary: the subset sums of five or six scaled rows are tabulated once for all neurons, and
     each neuron adds the entries that its mask bits select, six for a batch of 32 samples. 3/16 n m
-    d adds and loads from L1 in place of 2 n m d flops, fewer where a neuron is active on all of a
-    batch (one add) or on none (nothing); lists and counts are sort_out's. The order of the sum is
-    that of the batches, whatever the number of threads, each of which has whole (chunk of columns)
-    x (block of neurons) pieces of out. Column k of neuron j is at
-    out[k // 64 * block + j * stride + k % 64].
+    d adds and loads from L1 in place of 2 n m d flops; as few as 1/32 where neurons have the same
+    bits, since each distinct word of 32 is then summed once; nothing where a neuron is inactive.
+    plan and counts are plan_sums'. The order of the sum is that of the batches, whatever the
+    number of threads, each of which has whole (chunk of columns) x (block of neurons) pieces of
+    out. Column k of neuron j is at out[k // 64 * block + j * stride + k % 64].
+    chosen: numbers of the chunks of columns that are wanted (NULL: 0, 1, ...).
     """
     cdef Py_ssize_t width = columns(rows), blocks = (neurons + SUM_BLOCK - 1) // SUM_BLOCK
-    cdef Py_ssize_t tasks = chunks * blocks, batches = words * (WORD // BATCH)
+    cdef Py_ssize_t tasks = chunks * blocks
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads,
                                 TASK_WORK // (words * SUM_BLOCK * (WORD // 4) + 1))
-    cdef Py_ssize_t first = 0, stop, task, j, batch, q, count, at, place
+    cdef Py_ssize_t first = 0, stop, task, j, q, place
     cdef int infinite = 0   # pieces of out that are not finite
-    cdef floating* tables
-    cdef floating* whole
+    cdef floating* own
     cdef floating* sums
     while first < tasks:
         check_signals(last)
         stop = min(first + share, tasks)
         for task in prange(first, stop, num_threads=n_threads, schedule="dynamic"):
             q = task // blocks
+            if chosen != NULL:
+                q = chosen[q]
             j = task % blocks * SUM_BLOCK
-            count = min(neurons - j, <Py_ssize_t>SUM_BLOCK)
-            tables = scratch + threadid() * sum_scratch(rows)
-            whole = tables + TABLES * width
-            sums = whole + width
-            memset(sums, 0, count * width * sizeof(floating))
-            for batch in range(batches):
-                at = batch * blocks + task % blocks
-                if counts[2 * at] == 0 and counts[2 * at + 1] == 0:
-                    continue
-                _subset_sums(rows + (q * words * WORD + batch * BATCH) * width, c + batch * BATCH,
-                             tables)
-                _look_up(tables, masks + batch * BATCH // WORD * neurons + j,
-                         batch * BATCH % WORD, lists + at * SUM_BLOCK, counts[2 * at], sums)
-                if counts[2 * at + 1] > 0:
-                    memset(whole, 0, width * sizeof(floating))
-                    _look_up(tables, &ALL_ONES, 0, &FIRST, 1, whole)
-                    _add_row(whole, lists + (at + 1) * SUM_BLOCK - counts[2 * at + 1],
-                             counts[2 * at + 1], sums)
+            own = scratch + threadid() * sum_scratch(rows)
+            sums = own + (TABLES + STORE) * width
+            sum_block(masks, words, neurons, task % blocks, plan, counts, c,
+                      rows + q * words * WORD * width, own, sums)
             place = q * width // WORD * block + q * width % WORD + j * stride
-            if not _finish(base + place, scale + j, sums, count, stride, out + place):
+            if not _finish(base + place, scale + j, sums, min(neurons - j, <Py_ssize_t>SUM_BLOCK),
+                           stride, out + place):
                 infinite += 1
         first = stop
     return infinite == 0
@@ -505,12 +610,12 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
         (size_rows + size_out + neurons + n_threads * sum_scratch(f)) * sizeof(floating))
     cdef floating* out = rows + size_rows
     cdef floating* scale = out + size_out
-    cdef Py_ssize_t size_lists = lists_size(words, neurons), stride = chunks * width
-    cdef uint8_t* lists = <uint8_t*>malloc(size_lists)
-    cdef int32_t* counts = <int32_t*>malloc(2 * (size_lists // SUM_BLOCK) * sizeof(int32_t))
+    cdef Py_ssize_t size_plan = plan_size(words, neurons), stride = chunks * width
+    cdef uint8_t* plan = <uint8_t*>malloc(size_plan)
+    cdef int32_t* counts = <int32_t*>malloc(size_plan // (2 * SUM_BLOCK) * COUNTS * sizeof(int32_t))
     cdef double last = rfa_seconds()
     try:
-        if (f == NULL or s == NULL or masks == NULL or rows == NULL or lists == NULL
+        if (f == NULL or s == NULL or masks == NULL or rows == NULL or plan == NULL
                 or counts == NULL):
             with gil:
                 raise MemoryError()
@@ -525,15 +630,15 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
         memset(scale, 0, neurons * sizeof(floating))
         for j in range(m):
             scale[j] = -a[j]
-        sort_out(masks, words, neurons, True, lists, counts)
+        plan_sums(masks, words, neurons, 2, plan, counts, n_threads)
         memset(out, 0, size_out * sizeof(floating))
-        masked_sum(masks, words, neurons, lists, counts, f, rows, chunks, out, scale, stride, WORD,
-                   out, scale + neurons, n_threads, &last)
+        masked_sum(masks, words, neurons, plan, counts, f, rows, NULL, chunks, out, scale, stride,
+                   WORD, out, scale + neurons, n_threads, &last)
         for j in range(m):
             for k in range(d):
                 gradient[j, k] = out[j * stride + k]
     finally:
-        free(lists)
+        free(plan)
         free(counts)
         free(f)
         free(s)

@@ -38,6 +38,10 @@
         void (*look_up)(const REAL *tables, const uint64_t *masks, int shift,                      \
                         const uint8_t *list, ptrdiff_t count, REAL *out);                          \
         void (*add_row)(const REAL *row, const uint8_t *list, ptrdiff_t count, REAL *out);         \
+        void (*entries)(const REAL *tables, const uint64_t *masks, int shift,                      \
+                        const uint8_t *list, ptrdiff_t count, REAL *out);                          \
+        void (*add_entries)(const REAL *const *entries, const uint8_t *const *numbers,             \
+                            ptrdiff_t batches, ptrdiff_t count, REAL *out);                        \
         REAL (*finish)(const REAL *base, const REAL *scale, const REAL *sums, ptrdiff_t neurons,   \
                        ptrdiff_t stride, REAL *out);                                               \
         void (*accumulate)(const uint64_t *masks, const REAL *c, ptrdiff_t neurons, REAL *sums,    \

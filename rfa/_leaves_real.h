@@ -109,25 +109,28 @@ static void RFA_NAME(rfa_subset_sums)(const REAL *rows, const REAL *c, REAL *tab
     }
 }
 
-/* out[j] += the entries of the tables that the bits of masks[j] >> shift select, for the listed
- * neurons. The six are summed by themselves, so that it is the same if all their bits are ones. */
+/* The sum of a part of the six entries of the tables that bits select; by themselves, so that it is
+ * the same for every neuron that has these bits. */
+static inline __attribute__((always_inline)) V RFA_NAME(rfa_six)(const REAL *tables, uint64_t bits,
+                                                                 int part)
+{
+    const REAL *t = tables + part;
+    V first = LOAD(t + (bits & 63) * COLUMNS) + LOAD(t + (64 + (bits >> 6 & 31)) * COLUMNS);
+    V second = LOAD(t + (128 + (bits >> 16 & 63)) * COLUMNS) +
+               LOAD(t + (192 + (bits >> 22 & 31)) * COLUMNS);
+    return (first + LOAD(t + (96 + (bits >> 11 & 31)) * COLUMNS)) +
+           (second + LOAD(t + (224 + (bits >> 27 & 31)) * COLUMNS));
+}
+
+/* out[j] += the entries of the tables that masks[j] >> shift selects, for the listed neurons. */
 static void RFA_NAME(rfa_look_up)(const REAL *tables, const uint64_t *masks, int shift,
                                   const uint8_t *list, ptrdiff_t count, REAL *out)
 {
     for (ptrdiff_t l = 0; l < count; ++l) {
-        uint64_t bits = masks[list[l]] >> shift;
         REAL *sum = out + list[l] * COLUMNS;
-        const REAL *t[6] = {tables + (bits & 63) * COLUMNS,
-                            tables + 64 * COLUMNS + (bits >> 6 & 31) * COLUMNS,
-                            tables + 96 * COLUMNS + (bits >> 11 & 31) * COLUMNS,
-                            tables + 128 * COLUMNS + (bits >> 16 & 63) * COLUMNS,
-                            tables + 192 * COLUMNS + (bits >> 22 & 31) * COLUMNS,
-                            tables + 224 * COLUMNS + (bits >> 27 & 31) * COLUMNS};
-        for (int part = 0; part < COLUMNS; part += VL) {
-            V first = (LOAD(t[0] + part) + LOAD(t[1] + part)) + LOAD(t[2] + part);
-            V second = (LOAD(t[3] + part) + LOAD(t[4] + part)) + LOAD(t[5] + part);
-            STORE(sum + part, LOAD(sum + part) + (first + second));
-        }
+        for (int part = 0; part < COLUMNS; part += VL)
+            STORE(sum + part,
+                  LOAD(sum + part) + RFA_NAME(rfa_six)(tables, masks[list[l]] >> shift, part));
     }
 }
 
@@ -138,6 +141,29 @@ static void RFA_NAME(rfa_add_row)(const REAL *row, const uint8_t *list, ptrdiff_
         for (int part = 0; part < COLUMNS; part += VL) {
             REAL *sum = out + list[l] * COLUMNS + part;
             STORE(sum, LOAD(sum) + LOAD(row + part));
+        }
+}
+
+/* out[l] = the entries that masks[list[l]] >> shift selects. */
+static void RFA_NAME(rfa_entries)(const REAL *tables, const uint64_t *masks, int shift,
+                                  const uint8_t *list, ptrdiff_t count, REAL *out)
+{
+    for (ptrdiff_t l = 0; l < count; ++l)
+        for (int part = 0; part < COLUMNS; part += VL)
+            STORE(out + l * COLUMNS + part,
+                  RFA_NAME(rfa_six)(tables, masks[list[l]] >> shift, part));
+}
+
+/* out[j] += entries[b][numbers[b][j]] for so many batches b, in order. */
+static void RFA_NAME(rfa_add_entries)(const REAL *const *entries, const uint8_t *const *numbers,
+                                      ptrdiff_t batches, ptrdiff_t count, REAL *out)
+{
+    for (ptrdiff_t j = 0; j < count; ++j)
+        for (int part = 0; part < COLUMNS; part += VL) {
+            V sum = LOAD(out + j * COLUMNS + part);
+            for (ptrdiff_t b = 0; b < batches; ++b)
+                sum += LOAD(entries[b] + numbers[b][j] * COLUMNS + part);
+            STORE(out + j * COLUMNS + part, sum);
         }
 }
 
@@ -226,6 +252,8 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
     RFA_NAME(rfa_subset_sums),
     RFA_NAME(rfa_look_up),
     RFA_NAME(rfa_add_row),
+    RFA_NAME(rfa_entries),
+    RFA_NAME(rfa_add_entries),
     RFA_NAME(rfa_finish),
     RFA_NAME(rfa_accumulate),
     RFA_NAME(rfa_products),

@@ -47,8 +47,9 @@ class Run:
     stats : dict
         ``seconds`` spent in the engine. direct and gram: ``batches``, 32 samples of a neuron each,
         that the masked sums of all steps went over, ``looked_up`` of them in tables, six entries
-        for each, and ``whole`` added in one piece, since the neuron was active on all of them; on
-        the rest it was active on none. planar: ``passed``, samples that ends of arcs went past.
+        for each, and ``added``, where the sum was there already because neurons had the same
+        activations or were active on all samples. planar: ``passed``, samples that ends of arcs
+        went past.
     provenance : dict
         Version, commit if known, seeds, engine, SIMD level, threads, NumPy.
     """

@@ -424,7 +424,7 @@ def test_shortcuts_change_counts_and_no_bit(engine_name, dtype, preset):
     problem = make_problem(exp.sample(rng=0), None, exp.alpha, 0)
     net, at = exp.network(rng=0), np.arange(12)
     runs = []
-    for shortcuts in (True, False):
+    for shortcuts in (2, 1, 0):
         engine = ENGINES[engine_name](problem, net.W.astype(dtype), net.a.astype(dtype), 2)
         engine.shortcuts = shortcuts
         out = Observations.allocate(problem, net.m, at)
@@ -433,16 +433,20 @@ def test_shortcuts_change_counts_and_no_bit(engine_name, dtype, preset):
         stats = engine.stats
         # 400 samples are 7 words of two batches of 32
         assert stats["batches"] == 11 * 14 * net.m
-        if shortcuts:
+        if shortcuts == 2:
+            # the sum of each distinct word is looked up once, and added to many neurons
+            assert stats["looked_up"] < 0.3 * stats["batches"]
+            assert stats["added"] > 0.3 * stats["batches"]
+        elif shortcuts == 1:
             # once aligned, a neuron of J is active on all of one cluster and on none of another
-            assert 0.2 * stats["batches"] < stats["whole"] < 0.4 * stats["batches"]
+            assert 0.2 * stats["batches"] < stats["added"] < 0.4 * stats["batches"]
             assert stats["looked_up"] < 0.6 * stats["batches"]
         else:
-            assert stats["whole"] == 0 and stats["looked_up"] >= stats["batches"]
-    assert runs[0] == runs[1]
+            assert stats["added"] == 0 and stats["looked_up"] >= stats["batches"]
+    assert runs[0] == runs[1] == runs[2]
 
 
-def test_whole_batches_are_those_on_which_all_is_active():
+def test_sums_are_looked_up_and_added_as_the_activation_matrix_says():
     """The counts of one step against the activation matrix."""
     case = CASES["n=313 d=17 m=46"]
     order = np.argsort(case.groups, kind="stable")
@@ -453,9 +457,10 @@ def test_whole_batches_are_those_on_which_all_is_active():
     none = sum((~batch.any(axis=0)).sum() for batch in batches)
     for engine_name in ("direct", "gram"):
         engine = case.engine(engine_name, "float64")
+        engine.shortcuts = 1
         engine.advance(1, np.empty(0, np.int64), case.rows(engine_name, "float64", [0])[1], 0)
         stats = engine.stats
-        assert stats["batches"] == 10 * 46 and stats["whole"] == whole
+        assert stats["batches"] == 10 * 46 and stats["added"] == whole
         assert stats["looked_up"] == 10 * 46 - whole - none
 
 

@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from rfa._kernels cimport (
     WORD, check_signals, columns, evaluate, evaluate_scratch, masked_sum, pack_lanes,
-    pack_rows, partial_size, rfa_seconds, sort_out, sum_scratch,
+    pack_rows, partial_size, plan_sums, rfa_seconds, sum_scratch,
 )
 from rfa.engines._linear cimport add_linear, start_step, sum_neurons
 from rfa.engines._observe cimport (
@@ -35,9 +35,9 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef floating[::1] partial = engine.partial, scratch = engine.scratch
     cdef double[:, :, :, ::1] ranges = engine.ranges
     cdef const double[:, ::1] means = engine.means
-    cdef uint8_t[::1] lists = engine.lists
+    cdef uint8_t[::1] plan = engine.plan
     cdef int32_t[::1] counts = engine.counts
-    cdef bint shortcuts = engine.shortcuts
+    cdef int shortcuts = engine.shortcuts
     cdef int64_t[::1] tally = engine.tally
     cdef int n_threads = engine.n_threads
     cdef Py_ssize_t m = engine.m, horizon = engine.horizon
@@ -133,12 +133,12 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
             base = weights
             if slope > 0 or shrink < 1:
                 start_step(weights, neurons, stride, WORD, &a[0], slope, shrink, &c[0], words,
-                           &ones[0, 0], &lists[0], &counts[0], &rows[0, 0, 0], chunks,
+                           &ones[0, 0], &plan[0], &counts[0], &rows[0, 0, 0], chunks,
                            &c_linear[0], &sums[0], &scratch[0], after, n_threads, &last)
                 base = after
-            sort_out(current, words, neurons, shortcuts, &lists[0], &counts[0])
-            if not masked_sum(current, words, neurons, &lists[0], &counts[0], &c[0],
-                              &rows[0, 0, 0], chunks, base, &a[0], stride, WORD, after,
+            plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
+            if not masked_sum(current, words, neurons, &plan[0], &counts[0], &c[0],
+                              &rows[0, 0, 0], NULL, chunks, base, &a[0], stride, WORD, after,
                               &scratch[0], n_threads, &last):
                 clock[DIVERGED] = 1
                 break

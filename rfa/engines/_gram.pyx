@@ -13,8 +13,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
-    ENTRY, TILE, WORD, check_signals, evaluate, level, masked_sum, multiply, pack_lanes, rfa_f32,
-    rfa_f64, rfa_seconds, sort_out,
+    ENTRY, TILE, WORD, check_signals, evaluate, level, masked_sum, multiply, pack_lanes, plan_sums,
+    rfa_f32, rfa_f64, rfa_seconds,
 )
 from rfa.engines._linear cimport add_linear, rescale, start_step
 from rfa.engines._observe cimport (
@@ -47,9 +47,10 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef uint64_t[:, :, ::1] masks = engine.masks
     cdef floating[::1] f = engine.f, c = engine.c, test_f = engine.test_f
     cdef floating[::1] partial = engine.partial, scratch = engine.scratch
-    cdef uint8_t[::1] lists = engine.lists
+    cdef uint8_t[::1] plan = engine.plan
     cdef int32_t[::1] counts = engine.counts
-    cdef bint shortcuts = engine.shortcuts
+    cdef const int32_t[::1] chosen = engine.chunks_with_points
+    cdef int shortcuts = engine.shortcuts
     cdef int64_t[::1] tally = engine.tally
     cdef double[:, :, :, ::1] ranges = engine.ranges
     cdef floating[:, :, ::1] anchor_H = engine.anchor_H
@@ -172,13 +173,13 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             base = h
             if slope > 0:
                 start_step(h, neurons, WORD, neurons * WORD, &a[0], slope, 1.0, &c[0], words,
-                           &ones[0, 0], &lists[0], &counts[0], &rows[0, 0, 0], chunks,
+                           &ones[0, 0], &plan[0], &counts[0], &rows[0, 0, 0], chunks,
                            &c_linear[0], &sums[0], &scratch[0], after, n_threads, &last)
                 base = after
-            sort_out(current, words, neurons, shortcuts, &lists[0], &counts[0])
-            if not masked_sum(current, words, neurons, &lists[0], &counts[0], &c[0],
-                              &rows[0, 0, 0], chunks, base, &a[0], WORD, neurons * WORD, after,
-                              &scratch[0], n_threads, &last):
+            plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
+            if not masked_sum(current, words, neurons, &plan[0], &counts[0], &c[0],
+                              &rows[0, 0, 0], &chosen[0], chosen.shape[0], base, &a[0], WORD,
+                              neurons * WORD, after, &scratch[0], n_threads, &last):
                 clock[DIVERGED] = 1
                 break
             accumulate(current, words, neurons, &c[0], C, n_threads)
@@ -268,13 +269,14 @@ def weights(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
 
 
 def start(const floating[:, :, ::1] lanes, const floating[:, :] W, floating[:, ::1] anchor,
-          floating[:, ::1] C, floating[:, :, ::1] H, floating[:, :, ::1] anchor_H,
+          floating[:, ::1] C, floating[:, :, :, ::1] H, floating[:, :, ::1] anchor_H,
           double[::1] norm2, int n_threads):
-    """Fill anchor with W, C with zeros, and H, anchor_H and norm2 with what belongs to W."""
+    """Fill anchor with W, C with zeros, and H[0], anchor_H and norm2 with what belongs to W."""
     cdef Py_ssize_t neurons = anchor.shape[0], j, k
     cdef double last = rfa_seconds()
     with nogil:
-        # the padding, too: a run that diverged may have left NaN in it
+        # a run that diverged may have left NaN in the padding, which steps do not write
+        memset(&H[1, 0, 0, 0], 0, H.shape[1] * neurons * WORD * sizeof(floating))
         memset(&anchor[0, 0], 0, neurons * anchor.shape[1] * sizeof(floating))
         memset(&C[0, 0], 0, neurons * C.shape[1] * sizeof(floating))
         for j in range(W.shape[0]):
@@ -282,8 +284,8 @@ def start(const floating[:, :, ::1] lanes, const floating[:, :] W, floating[:, :
                 anchor[j, k] = W[j, k]
         square_norms(&anchor[0, 0], neurons, anchor.shape[1], &norm2[0])
         multiply(&lanes[0, 0, 0], lanes.shape[0], lanes.shape[1], &anchor[0, 0], anchor.shape[1],
-                 neurons, &H[0, 0, 0], n_threads, &last)
-        memcpy(&anchor_H[0, 0, 0], &H[0, 0, 0],
+                 neurons, &H[0, 0, 0, 0], n_threads, &last)
+        memcpy(&anchor_H[0, 0, 0], &H[0, 0, 0, 0],
                anchor_H.shape[0] * neurons * WORD * sizeof(floating))
 
 

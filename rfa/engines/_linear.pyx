@@ -8,7 +8,7 @@ kernels, for a single vector.
 from cython.parallel cimport prange
 from libc.string cimport memset
 
-from rfa._kernels cimport TILE, WORD, columns, masked_sum, multiply, sort_out
+from rfa._kernels cimport TILE, WORD, columns, masked_sum, multiply, plan_sums
 
 
 cdef void sum_neurons(const floating* W, Py_ssize_t stride, Py_ssize_t neurons, const floating* a,
@@ -45,14 +45,14 @@ cdef void rescale(floating* f, Py_ssize_t n, double factor) noexcept nogil:
 
 cdef int start_step(const floating* base, Py_ssize_t neurons, Py_ssize_t stride, Py_ssize_t block,
                     const floating* a, double slope, double shrink, const floating* c,
-                    Py_ssize_t words, const uint64_t* ones, uint8_t* lists, int32_t* counts,
+                    Py_ssize_t words, const uint64_t* ones, uint8_t* plan, int32_t* counts,
                     const floating* rows, Py_ssize_t chunks, floating* c_linear, floating* sums,
                     floating* scratch, floating* out, int n_threads, double* last
                     ) except -1 nogil:
     """out_j = shrink base_j + a_j sum_i c_linear_i rows_i, to which masked_sum adds the rest.
 
     c has the factor 1 - slope, c_linear gets slope. base, out and rows are as in masked_sum, whose
-    lists and counts are used for a neuron that is active on all samples (ones). O(n d + m d).
+    plan and counts are used for a neuron that is active on all samples (ones). O(n d + m d).
     """
     cdef Py_ssize_t width = columns(rows), i, j, q, place
     cdef floating one = 1
@@ -60,9 +60,9 @@ cdef int start_step(const floating* base, Py_ssize_t neurons, Py_ssize_t stride,
     if slope > 0:
         for i in range(words * WORD):
             c_linear[i] = <floating>(slope / (1 - slope) * c[i])
-        sort_out(ones, words, 1, True, lists, counts)
-        masked_sum(ones, words, 1, lists, counts, c_linear, rows, chunks, sums, &one, 0, WORD, sums,
-                   scratch, n_threads, last)
+        plan_sums(ones, words, 1, 1, plan, counts, 1)
+        masked_sum(ones, words, 1, plan, counts, c_linear, rows, NULL, chunks, sums, &one, 0, WORD,
+                   sums, scratch, n_threads, last)
     for j in prange(neurons, num_threads=n_threads, schedule="static"):
         for q in range(chunks):
             place = q * width // WORD * block + q * width % WORD + j * stride

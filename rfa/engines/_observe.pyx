@@ -111,9 +111,9 @@ cdef void merge_ranges(const double[:, :, :, ::1] ranges, Py_ssize_t m, double* 
 
 
 cdef void count_batches(const int32_t[::1] counts, int64_t[::1] tally) noexcept nogil:
-    """Add up sort_out's counts: steps, batches of a neuron looked up, and added whole."""
+    """Add up plan_sums' counts: steps, sums looked up, and sums that were there and were added."""
     cdef Py_ssize_t i
     tally[0] += 1
-    for i in range(0, counts.shape[0], 2):
+    for i in range(0, counts.shape[0], 3):
         tally[1] += counts[i]
         tally[2] += counts[i + 1]

@@ -70,9 +70,9 @@ class DirectEngine:
         self.partial = aligned_zeros(partial, dtype)
         self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
         blocks = -(-neurons // _kernels.SIZES["sums"])
-        self.lists = np.zeros(2 * words * blocks * _kernels.SIZES["sums"], np.uint8)
-        self.counts = np.zeros(4 * words * blocks, np.int32)
-        self.shortcuts = True
+        self.plan = np.zeros(4 * words * blocks * _kernels.SIZES["sums"], np.uint8)
+        self.counts = np.zeros(2 * words * blocks * _kernels.SIZES["counts"], np.int32)
+        self.shortcuts = 2
         self.tally = np.zeros(3, np.int64)
         self.ranges = np.empty((self.n_threads, neurons, problem.n_groups, 2))
         self.clock = np.zeros(_observe.CLOCK_SIZE, np.int64)

@@ -47,15 +47,21 @@ class GramEngine:
         width, partial, scratch = _direct.layout(np.empty(1, dtype), words, test_words, neurons)
         columns = -(-self.d // WORD)
         blocks = -(-neurons // _kernels.SIZES["sums"])
-        pieces = all_words * WORD // width * blocks
+        # samples, means and test points begin at words of their own: some chunks are padding
+        starts = [0, words * WORD, (words + mean_words) * WORD]
+        points = [
+            np.arange(start, start + size)
+            for start, size in zip(starts, (self.n, k, tests), strict=True)
+        ]
+        self.chunks_with_points = np.unique(np.concatenate(points) // width).astype(np.int32)
+        pieces = len(self.chunks_with_points) * blocks
         self.n_threads = threads_for(self.n * self.m * (self.n + k + tests), pieces, n_threads)
 
         self.lanes = aligned_zeros((all_words, self.d, WORD), dtype)
         self.X = aligned_zeros((-(-self.n // TILE) * TILE, columns * WORD), dtype)
         self.X_columns = aligned_zeros((columns, self.n, WORD), dtype)
-        # not beyond the last mean or test point: nothing reads the columns of H behind it
-        end = (words + mean_words) * WORD + tests if tests else words * WORD + k
-        self.rows_of_K = aligned_zeros((-(-end // width), words * WORD, width), dtype)
+        chunks = int(self.chunks_with_points[-1]) + 1
+        self.rows_of_K = aligned_zeros((chunks, words * WORD, width), dtype)
         self.product = aligned_zeros((len(self.X), WORD), dtype)
         self.padded_a = aligned_zeros(neurons, dtype)
         self.anchor = aligned_zeros((2, neurons, columns * WORD), dtype)
@@ -73,9 +79,9 @@ class GramEngine:
         self.sums = aligned_zeros(all_words * WORD, dtype)
         self.partial = aligned_zeros(partial, dtype)
         self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
-        self.lists = np.zeros(2 * words * blocks * _kernels.SIZES["sums"], np.uint8)
-        self.counts = np.zeros(4 * words * blocks, np.int32)
-        self.shortcuts = True
+        self.plan = np.zeros(4 * words * blocks * _kernels.SIZES["sums"], np.uint8)
+        self.counts = np.zeros(2 * words * blocks * _kernels.SIZES["counts"], np.int32)
+        self.shortcuts = 2
         self.tally = np.zeros(3, np.int64)
         self.ranges = np.empty((self.n_threads, neurons, problem.n_groups, 2))
         self.clock = np.zeros(_observe.CLOCK_SIZE, np.int64)
@@ -139,7 +145,7 @@ class GramEngine:
             W.astype(self.X.dtype, copy=False),
             self.anchor[0],
             self.C,
-            self.H[0],
+            self.H,
             self.anchor_H,
             self.norm2,
             self.n_threads,

@@ -37,9 +37,9 @@ def threads_for(work: int, pieces: int, n_threads: int) -> int:
 
 def batch_stats(tally: IntArray, words: int) -> dict[str, int]:
     """The counts of a run whose neurons have so many words of masks together, two batches each."""
-    steps, looked_up, whole = tally.tolist()
+    steps, looked_up, added = tally.tolist()
     every = 2 * steps * words
-    return {"batches": every, "looked_up": looked_up, "whole": whole}
+    return {"batches": every, "looked_up": looked_up, "added": added}
 
 
 def padded(y: IntArray | FloatArray, groups: IntArray) -> tuple[FloatArray, np.ndarray[Any, Any]]:
