@@ -30,8 +30,8 @@ cdef extern from "_leaves.h" nogil:
         void (*add_products)(const float*, const float*, Py_ssize_t, float*) noexcept nogil
         void (*fold)(const float*, Py_ssize_t, float*) noexcept nogil
         float (*lane_signs)(
-            const float*, const float*, Py_ssize_t, Py_ssize_t, const int32_t*, Py_ssize_t, uint16_t*,
-            float*, float*) noexcept nogil
+            const float*, const float*, Py_ssize_t, Py_ssize_t, const int32_t*, Py_ssize_t,
+            uint16_t*, float*, float*) noexcept nogil
         double (*distance2)(const float*, const float*, Py_ssize_t) noexcept nogil
         void (*accumulate)(const uint64_t*, const float*, Py_ssize_t, float*,
                            Py_ssize_t) noexcept nogil
@@ -55,8 +55,8 @@ cdef extern from "_leaves.h" nogil:
         void (*add_products)(const double*, const double*, Py_ssize_t, double*) noexcept nogil
         void (*fold)(const double*, Py_ssize_t, double*) noexcept nogil
         double (*lane_signs)(
-            const double*, const double*, Py_ssize_t, Py_ssize_t, const int32_t*, Py_ssize_t, uint16_t*,
-            double*, double*) noexcept nogil
+            const double*, const double*, Py_ssize_t, Py_ssize_t, const int32_t*, Py_ssize_t,
+            uint16_t*, double*, double*) noexcept nogil
         double (*distance2)(const double*, const double*, Py_ssize_t) noexcept nogil
         void (*accumulate)(const uint64_t*, const double*, Py_ssize_t, double*,
                            Py_ssize_t) noexcept nogil

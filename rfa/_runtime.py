@@ -19,6 +19,9 @@ from rfa import _kernels, _validate
 # Beyond this the OpenMP runtime may end the process, for want of threads, in place of failing.
 MAX_THREADS = 1024
 
+# Free memory that many small runs are to find again; glibc looks at blocks of up to 32 MiB only.
+KEPT_BYTES = 2**24
+
 # File names of OpenMP's and BLAS's shared libraries, as systems and wheels call them.
 RUNTIMES = re.compile(
     r"lib(gomp|i?omp|nvomp|(scipy_)?openblas|mkl_|c?blas|blis|flexiblas|[st]?atlas|armpl|nvpl_blas)"
@@ -111,6 +114,16 @@ def _checkout_commit() -> str | None:
     packed = git / "packed-refs"
     lines = packed.read_text().splitlines() if packed.is_file() else []
     return next((line.split()[0] for line in lines if line.endswith(" " + name)), None)
+
+
+def keep_freed_memory() -> None:
+    """Ask the C library to keep what is freed, up to twice KEPT_BYTES for each thread.
+
+    glibc gives the arrays of a run back to the system when they are freed, and page faults of the
+    next run's cost as much as many steps. How much it keeps follows the largest block that it has
+    seen freed, unless the user has set it; elsewhere this has no effect.
+    """
+    np.empty(KEPT_BYTES, np.uint8)
 
 
 def provenance(engine: str, n_threads: int, seeds: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -156,7 +157,7 @@ class XORClusters:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-    @property
+    @functools.cached_property
     def means(self) -> Floats:
         """The cluster means (4, d): +mu1, -mu1, +mu2, -mu2."""
         means = np.stack([self.mu[0], -self.mu[0], self.mu[1], -self.mu[1]])
@@ -176,6 +177,9 @@ class XORClusters:
     def __hash__(self) -> int:
         # without mu, whose 0.0 and -0.0 are equal
         return hash((self.d, self.sigma, self.noise, self.law))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state["mu"].flags.writeable = False
@@ -244,7 +248,8 @@ class XORClusters:
         if not isinstance(generator, np.random.Generator):
             raise TypeError(f"generator must be a numpy Generator, got {type(generator).__name__}")
         cluster, z = self._clusters(n, generator)
-        return self.means[cluster] + z, CLUSTER_LABELS[cluster]
+        z += self.means[cluster]
+        return z, CLUSTER_LABELS[cluster]
 
     def _clusters(self, n: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
         """The cluster of each sample, then z = x - mu."""
@@ -259,10 +264,11 @@ class XORClusters:
             unit = _validate.samples(self.law(rng, n, self.d), "law(rng, n, d)")
             if unit.shape != (n, self.d):
                 raise ValueError(f"law(rng, n, d) must have shape {(n, self.d)}, got {unit.shape}")
+            z = unit.astype(np.float64)
         else:
-            unit = LAWS[self.law](rng, n, self.d)
+            z = LAWS[self.law](rng, n, self.d)
         with np.errstate(over="ignore"):
-            z = self.sigma * unit.astype(np.float64, copy=False)
+            z *= self.sigma
         if not np.isfinite(z).all():
             raise ValueError(f"sigma must be smaller: with {self.sigma:.3g} samples are not finite")
         return cluster, z
@@ -308,21 +314,23 @@ class XORClusters:
         draws = _seeds.generator(origin, "data" if split == "train" else "test")
         flips = _seeds.generator(origin, "noise") if split == "train" else draws
         cluster, z = self._clusters(n, draws)
-        X = self.means[cluster] + z
+        X = self.means[cluster]
+        X += z
         y_clean = CLUSTER_LABELS[cluster]
         # a noise rule of the caller's is shown the data and must not change them
         for shown in (X, y_clean, cluster):
             shown.flags.writeable = False
-        rate = self.noise_rate(X)
+        rate = self.noise_rate(X) if callable(self.eta) else np.full(n, self.eta)
         y = y_clean.copy()
         y[self._flipped(X, z, y_clean, cluster, rate, flips)] *= -1
-        with np.errstate(over="ignore"):
-            rounded = X.astype(real, copy=False)
-        if not np.isfinite(rounded).all():
-            raise ValueError(f"sigma must be smaller: with {self.sigma:.3g} X is beyond {real}")
-        return Dataset(
-            rounded,
-            y,
+        if real != X.dtype:
+            with np.errstate(over="ignore"):
+                X = X.astype(real)
+            if not np.isfinite(X).all():
+                raise ValueError(f"sigma must be smaller: with {self.sigma:.3g} X is beyond {real}")
+        return Dataset.of(
+            X=X,
+            y=y,
             y_clean=y_clean,
             cluster=cluster,
             means=self.means,
@@ -581,6 +589,13 @@ class Dataset:
             for c in range(largest + 1):
                 if len(np.unique(self.y_clean[self.cluster == c])) > 1:
                     raise ValueError(f"y_clean must be one label in each cluster, not so in {c}")
+
+    @classmethod
+    def of(cls, **values: Any) -> Dataset:
+        """A data set of all its attributes: valid arrays that nobody else changes, not copied."""
+        result = cls.__new__(cls)
+        result.__setstate__(values)
+        return result
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Dataset is read-only: cannot set {name!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -103,9 +104,7 @@ class Experiment:
             raise ValueError(f"mu must be None, 'random' or a pair of vectors, got {self.mu!r}")
         given_mu = None if isinstance(self.mu, str) else self.mu
         # the distribution checks its own parameters, and has them in plain types
-        checked = XORClusters(
-            self.d, self.sigma, self.eta, self.noise, self.law, given_mu, self.balance
-        )
+        checked = self._distribution
         values |= {"eta": checked.eta, "balance": checked.balance}
         if self.sigma is not None:
             values["sigma"] = checked.sigma
@@ -113,6 +112,12 @@ class Experiment:
             values["mu"] = tuple(tuple(row) for row in checked.mu.tolist())
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    @functools.cached_property
+    def _distribution(self) -> XORClusters:
+        """The distribution, with the first two unit vectors if the means are random."""
+        mu = None if isinstance(self.mu, str) else self.mu
+        return XORClusters(self.d, self.sigma, self.eta, self.noise, self.law, mu, self.balance)
 
     def replace(self, **changes: Any) -> Experiment:
         """The same experiment with other values.
@@ -202,8 +207,9 @@ class Experiment:
         >>> Experiment(n=200, d=10, m=50, eta=0.1).distribution().eta
         0.1
         """
-        mu = random_means(self.d, rng) if self.mu == "random" else self.mu
-        return XORClusters(self.d, self.sigma, self.eta, self.noise, self.law, mu, self.balance)
+        if self.mu != "random":
+            return self._distribution
+        return dataclasses.replace(self._distribution, mu=random_means(self.d, rng))
 
     def sample(self, rng: _seeds.Seed = 0, split: str = "train") -> Dataset:
         """The training data (n samples) or the test data (n_test samples) of a seed.

@@ -132,8 +132,9 @@ class Network:
             omega_init = 1 / (4 * np.sqrt(m * d))
         omega_init = _validate.nonnegative_float(omega_init, "omega_init")
         origin = _seeds.root(rng)
+        W = _seeds.generator(origin, "init").standard_normal((m, d))
         with np.errstate(over="ignore"):
-            W = omega_init * _seeds.generator(origin, "init").standard_normal((m, d))
+            W *= omega_init
         if not np.isfinite(W).all():
             raise ValueError(f"omega_init must be smaller: with {omega_init:.3g} W is not finite")
         seed = origin if isinstance(origin, np.random.SeedSequence) else None

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -30,9 +30,6 @@ Measure = Callable[[Run], Mapping[str, Any]]
 
 # Seconds between two looks for Ctrl-C.
 LOOK = 0.1
-
-# Trials that wait for a thread: enough that none is ever idle, few enough to cancel at once.
-WAITING = 2
 
 
 class Proportion(NamedTuple):
@@ -340,7 +337,7 @@ def study(
     trials = _validate.positive_int(trials, "trials")
     origin = _seeds.sequence(rng)
     taken = _measure(measure)
-    record: str | None = None if measure == "final" else "log"
+    options: dict[str, Any] = {"record": None, "snapshots": None} if measure == "final" else {}
     begin = time.perf_counter()
     found: dict[tuple[int, int], Record] = {}
 
@@ -352,7 +349,7 @@ def study(
     def trial(cell: int, k: int, cancelled: threading.Event) -> Record:
         parameters, experiment = cells[cell]
         run = experiment.run(
-            _seeds.child(origin, k), n_threads=1, record=record, progress=Pieces(cancelled)
+            _seeds.child(origin, k), n_threads=1, progress=Pieces(cancelled), **options
         )
         measured = taken(run)
         if not isinstance(measured, Mapping):
@@ -403,8 +400,17 @@ def _in_threads(
     shown = at_a_terminal() if progress is None else progress
     delay = DELAY if progress is None else 0
     cancelled = threading.Event()
-    running: dict[Future[Record], tuple[int, int]] = {}
-    remaining = iter(keys)
+    remaining, taking = iter(keys), threading.Lock()
+
+    def trials() -> None:
+        while not cancelled.is_set():
+            with taking:
+                key = next(remaining, None)
+            if key is None:
+                return
+            found[key] = trial(*key, cancelled)
+
+    _runtime.keep_freed_memory()
     # a run has one thread, and so have NumPy's matrix products within it
     with (
         threadpool_limits(1, user_api="blas"),
@@ -412,22 +418,15 @@ def _in_threads(
         tqdm(total=total, unit="run", delay=delay, disable=not shown, leave=False) as bar,
     ):
         try:
-            while True:
-                for key in itertools.islice(remaining, threads * WAITING - len(running)):
-                    running[pool.submit(trial, *key, cancelled)] = key
-                if not running:
-                    break
+            running = {pool.submit(trials) for _ in range(min(threads, total))}
+            while running:
                 # a signal that another thread receives does not end this thread's wait
-                done, _ = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
+                done, running = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
                 for future in done:
-                    found[running.pop(future)] = future.result()
-                bar.update(len(done))
+                    future.result()
+                bar.update(len(found) - bar.n)
         except BaseException:
             cancelled.set()
-            for future, key in running.items():
-                if future.done() and not future.cancelled() and future.exception() is None:
-                    found[key] = future.result()
-                future.cancel()
             raise
 
 

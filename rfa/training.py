@@ -41,6 +41,11 @@ MAX_STEPS = 2**53
 # Bytes that a history may have.
 MAX_HISTORY = 2**34
 
+# An engine of up to so many bytes waits for the next run of its thread: in many small runs fresh
+# memory costs as much as the steps.
+KEPT_BYTES = 2**24
+_waiting = threading.local()
+
 # Progress is shown for runs that last longer than DELAY, in pieces of about INTERVAL seconds.
 DELAY, INTERVAL = 2.0, 0.2
 
@@ -109,7 +114,7 @@ def train(
     test: Dataset | None = None,
     engine: str = "auto",
     record: str | int | Iterable[int] | None = "log",
-    snapshots: Iterable[int] = (),
+    snapshots: Iterable[int] | None = (),
     stop: Callable[[int, Row], bool] | None = None,
     n_threads: int | None = None,
     progress: bool | Pieces | None = None,
@@ -139,8 +144,9 @@ def train(
         k-th and the last; a list of steps; None: the last only. Each but None also takes the steps
         0, ..., min(T, 1000), T-1 and T. A row takes about 72 m bytes, up to T 128 m more; all rows
         together may take 16 GiB.
-    snapshots : iterable of int
-        Further steps (beside 1 and T) whose W_t is kept; steps beyond the last are an error.
+    snapshots : iterable of int or None
+        Further steps (beside 1 and T) whose W_t is kept; steps beyond the last are an error. None:
+        no W_t is kept but the last.
     stop : callable(t, row) -> bool, optional
         Called at recorded steps with the history entries of that step; the run ends there if the
         answer is true.
@@ -217,15 +223,16 @@ def train(
     provenance = _runtime.provenance(name, threads, seeds)
     out = Observations.allocate(problem, net.m, at)
     seconds = -time.perf_counter()
-    running = ENGINES[name](problem, W, a, threads)
+    running = _engine(name, problem, W, a, threads)
     kept: dict[int, FloatArray] = {}
-    halts = np.unique(np.concatenate([keep, at if stop is not None else at[:0], [steps]]))
+    halts = {*keep, steps} if stop is None else {*keep, *at.tolist(), steps}
     bar = progress if isinstance(progress, Pieces) else _Progress(progress, steps)
     status, row = "finished", 0
     try:
-        for halt in halts:
-            while running.t < halt or row < np.searchsorted(at, halt, side="right"):
-                row += running.advance(bar.next_halt(running.t, int(halt)), at[row:], out, row)
+        for halt in sorted(halts):
+            rows = np.searchsorted(at, halt, side="right")
+            while running.t < halt or row < rows:
+                row += running.advance(bar.next_halt(running.t, halt), at[row:], out, row)
                 bar.show(running.t)
                 if running.diverged:
                     break
@@ -239,11 +246,11 @@ def train(
                 )
                 break
             if halt in keep:
-                kept[int(halt)] = running.weights()[0]
-                kept[int(halt)].flags.writeable = False
+                kept[halt] = running.weights()[0]
+                kept[halt].flags.writeable = False
             if stop is not None and row and at[row - 1] == halt:
-                recorded = derive(problem, out, at, row - 1, row).row(int(halt))
-                if _answer(stop(int(halt), recorded)):
+                recorded = derive(problem, out, at, row - 1, row).row(halt)
+                if _answer(stop(halt, recorded)):
                     status = "stopped" if halt < steps else status
                     break
     except KeyboardInterrupt:
@@ -274,10 +281,22 @@ def train(
         # a second Ctrl-C, or one at the very end, must not lose what has been done
         status = "interrupted"
         result = result_so_far()
+    if isinstance(running, GramEngine) and running.nbytes <= KEPT_BYTES:
+        _waiting.engine = running
     logger.info("%r in %.3f s", result, seconds)
     if status == "interrupted":
         raise Interrupted(result)
     return result
+
+
+def _engine(name: str, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> Engine:
+    """A new engine, or the one of this thread's last run if that has the same sizes."""
+    # taken out, for a run within this one (in stop) must have another
+    last = _waiting.__dict__.pop("engine", None)
+    if name == "gram" and isinstance(last, GramEngine) and last.fits(problem, W, n_threads):
+        last.load(problem, W, a)
+        return last
+    return ENGINES[name](problem, W, a, n_threads)
 
 
 def _answer(answer: Any) -> bool:
@@ -357,14 +376,16 @@ def _ascending(parts: list[Any], steps: int) -> IntArray:
     return merged[merged <= steps]
 
 
-def kept_steps(snapshots: Any, steps: int, T: int) -> IntArray:
-    """The steps whose W is kept: 1, T and those asked for."""
+def kept_steps(snapshots: Any, steps: int, T: int) -> set[int]:
+    """The steps whose W is kept: 1, T and those asked for; none if snapshots is None."""
+    if snapshots is None:
+        return set()
     if not isinstance(snapshots, Iterable) or isinstance(snapshots, (str, bytes)):
         raise TypeError(f"snapshots must be steps, got {_validate.shown(snapshots)}")
     asked = [_validate.nonnegative_int(t, "snapshots") for t in snapshots]
     if any(t > steps for t in asked):
         raise ValueError(f"snapshots has step {max(asked)}, the run ends at {steps}")
-    return _ascending([[1, T], np.array(asked, np.int64)], steps)
+    return {t for t in (1, T, *asked) if t <= steps}
 
 
 def make_problem(data: Dataset, test: Dataset | None, alpha: float, T: int) -> Problem:
@@ -405,7 +426,7 @@ class Pieces:
 
     def __init__(self, cancelled: threading.Event | None = None) -> None:
         self.cancelled = cancelled
-        self.piece = 1
+        self.piece, self.t = 1, 0
         self.begin = self.last = time.perf_counter()
 
     def next_halt(self, t: int, halt: int) -> int:
@@ -416,10 +437,9 @@ class Pieces:
             raise KeyboardInterrupt
         now = time.perf_counter()
         spent, self.last = now - self.last, now
-        if spent < INTERVAL / 2:
-            self.piece *= 2
-        elif spent > 2 * INTERVAL and self.piece > 1:
-            self.piece //= 2
+        done, self.t = t - self.t, t
+        # so many as INTERVAL is enough for, by what few steps took not far more than these
+        self.piece = max(1, int(done * min(INTERVAL / max(spent, 1e-9), 32)))
 
     def close(self) -> None:
         """Nothing is shown."""

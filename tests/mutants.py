@@ -120,8 +120,13 @@ MUTANTS = [
     ("rfa/engines/_gram.pyx", "clock[STEP] % period == 0", "clock[STEP] % period == 1"),
     ("rfa/engines/_gram.pyx", "after = h + (words + mean_words)",
      "after = h + (words + 0 * mean_words)"),
-    ("rfa/engines/_gram.pyx", "rows[w * (WORD // width) + q, i, k] = product[i, q * width + k]",
-     "rows[w * (WORD // width) + q, i, k] = product[i, k]"),
+    ("rfa/engines/_gram.pyx", "&product[i - first, q * width % WORD], ENTRY",
+     "&product[i - first, (q * width + 1) % WORD], ENTRY"),
+    ("rfa/engines/_gram.pyx", "= product[i - first, j]", "= product[i - first, j ^ 1]"),
+    # what an engine has computed before shows in the next run
+    ("rfa/engines/_gram.pyx", "memset(&C[0, 0], 0, neurons *", "memset(&C[0, 0], 0, 0 * neurons *"),
+    ("rfa/engines/gram.py", "        self.tally[:] = 0\n", ""),
+    ("rfa/training.py", '_waiting.__dict__.pop("engine", None)', '_waiting.__dict__.get("engine")'),
     # signs decided by rounded products
     ("rfa/engines/_planar.pyx", "(a, b, c, d)\n    p, q = fma(a, b, -p), -fma(c, d, q)",
      "(a, b, c, d)\n    p, q = 0.0, 0.0"),

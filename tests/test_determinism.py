@@ -273,3 +273,66 @@ def test_a_signal_from_a_thread_interrupts_train():
     whole = rfa.train(net, data, steps=partial.t, test=test)
     assert whole.network == partial.network
     assert_rows_agree(partial.history, whole.history)
+
+
+def content(run):
+    """All arrays of a run, as bytes."""
+    arrays = [run.network.W, run.network.a, run.initial.W, run.data.X, run.data.y]
+    arrays += [*run.snapshots.values(), *(run.history[name] for name in run.history)]
+    return [run.t, run.status, *(array.tobytes() for array in arrays)]
+
+
+@pytest.mark.parametrize("dtype", problems.DTYPES)
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
+def test_runs_one_after_another_share_nothing(dtype, monkeypatch):
+    """Results of a run stay as they are, whatever runs after it in the same thread or others."""
+    from rfa import training
+
+    exp = rfa.Experiment(n=70, d=40, m=13, steps=30, dtype=dtype)
+    options = {"engine": "gram", "record": "all", "snapshots": [0, 9], "n_threads": 1}
+    runs = [exp.run(k, **options) for k in range(3)]
+    kept = [content(run) for run in runs]
+    # of other sizes, diverging, failing and interrupted on the way
+    exp.replace(m=14).run(0, **options)
+    runs.append(exp.replace(alpha=float(np.finfo(dtype).max)).run(3, **options))
+    kept.append(content(runs[-1]))
+    for error in (ZeroDivisionError, KeyboardInterrupt):
+
+        def stop(t, row, error=error):
+            if t == 5:
+                raise error
+            return False
+
+        with pytest.raises(error) as caught:
+            exp.run(4, stop=stop, **options)
+    runs.append(caught.value.run)
+    kept.append(content(runs[-1]))
+    assert (runs[-1].status, runs[-1].t) == ("interrupted", 5)
+
+    def within(t, row):
+        """A run within a run."""
+        if t == 5:
+            runs.append(exp.run(6, **options))
+            kept.append(content(runs[-1]))
+        return False
+
+    runs.append(exp.run(5, stop=within, **options))
+    kept.append(content(runs[-1]))
+    # in four threads at once
+    found = {}
+
+    def work(seed):
+        for k in range(20):
+            found[seed + k] = exp.run(seed + k, **options)
+
+    threads = [threading.Thread(target=work, args=(20 * i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [content(run) for run in runs] == kept
+    monkeypatch.setattr(training, "KEPT_BYTES", 0)
+    training._waiting.__dict__.clear()
+    alone = [content(exp.run(k, **options)) for k in range(80)]
+    assert [content(found[k]) for k in range(80)] == alone
+    assert kept[:3] == alone[:3] and kept[-1] == alone[5] and kept[-2] == alone[6]

@@ -526,6 +526,46 @@ def test_gram_is_anchored_at_steps_of_its_own(variant):
         assert array.tobytes() == getattr(rows, name).tobytes(), name
 
 
+@pytest.mark.parametrize("variant", [bounds.PLAIN, bounds.Variant(slope=0.25, shrink=0.995)])
+@pytest.mark.parametrize("n_test", [0, 70])
+@pytest.mark.parametrize("dtype", problems.DTYPES)
+def test_gram_with_another_problem_is_as_good_as_new(dtype, n_test, variant):
+    """Arrays that have been used leave no trace, not even after NaN: bits are those of new ones."""
+    exp = rfa.Experiment(n=71, d=40, m=13, dtype=dtype, n_test=n_test, law="laplace")
+
+    def problem(seed, **changes):
+        drawn = exp.replace(**changes)
+        test = drawn.sample(seed, "test") if n_test else None
+        made = make_problem(drawn.sample(seed), test, drawn.alpha, 3)
+        net = drawn.network(seed)
+        return replace(made, **variant._asdict()), net.W.astype(dtype), net.a.astype(dtype)
+
+    at = np.arange(0, 45, 4)
+    used = ENGINES["gram"](*problem(0), 1)
+    overflowing = float(np.sqrt(np.finfo(dtype).max))
+    for seed, (before, diverges) in enumerate(
+        [(problem(1), False), (problem(2, sigma=overflowing), True)]
+    ):
+        used.load(*before)
+        used.advance(20, at[:3], Observations.allocate(before[0], exp.m, at), 0)
+        assert used.diverged == diverges
+        arguments = problem(10 + seed)
+        assert used.fits(*arguments[:2], 1)
+        used.load(*arguments)
+        new = ENGINES["gram"](*arguments, 1)
+        found = {}
+        for name, engine in (("used", used), ("new", new)):
+            rows = Observations.allocate(arguments[0], exp.m, at)
+            assert engine.t == 0 and engine.advance(at[-1], at, rows, 0) == len(at)
+            found[name] = [*vars(rows).values(), engine.weights()[0], engine.stats]
+        assert all(
+            a == b if isinstance(a, dict) else a.tobytes() == b.tobytes()
+            for a, b in zip(found["used"], found["new"], strict=True)
+        )
+    for changes in ({"n": 72}, {"d": 41}, {"m": 14}):
+        assert not used.fits(*problem(0, **changes)[:2], 1)
+
+
 # --------------------------------------------------------------------------------- variants
 
 

@@ -6,11 +6,13 @@ import functools
 import json
 import os
 import pickle
+import platform
 import signal
 import threading
 import time
 
 import numpy as np
+import problems
 import pytest
 from scipy import stats
 
@@ -33,6 +35,50 @@ def test_a_trial_is_the_run_of_its_key_alone():
         assert record["loss"] == alone.history.loss[-1]
         assert record["clean_wrong"] == alone.history.clean_wrong[-1]
         assert (record["status"], record["t"]) == ("finished", 4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_trials_that_use_memory_again_are_the_runs_alone(dtype):
+    """On the gram engine, whose arrays go from trial to trial; what a run left stays as it was."""
+    exp = rfa.Experiment(n=70, d=40, m=13, steps=8, dtype=dtype)
+    runs = {}
+
+    def measure(run):
+        runs[run.data.seed.spawn_key] = run
+        return {"W": run.network.W.tobytes(), "W_1": run.snapshots[1].tobytes()}
+
+    found = rfa.study(exp, grid={"m": [13, 20]}, trials=12, measure=measure).records
+    final = rfa.study(exp, grid={"m": [13, 20]}, trials=12).records
+    for record, numbers in zip(found, final, strict=True):
+        alone = exp.replace(m=record["m"]).run(
+            np.random.SeedSequence(0, spawn_key=(record["trial"],))
+        )
+        assert alone.engine == "gram"
+        assert record["W"] == alone.network.W.tobytes()
+        assert record["W_1"] == alone.snapshots[1].tobytes()
+        assert numbers["loss"] == alone.history.loss[-1]
+    assert len(runs) == 12
+    for (k,), run in runs.items():
+        record = next(r for r in found if r["trial"] == k and r["m"] == run.network.m)
+        assert record["W"] == run.network.W.tobytes()
+        assert run.data.X.tobytes() == exp.sample(run.data.seed).X.tobytes()
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ),
+    reason="only glibc's own policy is known",
+)
+def test_trials_do_not_fault_their_memory_in_again():
+    import resource
+
+    exp = rfa.Experiment(n=200, d=100, m=128, steps=1)
+    rfa.study(exp, trials=10)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    rfa.study(exp, trials=50)
+    faults = (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 50
+    problems.FIGURES["page faults of a trial"] = f"{faults:.1f}"
+    # its arrays have about 900 pages
+    assert faults < 100
 
 
 def test_more_trials_and_a_larger_grid_change_no_trial():

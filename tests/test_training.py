@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import problems
@@ -442,6 +443,42 @@ def test_ctrl_c_at_the_very_end_loses_nothing(monkeypatch):
     assert caught.value.run.t == 7 and caught.value.run.status == "interrupted"
 
 
+def test_large_engines_do_not_wait_for_the_next_run(monkeypatch):
+    from rfa import training
+
+    exp = rfa.Experiment(n=70, d=40, m=13, steps=3)
+    exp.run(0, engine="gram")
+    assert training._waiting.engine.nbytes < training.KEPT_BYTES
+    monkeypatch.setattr(training, "KEPT_BYTES", training._waiting.engine.nbytes - 1)
+    exp.run(0, engine="gram")
+    assert not vars(training._waiting)
+
+
+def test_no_snapshots():
+    net, data, _ = start()
+    run = rfa.train(net, data, steps=20, snapshots=None)
+    assert not run.snapshots and run.t == 20
+    assert run.network == rfa.train(net, data, steps=20).network
+
+
+def test_pieces_last_about_as_long_as_they_should(monkeypatch):
+    """A run that can be cancelled is cut after few steps first, then by the time they took."""
+    from rfa import training
+
+    now = [0.0]
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    pieces, t, taken = training.Pieces(), 0, []
+    for seconds in [1e-5] * 6 + [1e-2] * 3:  # a step
+        until = pieces.next_halt(t, 10**9)
+        now[0] += seconds * (until - t)
+        taken.append(until - t)
+        t = until
+        pieces.show(t)
+    assert taken[:4] == [1, 32, 1024, 20000] and all(abs(k - 20000) <= 2 for k in taken[3:7])
+    assert taken[-1] == pytest.approx(20, abs=1)
+    assert pieces.next_halt(t, t + 5) == t + 5
+
+
 def test_a_result_is_not_copied_over_and_over():
     """What stands between Ctrl-C and the run that it carries: one copy of W, not many."""
     net, data, _ = start(m=400, d=500, n=100)
@@ -577,7 +614,7 @@ def test_a_horizon_beyond_all_integers_is_no_obstacle():
 def test_auto_keeps_to_its_constants(n, d, m, probes):
     for dtype in (np.dtype("float32"), np.dtype("float64")):
         points = n + probes
-        size = (n * points + 2 * points * m + n * m) * dtype.itemsize
+        size = (n * points + 2 * points * m + 2 * n * m) * dtype.itemsize
         expected = "gram" if points <= 2.5 * d and size <= 2 * 1024**3 else "direct"
         assert auto.choose(n, d, m, probes, dtype) == ("planar" if d == 2 else expected)
 

@@ -16,11 +16,23 @@ def weights(
     n_threads: int,
 ) -> None: ...
 def start(
-    lanes: NDArray[Any], W: NDArray[Any], H: NDArray[Any], norm2: NDArray[Any], n_threads: int
+    lanes: NDArray[Any],
+    W: NDArray[Any],
+    anchor: NDArray[Any],
+    C: NDArray[Any],
+    H: NDArray[Any],
+    anchor_H: NDArray[Any],
+    norm2: NDArray[Any],
+    n_threads: int,
 ) -> None: ...
-def gram_rows(
+def load(
+    samples: NDArray[Any],
+    order: NDArray[Any],
+    means: NDArray[Any],
+    tests: NDArray[Any],
     lanes: NDArray[Any],
     X: NDArray[Any],
+    X_columns: NDArray[Any],
     rows: NDArray[Any],
     product: NDArray[Any],
     n_threads: int,

@@ -13,8 +13,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
-    WORD, check_signals, evaluate, level, masked_sum, multiply, rfa_f32, rfa_f64,
-    plan_sums, rfa_seconds,
+    ENTRY, TILE, WORD, check_signals, evaluate, level, masked_sum, multiply, pack_lanes, plan_sums,
+    rfa_f32, rfa_f64, rfa_seconds,
 )
 from rfa.engines._linear cimport add_linear, rescale, start_step
 from rfa.engines._observe cimport (
@@ -268,27 +268,62 @@ def weights(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
         recover(X_columns, C, &anchor[0, 0], a, product, factor, W, n_threads, &last)
 
 
-def start(const floating[:, :, ::1] lanes, const floating[:, ::1] W, floating[:, :, ::1] H,
+def start(const floating[:, :, ::1] lanes, const floating[:, :] W, floating[:, ::1] anchor,
+          floating[:, ::1] C, floating[:, :, :, ::1] H, floating[:, :, ::1] anchor_H,
           double[::1] norm2, int n_threads):
-    """Fill H with the pre-activations of W, and norm2."""
+    """Fill anchor with W, C with zeros, and H[0], anchor_H and norm2 with what belongs to W."""
+    cdef Py_ssize_t neurons = anchor.shape[0], j, k
     cdef double last = rfa_seconds()
     with nogil:
-        square_norms(&W[0, 0], W.shape[0], W.shape[1], &norm2[0])
-        multiply(&lanes[0, 0, 0], lanes.shape[0], lanes.shape[1], &W[0, 0], W.shape[1], W.shape[0],
-                 &H[0, 0, 0], n_threads, &last)
+        # a run that diverged may have left NaN in the padding, which steps do not write
+        memset(&H[1, 0, 0, 0], 0, H.shape[1] * neurons * WORD * sizeof(floating))
+        memset(&anchor[0, 0], 0, neurons * anchor.shape[1] * sizeof(floating))
+        memset(&C[0, 0], 0, neurons * C.shape[1] * sizeof(floating))
+        for j in range(W.shape[0]):
+            for k in range(W.shape[1]):
+                anchor[j, k] = W[j, k]
+        square_norms(&anchor[0, 0], neurons, anchor.shape[1], &norm2[0])
+        multiply(&lanes[0, 0, 0], lanes.shape[0], lanes.shape[1], &anchor[0, 0], anchor.shape[1],
+                 neurons, &H[0, 0, 0, 0], n_threads, &last)
+        memcpy(&anchor_H[0, 0, 0], &H[0, 0, 0, 0],
+               anchor_H.shape[0] * neurons * WORD * sizeof(floating))
 
 
-def gram_rows(const floating[:, :, ::1] lanes, const floating[:, ::1] X, floating[:, :, ::1] rows,
-              floating[:, ::1] product, int n_threads):
-    """rows[q][i][k] = <x_i, p> for the points p of lanes, q * width + k of them before; X has the
-    samples in rows, product room for a word of points."""
-    cdef Py_ssize_t n = rows.shape[1], width = rows.shape[2], w, i, k, q
+def load(const floating[:, :] samples, const int64_t[::1] order, const floating[:, :] means,
+         const floating[:, :] tests, floating[:, :, ::1] lanes, floating[:, ::1] X,
+         floating[:, :, ::1] X_columns, floating[:, :, ::1] rows, floating[:, ::1] product,
+         int n_threads):
+    """Fill lanes with all points, the samples in the given order, X and X_columns with the samples,
+    and rows[q][i][k] = <x_i, p> for the points p of lanes, q * width + k of them before p, as many
+    as rows has room for; product is room for a word of them.
+
+    A word of samples is multiplied by the samples from its first on; the rest is symmetric.
+    """
+    cdef Py_ssize_t n = samples.shape[0], words = rows.shape[1] // WORD, width = rows.shape[2]
+    cdef Py_ssize_t mean_words = (means.shape[0] + WORD - 1) // WORD, chunks = WORD // width
+    cdef Py_ssize_t w, i, j, k, q, begin, first
     cdef double last = rfa_seconds()
     with nogil:
+        pack_lanes(samples, &order[0], &lanes[0, 0, 0], &last)
+        if means.shape[0]:
+            pack_lanes(means, NULL, &lanes[words, 0, 0], &last)
+        if tests.shape[0]:
+            pack_lanes(tests, NULL, &lanes[words + mean_words, 0, 0], &last)
+        for i in range(n):
+            for k in range(samples.shape[1]):
+                X[i, k] = samples[order[i], k]
+            for q in range(X_columns.shape[0]):
+                memcpy(&X_columns[q, i, 0], &X[i, q * WORD], WORD * sizeof(floating))
         for w in range(lanes.shape[0]):
-            multiply(&lanes[w, 0, 0], 1, lanes.shape[1], &X[0, 0], X.shape[1], X.shape[0],
-                     &product[0, 0], n_threads, &last)
-            for q in range(WORD // width):
-                for i in range(n):
-                    for k in range(width):
-                        rows[w * (WORD // width) + q, i, k] = product[i, q * width + k]
+            begin = w * WORD if w < words else 0
+            first = begin // TILE * TILE
+            multiply(&lanes[w, 0, 0], 1, lanes.shape[1], &X[first, 0], X.shape[1],
+                     X.shape[0] - first, &product[0, 0], n_threads, &last)
+            for q in range(w * chunks, min((w + 1) * chunks, rows.shape[0])):
+                for i in range(begin, n):
+                    memcpy(&rows[q, i, 0], &product[i - first, q * width % WORD], ENTRY)
+            if w < words:
+                for q in range((w + 1) * chunks, (n + width - 1) // width):
+                    for j in range(WORD):
+                        for i in range(q * width, min((q + 1) * width, n)):
+                            rows[q, begin + j, i - q * width] = product[i - first, j]

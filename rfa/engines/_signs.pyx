@@ -9,8 +9,8 @@ u_j = Q w_j and c the centre of a lane's s_i,
 The last two are at most r (U_j(t) - U_j(e)) + v (V_j(t) - V_j(e)), where U_j and V_j are the
 lengths of the paths of u_j and of the rest of w_j, r is the largest |s_i - c| of the lane and v its
 largest |x_i - Q^T s_i|. Features move along the means, so that V_j grows slowly, and r is small
-where samples are sorted by s_i: that makes the bound sharp. For a lane and a neuron that were evaluated last in
-step e,
+where samples are sorted by s_i: that makes the bound sharp. For a lane and a neuron that were
+evaluated last in step e,
 
     low  = least <w_j(e), x_i> > 0     - <u_j(e), c> + r U_j(e) + v V_j(e) - b E_j(e),
     high = largest other <w_j(e), x_i> - <u_j(e), c> - r U_j(e) - v V_j(e) + b E_j(e)

@@ -36,6 +36,7 @@ class GramEngine:
     """
 
     def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
+        self.sizes = self._sizes(problem, W, n_threads)
         dtype = problem.X.dtype
         self.n, self.d = problem.X.shape
         self.m = len(W)
@@ -45,11 +46,6 @@ class GramEngine:
         all_words = words + mean_words + test_words
         width, partial, scratch = _direct.layout(np.empty(1, dtype), words, test_words, neurons)
         columns = -(-self.d // WORD)
-        self.horizon, self.alpha, self.period = problem.horizon, problem.alpha, PERIOD
-        self.loss, self.slope, self.shrink = problem.loss_number, problem.slope, problem.shrink
-        if self.shrink < 1:
-            longest = math.log(SMALLEST_FACTOR) / math.log(self.shrink)
-            self.period = max(1, min(PERIOD, int(longest)))
         blocks = -(-neurons // _kernels.SIZES["sums"])
         # samples, means and test points begin at words of their own: some chunks are padding
         starts = [0, words * WORD, (words + mean_words) * WORD]
@@ -61,31 +57,13 @@ class GramEngine:
         pieces = len(self.chunks_with_points) * blocks
         self.n_threads = threads_for(self.n * self.m * (self.n + k + tests), pieces, n_threads)
 
-        order = np.argsort(problem.groups, kind="stable")
         self.lanes = aligned_zeros((all_words, self.d, WORD), dtype)
-        _direct.pack(problem.X, order, self.lanes[:words])
-        if k:
-            means = problem.means.astype(dtype)
-            _direct.pack(means, np.arange(k), self.lanes[words : words + mean_words])
-        if tests:
-            _direct.pack(problem.test_X, np.arange(tests), self.lanes[words + mean_words :])
-        size = -(-words * WORD // TILE) * TILE
-        X = aligned_zeros((size, columns * WORD), dtype)
-        X[: self.n, : self.d] = problem.X[order]
-        self.rows_of_K = aligned_zeros((all_words * WORD // width, words * WORD, width), dtype)
-        product = aligned_zeros((size, WORD), dtype)
-        _gram.gram_rows(self.lanes, X, self.rows_of_K, product, self.n_threads)
-        self.X_columns = aligned_zeros((columns, words * WORD, WORD), dtype)
-        _direct.pack(X[: words * WORD].T, np.arange(columns * WORD), self.X_columns)
-        self.y, self.group = padded(problem.y[order], problem.groups[order])
-        self.weighted = padded(problem.weighted_y[order], problem.groups[order])[0]
-        segments = _kernels.mask_segments(self.group[: self.n])
-        self.segments = np.array(segments, dtype=np.int64).reshape(-1, 3)
-        self.test_y, self.test_group = padded(problem.test_y, problem.test_groups)
-
-        self.a = a
+        self.X = aligned_zeros((-(-self.n // TILE) * TILE, columns * WORD), dtype)
+        self.X_columns = aligned_zeros((columns, self.n, WORD), dtype)
+        chunks = int(self.chunks_with_points[-1]) + 1
+        self.rows_of_K = aligned_zeros((chunks, words * WORD, width), dtype)
+        self.product = aligned_zeros((len(self.X), WORD), dtype)
         self.padded_a = aligned_zeros(neurons, dtype)
-        self.padded_a[: self.m] = a
         self.anchor = aligned_zeros((2, neurons, columns * WORD), dtype)
         self.recovered = aligned_zeros((columns, neurons, WORD), dtype)
         self.C = aligned_zeros((neurons, words * WORD), dtype)
@@ -96,9 +74,8 @@ class GramEngine:
         self.f = aligned_zeros(words * WORD, dtype)
         self.test_f = aligned_zeros(max(1, test_words) * WORD, dtype)
         self.c = aligned_zeros(words * WORD, dtype)
-        masked = neurons if self.slope else 1
+        masked = neurons if problem.slope else 1
         self.linear = Linear(words, max(words, test_words), masked, neurons, self.c)
-        self.linear.tile[0] = self.padded_a
         self.sums = aligned_zeros(all_words * WORD, dtype)
         self.partial = aligned_zeros(partial, dtype)
         self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
@@ -108,13 +85,71 @@ class GramEngine:
         self.tally = np.zeros(3, np.int64)
         self.ranges = np.empty((self.n_threads, neurons, problem.n_groups, 2))
         self.clock = np.zeros(_observe.CLOCK_SIZE, np.int64)
+        arrays = (value for value in vars(self).values() if isinstance(value, np.ndarray))
+        self.nbytes = sum(array.nbytes for array in arrays)
+        self.load(problem, W, a)
+
+    @staticmethod
+    def _sizes(problem: Problem, W: FloatArray, n_threads: int) -> tuple[Any, ...]:
+        """All that the sizes of the arrays depend on."""
+        (n, d), m = problem.X.shape, len(W)
+        k, tests, groups = len(problem.means), len(problem.test_X), problem.n_groups
+        threads = threads_for(n * m * (n + k + tests), n_threads, n_threads)
+        return n, d, m, k, tests, groups, problem.X.dtype, problem.slope > 0, threads
+
+    def fits(self, problem: Problem, W: FloatArray, n_threads: int) -> bool:
+        """Whether the arrays are those that a new engine for the problem would have."""
+        return self.sizes == self._sizes(problem, W, n_threads)
+
+    def load(self, problem: Problem, W: FloatArray, a: FloatArray) -> None:
+        """Begin at t = 0 with a problem that the engine fits, whatever it has computed before.
+
+        Padding was made zero and stays so; all else that is read is written here or by a step.
+        """
+        self.horizon, self.alpha, self.period = problem.horizon, problem.alpha, PERIOD
+        self.loss, self.slope, self.shrink = problem.loss_number, problem.slope, problem.shrink
+        if self.shrink < 1:
+            longest = math.log(SMALLEST_FACTOR) / math.log(self.shrink)
+            self.period = max(1, min(PERIOD, int(longest)))
+        order = np.argsort(problem.groups, kind="stable")
+        _gram.load(
+            problem.X,
+            order,
+            problem.means.astype(self.X.dtype),
+            problem.test_X,
+            self.lanes,
+            self.X,
+            self.X_columns,
+            self.rows_of_K,
+            self.product,
+            self.n_threads,
+        )
+        self.y, self.group = padded(problem.y[order], problem.groups[order])
+        self.weighted = self.y
+        if problem.weights is not None:
+            self.weighted = padded(problem.weighted_y[order], problem.groups[order])[0]
+        segments = _kernels.mask_segments(self.group[: self.n])
+        self.segments = np.array(segments, dtype=np.int64).reshape(-1, 3)
+        self.test_y, self.test_group = padded(problem.test_y, problem.test_groups)
+        self.a = a
+        self.padded_a[: self.m] = a
+        self.linear.tile[0] = self.padded_a
+        self.tally[:] = 0
+        self.clock[:] = 0
         self._start(W)
 
     def _start(self, W: FloatArray) -> None:
         """Begin at the step of the clock, from W."""
-        self.anchor[0, : self.m, : self.d] = W
-        _gram.start(self.lanes, self.anchor[0], self.H[0], self.norm2, self.n_threads)
-        self.anchor_H[:] = self.H[0, : len(self.anchor_H)]
+        _gram.start(
+            self.lanes,
+            W.astype(self.X.dtype, copy=False),
+            self.anchor[0],
+            self.C,
+            self.H,
+            self.anchor_H,
+            self.norm2,
+            self.n_threads,
+        )
         self.clock[_observe.ANCHOR] = self.clock[_observe.STEP]
 
     @property
@@ -168,7 +203,6 @@ class GramEngine:
         """Continue from what get_state returned, or from t, W and A_{t-1} alone."""
         self.clock[:] = 0
         self.clock[_observe.STEP] = state["t"]
-        self.C[:] = 0
         self._start(state["W"])
         self.masks[0] = state["previous"]
         if "H" in state:
