@@ -356,7 +356,7 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, int s
     Either each distinct word of masks is summed once: counts = (distinct words, neurons, SHARED),
     plan [2][SUM_BLOCK] has the number of every neuron's word, 0 for inactive neurons, and a neuron
     of each word in the order of numbers. Or, where that would take longer, the sums are made neuron
-    by neuron: counts = (neurons active on some samples, on all, not SHARED), plan has the former from
+    by neuron: counts = (neurons active on some samples, on all, 0), plan has the former from
     the front and the latter from the back. shortcuts: 0 none, all neurons are listed as the former;
     1 without distinct words; 2 all. O(SUM_BLOCK).
     """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,18 +71,26 @@ def lane_order(problem: Problem) -> IntArray:
 
     By the first two directions: strips along the one, in each of which the other decides.
     """
-    order = np.argsort(problem.groups, kind="stable")
+    groups, sizes = problem.groups, problem.group_sizes
     basis = directions(problem)[:2]
     if len(basis) < 2:
-        return order
-    along = problem.X @ basis.T.astype(problem.X.dtype)
-    for group in np.split(order, np.cumsum(problem.group_sizes)[:-1]):
-        strips = round(math.sqrt(len(group) / LANE))
-        if strips > 1:
-            group[:] = group[np.argsort(along[group, 0], kind="stable")]
-            for strip in np.array_split(group, strips):
-                strip[:] = strip[np.argsort(along[strip, 1], kind="stable")]
-    return order
+        return np.argsort(groups, kind="stable")
+    first, second = coordinates(problem.X, basis.astype(problem.X.dtype)).T
+    order = np.lexsort([first, groups])
+    begin = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    size = np.repeat(sizes, sizes)
+    strips = np.round(np.sqrt(size / LANE)).astype(np.int64)
+    strip = (np.arange(len(order)) - begin) * strips // size
+    return order[np.lexsort([second[order], strip, groups[order]])]
+
+
+def coordinates(X: FloatArray, basis: FloatArray) -> FloatArray:
+    """<x_i, basis_c>, (n, k).
+
+    Not by a matrix product: a BLAS that has been called keeps its threads busy for some time, which
+    the engine's have to share the CPUs with.
+    """
+    return np.einsum("ij,cj->ic", X, basis)
 
 
 def directions(problem: Problem) -> NDArray[np.float64]:
@@ -111,18 +117,18 @@ def lane_factors(X: FloatArray, order: IntArray, basis: NDArray[np.float64]) -> 
     factors = np.empty((-(-len(X) // LANE), len(basis) + 3))
     for begin in range(0, len(X), BLOCK):
         samples = X[order[begin : begin + BLOCK]].astype(np.float64)
-        along = samples @ basis.T
-        outside = np.linalg.norm(samples - along @ basis, axis=1)
-        length = np.linalg.norm(samples, axis=1)
-        for start in range(0, len(samples), LANE):
-            part = slice(start, start + LANE)
-            centre = along[part].mean(axis=0)
-            radius = np.linalg.norm(along[part] - centre, axis=1).max()
-            longest = length[part].max() * (1 + 1e-9)
-            factors[(begin + start) // LANE] = [
-                *centre,
-                radius * (1 + 1e-9) + 1e-12 * longest,
-                outside[part].max() * (1 + 1e-9) + 1e-6 * longest,
-                longest,
-            ]
+        starts = np.arange(0, len(samples), LANE)
+        members = np.diff(starts, append=len(samples))
+        along = coordinates(samples, basis)
+        centre = np.add.reduceat(along, starts) / members[:, None]
+        apart = np.linalg.norm(along - np.repeat(centre, members, axis=0), axis=1)
+        squared = np.einsum("ij,ij->i", samples, samples)
+        # a difference of squares loses half of the digits
+        outside = np.sqrt(np.maximum(squared - (along**2).sum(axis=1), 0))
+        longest = np.sqrt(np.maximum.reduceat(squared, starts)) * (1 + 1e-9)
+        block = factors[begin // LANE : begin // LANE + len(starts)]
+        block[:, :-3] = centre
+        block[:, -3] = np.maximum.reduceat(apart, starts) * (1 + 1e-9) + 1e-12 * longest
+        block[:, -2] = np.maximum.reduceat(outside, starts) * (1 + 1e-9) + 1e-6 * longest
+        block[:, -1] = longest
     return factors
