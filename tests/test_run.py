@@ -99,7 +99,7 @@ def test_read_only():
 
 
 def test_repr_is_one_line():
-    assert repr(make_run()) == "Run(finished at t=8, alpha=0.05, n=60, d=3, m=11, engine='direct')"
+    assert repr(make_run()) == "Run(finished at t=8, alpha=0.05, n=60, d=3, m=11, engine='gram')"
 
 
 def test_provenance_says_what_made_the_run():

@@ -53,8 +53,13 @@ def test_a_finished_run(engine, d):
 
 
 def test_auto_goes_by_the_sizes():
-    for d, engine in [(2, "planar"), (3, "direct"), (100, "gram")]:
-        net, data, _ = start(d)
+    for n, d, engine in [
+        (300, 2, "planar"),
+        (300, 3, "direct"),
+        (300, 100, "gram"),
+        (99, 3, "gram"),
+    ]:
+        net, data, _ = start(d, n=n)
         assert rfa.train(net, data, steps=0).engine == engine
     assert rfa.train(rfa.Network([[1.0]], [1.0]), rfa.Dataset([[2.0]], [1]), steps=2).t == 2
 
@@ -615,13 +620,15 @@ def test_auto_keeps_to_its_constants(n, d, m, probes):
     for dtype in (np.dtype("float32"), np.dtype("float64")):
         points = n + probes
         size = (n * points + 2 * points * m + 2 * n * m) * dtype.itemsize
-        expected = "gram" if points <= 2.5 * d and size <= 2 * 1024**3 else "direct"
+        ratio = 3.1 if n * points * dtype.itemsize <= 4 * 1024**2 else 2.7
+        few = points <= 256 or points <= ratio * d
+        expected = "gram" if few and size <= 2 * 1024**3 else "direct"
         assert auto.choose(n, d, m, probes, dtype) == ("planar" if d == 2 else expected)
 
 
 def test_test_points_count_for_auto():
     """They are columns of gram's matrix; at the edge where auto changes its mind they decide."""
-    net, data, test = start(70, n_test=100)
+    net, data, test = start(70, n_test=140)
     plain = rfa.train(net, data, steps=30)
     watched = rfa.train(net, data, steps=30, test=test)
     assert (plain.engine, watched.engine) == ("gram", "direct")

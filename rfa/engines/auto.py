@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-# gram if n + probes <= GRAM_RATIO * d: a step of direct costs n m d multiply-adds and 3/16 n m d
-# look-ups, one of gram 3/16 n (n + probes) m. They break even between 2 d and 4 d
-# (bench/auto.py).
-GRAM_RATIO = 2.5
+# gram if n + probes is at most FEW, or a ratio times d: a step of direct costs 3/8 n m d look-ups
+# and the signs that it has to evaluate, one of gram 3/16 n (n + probes) m. They break even between
+# 2 d and 4 d, later if K stays in cache (bench/auto.py).
+FEW = 256
+CACHED_RATIO, RATIO = 3.1, 2.7
+CACHED_BYTES = 2**22
 
 # and if its arrays, K, H three times and the coefficients, take at most this many bytes.
 GRAM_BYTES = 2**31
@@ -23,4 +25,6 @@ def choose(n: int, d: int, m: int, probes: int, dtype: np.dtype[np.floating]) ->
         return "planar"
     points = n + probes
     size = (n * points + 2 * points * m + 2 * n * m) * dtype.itemsize
-    return "gram" if points <= GRAM_RATIO * d and size <= GRAM_BYTES else "direct"
+    ratio = CACHED_RATIO if n * points * dtype.itemsize <= CACHED_BYTES else RATIO
+    few = points <= max(FEW, ratio * d)
+    return "gram" if few and size <= GRAM_BYTES else "direct"
