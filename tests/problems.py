@@ -21,7 +21,7 @@ from rfa import _kernels
 from rfa.engines import Observations, Problem, masks
 from rfa.training import ENGINES
 
-THREADS = (1, 2, 3, 4, 7)
+THREADS = (1, 2, 3)
 DTYPES = ("float32", "float64")
 
 # What tests measured and report at the end of the session: name -> text.
