@@ -111,7 +111,9 @@ def rfa_call(case, start, engine, options):
     if case.trials:
         return lambda: rfa.study(exp, trials=case.trials, rng=0, measure="final", progress=False)
     data, net = exp.sample(0), exp.network(0)
-    settings = {"engine": engine, "record": None, "n_threads": options.threads, "progress": False}
+    # as the peers: nothing but the last W
+    settings = {"engine": engine, "record": None, "snapshots": None, "progress": False}
+    settings["n_threads"] = options.threads
     return lambda: rfa.train(net, data, exp.alpha, exp.steps, **settings)
 
 

@@ -280,6 +280,7 @@ def start(const floating[:, :, ::1] lanes, const floating[:, :] W, floating[:, :
         memset(&anchor[0, 0], 0, neurons * anchor.shape[1] * sizeof(floating))
         memset(&C[0, 0], 0, neurons * C.shape[1] * sizeof(floating))
         for j in range(W.shape[0]):
+            check_signals(&last)
             for k in range(W.shape[1]):
                 anchor[j, k] = W[j, k]
         square_norms(&anchor[0, 0], neurons, anchor.shape[1], &norm2[0])
@@ -310,6 +311,7 @@ def load(const floating[:, :] samples, const int64_t[::1] order, const floating[
         if tests.shape[0]:
             pack_lanes(tests, NULL, &lanes[words + mean_words, 0, 0], &last)
         for i in range(n):
+            check_signals(&last)
             for k in range(samples.shape[1]):
                 X[i, k] = samples[order[i], k]
             for q in range(X_columns.shape[0]):
