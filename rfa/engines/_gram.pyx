@@ -101,7 +101,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                         anchor[q], n_threads, &last)
                 multiply(&lanes[0, 0, 0], all_words, d, &anchor[q, 0, 0], anchor.shape[2], neurons,
                          &H[1 - clock[SIDE], 0, 0, 0], n_threads, &last)
-                square_norms(&anchor[q, 0, 0], neurons, anchor.shape[2], &norm2[0])
+                square_norms(&anchor[q, 0, 0], neurons, anchor.shape[2], &norm2[0], n_threads)
                 memcpy(&anchor_H[0, 0, 0], &H[1 - clock[SIDE], 0, 0, 0],
                        words * neurons * WORD * sizeof(floating))
                 memset(&C[0, 0], 0, C.shape[0] * C.shape[1] * sizeof(floating))
@@ -250,13 +250,14 @@ cdef int recover(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
     return 0
 
 
-cdef void square_norms(const floating* W, Py_ssize_t neurons, Py_ssize_t stride,
-                       double* norm2) noexcept nogil:
-    cdef Py_ssize_t j, k
-    for j in range(neurons):
-        norm2[j] = 0
-        for k in range(stride):
-            norm2[j] += <double>W[j * stride + k] * <double>W[j * stride + k]
+cdef void square_norms(const floating* W, Py_ssize_t neurons, Py_ssize_t stride, double* norm2,
+                       int n_threads) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in prange(neurons, num_threads=n_threads, schedule="static"):
+        if floating is float:
+            rfa_f32(level()).dots(W + j * stride, NULL, 0, stride, norm2 + j)
+        else:
+            rfa_f64(level()).dots(W + j * stride, NULL, 0, stride, norm2 + j)
 
 
 def weights(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
@@ -279,11 +280,10 @@ def start(const floating[:, :, ::1] lanes, const floating[:, :] W, floating[:, :
         memset(&H[1, 0, 0, 0], 0, H.shape[1] * neurons * WORD * sizeof(floating))
         memset(&anchor[0, 0], 0, neurons * anchor.shape[1] * sizeof(floating))
         memset(&C[0, 0], 0, neurons * C.shape[1] * sizeof(floating))
-        for j in range(W.shape[0]):
-            check_signals(&last)
+        for j in prange(W.shape[0], num_threads=n_threads, schedule="static"):
             for k in range(W.shape[1]):
                 anchor[j, k] = W[j, k]
-        square_norms(&anchor[0, 0], neurons, anchor.shape[1], &norm2[0])
+        square_norms(&anchor[0, 0], neurons, anchor.shape[1], &norm2[0], n_threads)
         multiply(&lanes[0, 0, 0], lanes.shape[0], lanes.shape[1], &anchor[0, 0], anchor.shape[1],
                  neurons, &H[0, 0, 0, 0], n_threads, &last)
         memcpy(&anchor_H[0, 0, 0], &H[0, 0, 0, 0],
