@@ -122,11 +122,10 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const floating* base, const floating* scale, Py_ssize_t stride,
                     Py_ssize_t block, floating* out, floating* scratch, int n_threads,
                     double* last) except -1 nogil
-cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samples,
-                        const uint8_t* plan, const int32_t* counts, const floating* a,
-                        const floating* W, Py_ssize_t stride, const floating* rows,
-                        Py_ssize_t chunks, floating* f, floating* scratch, int n_threads,
-                        double* last) except -1 nogil
+cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samples, int shortcuts,
+                        uint8_t* plan, int32_t* counts, const floating* a, const floating* W,
+                        Py_ssize_t stride, const floating* rows, Py_ssize_t chunks, floating* f,
+                        floating* scratch, int n_threads, double* last) except -1 nogil
 cdef Py_ssize_t partial_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil
 cdef Py_ssize_t evaluate_scratch() noexcept nogil
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil

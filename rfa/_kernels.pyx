@@ -423,18 +423,18 @@ cdef void plan_sums(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                    counts + COUNTS * at)
 
 
-cdef void sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t block,
-                    const uint8_t* plan, const int32_t* counts, const floating* c,
-                    const floating* rows, Py_ssize_t ldr, floating* scratch, floating* sums
-                    ) noexcept nogil:
+cdef void sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t count,
+                    const uint8_t* plan, const int32_t* counts, Py_ssize_t blocks,
+                    const floating* c, const floating* rows, Py_ssize_t ldr, floating* scratch,
+                    floating* sums) noexcept nogil:
     """sums [neuron][column] = sum_i A_ij c_i rows_i for a block of neurons, a chunk of columns.
 
-    Batch by batch. Sums of distinct words are gathered for as many batches as there is room for and
-    then added to the neurons' sums, which has to load and store those less often.
+    Batch by batch; masks, plan and counts begin with those of the block, the next batch's plan
+    being that of so many blocks later. Sums of distinct words are gathered for as many batches as
+    there is room for and then added to the neurons' sums, which has to load and store those less
+    often.
     """
-    cdef Py_ssize_t width = columns(rows), blocks = (neurons + SUM_BLOCK - 1) // SUM_BLOCK
-    cdef Py_ssize_t count = min(neurons - block * SUM_BLOCK, <Py_ssize_t>SUM_BLOCK)
-    cdef Py_ssize_t batch, at, stored = 0, gathered = 0
+    cdef Py_ssize_t width = columns(rows), batch, stored = 0, gathered = 0
     cdef floating* store = scratch + TABLES * width
     cdef floating* entries[GROUP]
     cdef uint8_t* numbers[GROUP]
@@ -444,9 +444,8 @@ cdef void sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     cdef int shift
     memset(sums, 0, count * width * sizeof(floating))
     for batch in range(words * (WORD // BATCH)):
-        at = batch * blocks + block
-        counted = counts + COUNTS * at
-        listed = plan + 2 * SUM_BLOCK * at
+        counted = counts + batch * blocks * COUNTS
+        listed = plan + batch * blocks * 2 * SUM_BLOCK
         if counted[0] == 0 and counted[1] == 0:
             continue
         if gathered > 0 and (counted[2] != SHARED or gathered == GROUP
@@ -455,7 +454,7 @@ cdef void sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
             gathered = 0
             stored = 0
         _subset_sums(rows + batch * BATCH * ldr, ldr, c + batch * BATCH, scratch)
-        word = masks + batch * BATCH // WORD * neurons + block * SUM_BLOCK
+        word = masks + batch * BATCH // WORD * neurons
         shift = batch * BATCH % WORD
         # entry 0 is that of the inactive: adding it changes nothing
         entries[gathered] = store + stored * width
@@ -497,7 +496,7 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     cdef Py_ssize_t tasks = chunks * blocks
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads,
                                 TASK_WORK // (words * SUM_BLOCK * (WORD // 4) + 1))
-    cdef Py_ssize_t first = 0, stop, task, j, q, place
+    cdef Py_ssize_t first = 0, stop, task, j, q, count, place
     cdef int infinite = 0   # pieces of out that are not finite
     cdef floating* own
     cdef floating* sums
@@ -509,32 +508,35 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
             if chosen != NULL:
                 q = chosen[q]
             j = task % blocks * SUM_BLOCK
+            count = min(neurons - j, <Py_ssize_t>SUM_BLOCK)
             own = scratch + threadid() * sum_scratch(rows)
             sums = own + (TABLES + STORE) * width
-            sum_block(masks, words, neurons, task % blocks, plan, counts, c,
-                      rows + q * words * WORD * width, width, own, sums)
+            sum_block(masks + j, words, neurons, count, plan + task % blocks * 2 * SUM_BLOCK,
+                      counts + task % blocks * COUNTS, blocks, c, rows + q * words * WORD * width,
+                      width, own, sums)
             place = q * width // WORD * block + q * width % WORD + j * stride
-            if not _finish(base + place, scale + j, sums, min(neurons - j, <Py_ssize_t>SUM_BLOCK),
-                           stride, out + place):
+            if not _finish(base + place, scale + j, sums, count, stride, out + place):
                 infinite += 1
         first = stop
     return infinite == 0
 
 
-cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samples,
-                        const uint8_t* plan, const int32_t* counts, const floating* a,
-                        const floating* W, Py_ssize_t stride, const floating* rows,
-                        Py_ssize_t chunks, floating* f, floating* scratch, int n_threads,
-                        double* last) except -1 nogil:
+cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samples, int shortcuts,
+                        uint8_t* plan, int32_t* counts, const floating* a, const floating* W,
+                        Py_ssize_t stride, const floating* rows, Py_ssize_t chunks, floating* f,
+                        floating* scratch, int n_threads, double* last) except -1 nogil:
     """f_i = <x_i, sum_j A_ij a_j w_j>: the sums of masked_sum with samples in the place of neurons.
 
-    masks [word of neurons][sample] and its plan; W [neuron][stride], whole words of neurons; rows
+    masks [word of neurons][sample]; W [neuron][stride], whole words of neurons; plan and counts:
+    room for those of a block in each thread; rows
     [chunk][sample][columns]. 3/16 n m d adds and loads at most, and 2 n d flops.
     """
     cdef Py_ssize_t width = columns(rows), blocks = (samples + SUM_BLOCK - 1) // SUM_BLOCK
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (
         chunks * words * SUM_BLOCK * (WORD // 4) + 1))
-    cdef Py_ssize_t first = 0, stop, block, q, i, count
+    cdef Py_ssize_t batches = words * (WORD // BATCH), first = 0, stop, block, batch, q, i, count
+    cdef uint8_t* own_plan
+    cdef int32_t* own_counts
     cdef floating* own
     cdef floating* sums
     cdef floating* products
@@ -548,9 +550,14 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
             sums = own + (TABLES + STORE) * width
             products = sums + SUM_BLOCK * width
             memset(products, 0, count * width * sizeof(floating))
+            own_plan = plan + threadid() * batches * 2 * SUM_BLOCK
+            own_counts = counts + threadid() * batches * COUNTS
+            for batch in range(batches):
+                plan_batch(masks + batch * BATCH // WORD * samples + i, batch * BATCH % WORD, count,
+                           shortcuts, own_plan + batch * 2 * SUM_BLOCK, own_counts + batch * COUNTS)
             for q in range(chunks):
-                sum_block(masks, words, samples, block, plan, counts, a, W + q * width, stride,
-                          own, sums)
+                sum_block(masks + i, words, samples, count, own_plan, own_counts, 1, a,
+                          W + q * width, stride, own, sums)
                 if floating is float:
                     rfa_f32(_level).add_products(rows + (q * samples + i) * width, sums, count,
                                                  products)

@@ -113,13 +113,12 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                     check_masks(lanes, weights, stride, a, partial, scratch, current, checked,
                                 unused_f, n_threads, &last)
             if clock[EVALUATED] < 2:
-                plan_sums(signs.transposed, signs.words, words * WORD, min(shortcuts, 2),
-                          &output_plan[0], &output_counts[0], n_threads)
                 in_order(weights, stride, &a[0], signs.order, m, &ordered_W[0, 0], &ordered_a[0],
                          n_threads)
-                masked_outputs(signs.transposed, signs.words, words * WORD, &output_plan[0],
-                               &output_counts[0], &ordered_a[0], &ordered_W[0, 0], stride,
-                               &rows[0, 0, 0], chunks, &f[0], &scratch[0], n_threads, &last)
+                masked_outputs(signs.transposed, signs.words, words * WORD, min(shortcuts, 2),
+                               &output_plan[0], &output_counts[0], &ordered_a[0],
+                               &ordered_W[0, 0], stride, &rows[0, 0, 0], chunks, &f[0],
+                               &scratch[0], n_threads, &last)
                 if slope > 0:
                     sum_neurons(weights, stride, neurons, &a[0], &tile[0, 0], n_threads)
                     add_linear(&lanes[0, 0, 0], words, d, &tile[0, 0], stride, slope,

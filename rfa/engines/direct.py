@@ -26,7 +26,7 @@ class DirectEngine:
 
     Samples are sorted by group, within a group as Signs wants them, and stored twice: 64 side by
     side for the signs, in chunks of columns for the sums. Memory beside W (three times): two copies
-    of X, 3/8 n m bytes of masks, n m / 8 of plans, and what Signs takes.
+    of X, 3/8 n m bytes of masks, n m / 16 of plans, and what Signs takes.
     """
 
     def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
@@ -76,11 +76,10 @@ class DirectEngine:
         blocks = -(-neurons // _kernels.SIZES["sums"])
         self.plan = np.zeros(4 * words * blocks * _kernels.SIZES["sums"], np.uint8)
         self.counts = np.zeros(2 * words * blocks * _kernels.SIZES["counts"], np.int32)
-        blocks = -(-words * WORD // _kernels.SIZES["sums"])
         neuron_words = -(-self.m // WORD)
-        blocks *= 2 * neuron_words
-        self.output_plan = np.zeros(2 * blocks * _kernels.SIZES["sums"], np.uint8)
-        self.output_counts = np.zeros(blocks * _kernels.SIZES["counts"], np.int32)
+        batches = self.n_threads * 2 * neuron_words
+        self.output_plan = np.zeros(batches * 2 * _kernels.SIZES["sums"], np.uint8)
+        self.output_counts = np.zeros(batches * _kernels.SIZES["counts"], np.int32)
         self.signs = Signs(problem, order, self.m, chunks * width, self.n_threads)
         self.ordered_W = aligned_zeros((neuron_words * WORD, chunks * width), dtype)
         self.ordered_a = aligned_zeros(neuron_words * WORD, dtype)
