@@ -1,5 +1,6 @@
 """Signs that direct does not evaluate are those that an evaluation would give."""
 
+import dataclasses
 import os
 import sys
 
@@ -58,6 +59,33 @@ def test_a_wrong_activation_is_noticed():
     engine.signs.low[:], engine.signs.high[:] = np.inf, -np.inf
     with pytest.raises(RuntimeError, match="activations differ from a full evaluation"):
         take(engine)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [1e99, 1e101, 1e160, 1e300])
+def test_numbers_whose_squares_overflow_are_evaluated(size):
+    case = problems.cases()["n=313 d=17 m=46"]
+    problem = dataclasses.replace(
+        case.problem("float64"),
+        X=size * case.X,
+        means=size * case.means,
+        alpha=1e-3 / min(size, 1e150) ** 2,
+    )
+    engine = checked(DirectEngine(problem, case.W / size, case.a, 2))
+    assert engine.signs.certified == (size < 1e100)
+    take(engine, 5)
+    assert engine.t == 5
+
+
+def test_a_number_that_is_not_finite_is_found_again():
+    """Whoever goes on after a divergence is told again, at the same step."""
+    case = problems.cases()["n=313 d=17 m=46"]
+    W = case.W.copy()
+    W[7] = 1.7e308 * np.sign(case.X[0])
+    engine = DirectEngine(case.problem("float64"), W, case.a, 1)
+    for _ in range(3):
+        take(engine, 5)
+        assert engine.diverged and engine.t == 0
 
 
 @st.composite

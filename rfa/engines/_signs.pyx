@@ -120,7 +120,8 @@ cdef int find_signs(const floating[:, :, ::1] lanes, const floating[:, ::1] W, P
     not.
 
     previous: the masks that signs.transposed has, if signs.valid[0]; else all is evaluated. It is
-    not valid while it is being changed, so that what an interrupted call leaves is not used.
+    not valid while it is being changed, so that what an interrupted call leaves is not used, nor
+    where a number is not finite.
     2 d flops for each pair that is evaluated, 2 k for each lane and neuron.
     """
     cdef Py_ssize_t words = lanes.shape[0], d = lanes.shape[1], first = 0, stop, w
@@ -140,7 +141,7 @@ cdef int find_signs(const floating[:, :, ::1] lanes, const floating[:, ::1] W, P
             infinite += count < 0
         first = stop
     tally[3] += evaluated
-    signs.valid[0] = 1
+    signs.valid[0] = infinite == 0
     signs.valid[1] = 1
     return infinite == 0
 

@@ -43,12 +43,15 @@ class Signs:
         words, neuron_words = -(-n // WORD), -(-m // WORD)
         neurons = neuron_words * WORD
         self.factors = np.zeros((self.n_lanes, 3))
-        basis = directions(problem)
+        with np.errstate(over="ignore", invalid="ignore"):
+            basis = directions(problem)
         self.directions = np.zeros((len(basis), stride))
         self.directions[:, :d] = basis
         self.certified = 8 * self.n_lanes * neurons <= BOUND_BYTES
         if self.certified:
-            self.factors = lane_factors(X, order, basis)
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.factors = lane_factors(X, order, basis)
+            # false for what is not a number
             self.certified = bool(self.factors[:, -1].max() <= LARGEST)
         lanes, k = self.n_lanes if self.certified else 1, len(self.directions)
         self.low = aligned_zeros((lanes, neurons), np.float32)
@@ -72,10 +75,11 @@ def lane_order(problem: Problem) -> IntArray:
     By the first two directions: strips along the one, in each of which the other decides.
     """
     groups, sizes = problem.groups, problem.group_sizes
-    basis = directions(problem)[:2]
-    if len(basis) < 2:
-        return np.argsort(groups, kind="stable")
-    first, second = coordinates(problem.X, basis.astype(problem.X.dtype)).T
+    with np.errstate(over="ignore", invalid="ignore"):
+        basis = directions(problem)[:2]
+        if len(basis) < 2:
+            return np.argsort(groups, kind="stable")
+        first, second = coordinates(problem.X, basis.astype(problem.X.dtype)).T
     order = np.lexsort([first, groups])
     begin = np.repeat(np.cumsum(sizes) - sizes, sizes)
     size = np.repeat(sizes, sizes)
