@@ -32,7 +32,8 @@ cdef extern from "_leaves.h" nogil:
         float (*lane_signs)(
             const float*, const float*, Py_ssize_t, Py_ssize_t, const int32_t*, Py_ssize_t,
             uint16_t*, float*, float*) noexcept nogil
-        double (*distance2)(const float*, const float*, Py_ssize_t) noexcept nogil
+        void (*moves)(const float*, const float*, const double*, Py_ssize_t, Py_ssize_t,
+                      double*) noexcept nogil
         void (*accumulate)(const uint64_t*, const float*, Py_ssize_t, float*,
                            Py_ssize_t) noexcept nogil
         void (*products)(const float*, Py_ssize_t, Py_ssize_t, const float*, const float*,
@@ -57,7 +58,8 @@ cdef extern from "_leaves.h" nogil:
         double (*lane_signs)(
             const double*, const double*, Py_ssize_t, Py_ssize_t, const int32_t*, Py_ssize_t,
             uint16_t*, double*, double*) noexcept nogil
-        double (*distance2)(const double*, const double*, Py_ssize_t) noexcept nogil
+        void (*moves)(const double*, const double*, const double*, Py_ssize_t, Py_ssize_t,
+                      double*) noexcept nogil
         void (*accumulate)(const uint64_t*, const double*, Py_ssize_t, double*,
                            Py_ssize_t) noexcept nogil
         void (*products)(const double*, Py_ssize_t, Py_ssize_t, const double*, const double*,

@@ -50,7 +50,8 @@
         REAL (*lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d,               \
                            const int32_t *list, ptrdiff_t count, uint16_t *bits, REAL *low,        \
                            REAL *high);                                                            \
-        double (*distance2)(const REAL *v, const REAL *w, ptrdiff_t d);                            \
+        void (*moves)(const REAL *v, const REAL *w, const double *rows, ptrdiff_t k, ptrdiff_t d,  \
+                      double *out);                                                                \
         void (*accumulate)(const uint64_t *masks, const REAL *c, ptrdiff_t neurons, REAL *sums,    \
                            ptrdiff_t lds);                                                         \
         void (*products)(const REAL *sums, ptrdiff_t lds, ptrdiff_t neurons, const REAL *before,   \

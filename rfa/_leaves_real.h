@@ -271,22 +271,30 @@ static REAL RFA_NAME(rfa_lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw
     return result;
 }
 
-/* The squared distance of two rows, in float64. */
-static double RFA_NAME(rfa_distance2)(const REAL *v, const REAL *w, ptrdiff_t d)
+/* out[0] = |v - w|^2, out[1 + c] = <v - w, rows[c]> for k rows, in float64. */
+static void RFA_NAME(rfa_moves)(const REAL *v, const REAL *w, const double *rows, ptrdiff_t k,
+                                ptrdiff_t d, double *out)
 {
-    W total = {0};
-    double sum = 0;
-    ptrdiff_t k = 0;
-    for (; k + WL <= d; k += WL) {
-        W difference = __builtin_convertvector(*(const WU *)(v + k), W) -
-                       __builtin_convertvector(*(const WU *)(w + k), W);
-        total = WIDE_FMA(difference, difference, total);
+    for (ptrdiff_t c = -1; c < k; ++c) {
+        W total = {0};
+        double sum = 0;
+        ptrdiff_t i = 0;
+        for (; i + WL <= d; i += WL) {
+            W apart = __builtin_convertvector(*(const WU *)(v + i), W) -
+                      __builtin_convertvector(*(const WU *)(w + i), W);
+            W factor = apart;
+            if (c >= 0)
+                memcpy(&factor, rows + c * d + i, sizeof factor);
+            total = WIDE_FMA(apart, factor, total);
+        }
+        for (int l = 0; l < WL; ++l)
+            sum += total[l];
+        for (; i < d; ++i) {
+            double apart = (double)v[i] - (double)w[i];
+            sum += apart * (c < 0 ? apart : rows[c * d + i]);
+        }
+        out[1 + c] = sum;
     }
-    for (int l = 0; l < WL; ++l)
-        sum += total[l];
-    for (; k < d; ++k)
-        sum += ((double)v[k] - (double)w[k]) * ((double)v[k] - (double)w[k]);
-    return sum;
 }
 
 /* sums[j][i] += c[i] where bit i of masks[j] is set, for RFA_WORD samples; sums has rows of lds. */
@@ -362,7 +370,7 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
     RFA_NAME(rfa_add_products),
     RFA_NAME(rfa_fold),
     RFA_NAME(rfa_lane_signs),
-    RFA_NAME(rfa_distance2),
+    RFA_NAME(rfa_moves),
     RFA_NAME(rfa_accumulate),
     RFA_NAME(rfa_products),
     RFA_NAME(rfa_dots)};

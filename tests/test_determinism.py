@@ -96,6 +96,24 @@ def test_the_layout_of_the_input(engine, d, dtype, layout, tmp_path):
     assert rfa.Dataset(X, data.y.astype(">i4")).y.tolist() == data.y.tolist()
 
 
+@pytest.mark.parametrize("engine", ["direct", "gram"])
+@pytest.mark.parametrize("dtype", problems.DTYPES)
+def test_the_layout_of_samples_with_equal_coordinates(engine, dtype):
+    """Samples are permutations of the same numbers: along a mean they differ by rounding alone."""
+    rng = np.random.default_rng(4)
+    n, d = 600, 24
+    X = rng.permuted(np.tile(rng.standard_normal(d) / 5, (n, 1)), axis=1).astype(dtype)
+    y = rng.choice([-1, 1], n)
+    means = np.stack([np.ones(d), np.repeat([1.0, -1.0], d // 2)]) / 5
+    cluster = rng.integers(0, 2, n)
+    net = rfa.Network.random(m=30, d=d, rng=1)
+    found = set()
+    for layout in (np.ascontiguousarray, np.asfortranarray, lambda X: np.repeat(X, 2, axis=0)[::2]):
+        data = rfa.Dataset(layout(X), y, y_clean=1 - 2 * cluster, cluster=cluster, means=means)
+        found.add(rfa.train(net, data, alpha=0.5, steps=30, engine=engine).network.W.tobytes())
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize(("engine", "d"), ENGINES_AND_DIMENSIONS)
 def test_what_is_watched(engine, d):
     net, data, test = start(d)

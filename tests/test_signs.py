@@ -88,6 +88,46 @@ def test_a_number_that_is_not_finite_is_found_again():
         assert engine.diverged and engine.t == 0
 
 
+@pytest.mark.parametrize("d", [3, 6, 30])
+@pytest.mark.parametrize("size", [1e-14, 1e-13, 1e-12, 1e-10])
+def test_steps_of_the_size_of_rounding_errors(d, size):
+    """All samples are one, almost along the mean; its steps carry the neurons over their kinks.
+
+    The part of a step outside of the mean is what rounding leaves of it, thousands of times.
+    """
+    rng = np.random.default_rng(d)
+    Q = np.linalg.qr(rng.standard_normal((d, 2)))[0].T.copy()
+    x = Q[0] + 3 * np.sqrt(2e-16 / size) * Q[1]
+    m, steps = 40, 6000
+    W = rng.standard_normal((m, d))
+    W -= W @ Q.T @ Q
+    W += np.outer(np.linspace(0.2, 0.9, m) * steps * size, x)
+    problem = Problem(
+        X=np.tile(x, (16, 1)),
+        y=-np.ones(16, np.int64),
+        groups=np.zeros(16, np.int64),
+        n_groups=1,
+        means=Q[:1],
+        test_X=np.empty((0, d)),
+        test_y=np.empty(0, np.int64),
+        test_groups=np.empty(0, np.int64),
+        n_test_groups=0,
+        alpha=2 * size,
+        horizon=0,
+    )
+    stats = take(checked(DirectEngine(problem, W, np.ones(m), 1)), steps)
+    assert stats["evaluated"] < 0.9 * steps * 16 * m
+
+
+def test_the_transposed_masks_are_compared_too():
+    engine = checked(problems.cases()["n=313 d=17 m=46"].engine("direct", "float64"))
+    # few activations change any more, so that the words are mended and not made anew
+    take(engine, 150)
+    engine.signs.transposed[0] ^= np.uint64(1)
+    with pytest.raises(RuntimeError, match="transposed"):
+        take(engine, 151)
+
+
 @st.composite
 def any_problem(draw):
     """Clusters, or not; few or many samples, dimensions and directions; all sizes of numbers."""

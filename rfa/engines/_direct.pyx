@@ -14,7 +14,9 @@ from rfa.engines._observe cimport (
     DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, count_batches, loss_gradient,
     merge_ranges, observe_masks, observe_outputs, observe_weights,
 )
-from rfa.engines._signs cimport find_signs, load, measure_path, order_neurons, signs_t
+from rfa.engines._signs cimport (
+    find_signs, load, measure_path, order_neurons, signs_t, wrong_transposes,
+)
 
 
 def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at, out,
@@ -110,8 +112,8 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                     break
                 clock[EVALUATED] = 1
                 if checked.shape[0] > 0:
-                    check_masks(lanes, weights, stride, a, partial, scratch, current, checked,
-                                unused_f, n_threads, &last)
+                    check_masks(lanes, weights, stride, a, partial, scratch, current, &signs,
+                                checked, unused_f, n_threads, &last)
             if clock[EVALUATED] < 2:
                 in_order(weights, stride, &a[0], signs.order, m, &ordered_W[0, 0], &ordered_a[0],
                          n_threads)
@@ -201,9 +203,9 @@ cdef void in_order(const floating* W, Py_ssize_t stride, const floating* a, cons
 
 cdef int check_masks(const floating[:, :, ::1] lanes, const floating* W, Py_ssize_t stride,
                      const floating[::1] a, floating[::1] partial, floating[::1] scratch,
-                     const uint64_t* masks, uint64_t[:, ::1] checked, floating[::1] f,
-                     int n_threads, double* last) except -1 nogil:
-    """Compare masks with those of a full evaluation."""
+                     const uint64_t* masks, const signs_t* signs, uint64_t[:, ::1] checked,
+                     floating[::1] f, int n_threads, double* last) except -1 nogil:
+    """Compare masks with those of a full evaluation, and the transposed ones with them."""
     cdef Py_ssize_t words = checked.shape[0], neurons = checked.shape[1]
     cdef int64_t wrong
     evaluate(&lanes[0, 0, 0], words, lanes.shape[1], W, stride, <const floating*>NULL, &a[0],
@@ -213,6 +215,10 @@ cdef int check_masks(const floating[:, :, ::1] lanes, const floating* W, Py_ssiz
     if wrong:
         with gil:
             raise RuntimeError(f"{wrong} certified activations differ from a full evaluation")
+    wrong = wrong_transposes(signs, masks, words, neurons)
+    if wrong:
+        with gil:
+            raise RuntimeError(f"{wrong} words of the transposed activations are wrong")
     return 0
 
 

@@ -31,4 +31,6 @@ cdef void measure_path(const floating* W, const floating* before, Py_ssize_t str
                        const double* Q, Py_ssize_t k, Py_ssize_t neurons, double* path,
                        double* found, int n_threads) noexcept nogil
 cdef void order_neurons(signs_t* signs, const floating* a, Py_ssize_t m) noexcept nogil
+cdef Py_ssize_t wrong_transposes(const signs_t* signs, const uint64_t* masks, Py_ssize_t words,
+                                 Py_ssize_t neurons) noexcept nogil
 cdef int load(signs_t* signs, arrays) except -1

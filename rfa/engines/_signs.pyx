@@ -28,9 +28,11 @@ from cython.parallel cimport prange, threadid
 from libc.float cimport DBL_EPSILON, FLT_EPSILON, FLT_MAX
 from libc.math cimport fabs, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
-from rfa._kernels cimport LANE, WORD, check_signals, level, rfa_common, rfa_f32, rfa_f64
+from rfa._kernels cimport (
+    LANE, WORD, check_signals, level, rfa_common, rfa_f32, rfa_f64, rfa_seconds,
+)
 
 cdef extern from * nogil:
     int __builtin_ctzll(unsigned long long)
@@ -40,7 +42,7 @@ cdef enum:
     # multiply-adds between two looks at the clock
     TASK_WORK = 1 << 28
 
-# Far above what underflow takes off, of a product or a square, with |x| <= LARGEST (signs.py).
+# Far above what underflow takes off a product, or a square times |x| <= LARGEST (signs.py).
 cdef double TINY = 1e-37
 
 
@@ -52,32 +54,41 @@ cdef void measure_path(const floating* W, const floating* before, Py_ssize_t str
     cdef Py_ssize_t j, c
     cdef double along, moved
     cdef double unit = FLT_EPSILON if floating is float else DBL_EPSILON
+    # twice gamma(d) of k inner products in float64, as a part of the length of both vectors
+    cdef double relative = sqrt(<double>k + 1) * (stride + 8) * DBL_EPSILON
     for j in prange(m, num_threads=n_threads, schedule="static"):
+        if before != NULL:
+            # by the difference, for that of two u_j would be off by a part of w_j, not of the step
+            if floating is float:
+                rfa_f32(level()).moves(W + j * stride, before + j * stride, Q, k, stride,
+                                       found + j * (k + 1))
+            else:
+                rfa_f64(level()).moves(W + j * stride, before + j * stride, Q, k, stride,
+                                       found + j * (k + 1))
+            moved = found[j * (k + 1)]
+            along = 0
+            for c in range(k):
+                along = along + found[j * (k + 1) + 1 + c] * found[j * (k + 1) + 1 + c]
+            path[k * neurons + j] = (
+                (path[k * neurons + j] + sqrt(along) + relative * sqrt(moved))
+                * (1 + 4 * DBL_EPSILON))
+            # (sqrt(along) - relative sqrt(moved))^2 is what can be taken off
+            path[(k + 1) * neurons + j] = (
+                (path[(k + 1) * neurons + j]
+                 + sqrt(max(moved - along, 0.0) + 4 * relative * moved))
+                * (1 + 4 * DBL_EPSILON))
         if floating is float:
             rfa_f32(level()).dots(W + j * stride, Q, k, stride, found + j * (k + 1))
         else:
             rfa_f64(level()).dots(W + j * stride, Q, k, stride, found + j * (k + 1))
-        along = 0
         for c in range(k):
-            moved = found[j * (k + 1) + 1 + c] - path[c * neurons + j]
-            along = along + moved * moved
             path[c * neurons + j] = found[j * (k + 1) + 1 + c]
-        # gamma(d) of an inner product, and of those in float64 for u
-        path[(k + 2) * neurons + j] = (1.1 * (stride + 8) * (unit / 2 + DBL_EPSILON)
-                                       * sqrt(found[j * (k + 1)]))
+        # an inner product of the type, and those of u
+        path[(k + 2) * neurons + j] = sqrt(found[j * (k + 1)]) * (
+            1.1 * (stride + 8) * unit / 2 + 2 * relative)
         if before == NULL:
             path[k * neurons + j] = 0
             path[(k + 1) * neurons + j] = 0
-            continue
-        if floating is float:
-            moved = rfa_f32(level()).distance2(W + j * stride, before + j * stride, stride)
-        else:
-            moved = rfa_f64(level()).distance2(W + j * stride, before + j * stride, stride)
-        # a difference of squares loses half of the digits
-        path[(k + 1) * neurons + j] = ((path[(k + 1) * neurons + j]
-                                        + sqrt(max(moved - along, 0.0) + 1e-12 * moved))
-                                       * (1 + 4 * DBL_EPSILON))
-        path[k * neurons + j] = ((path[k * neurons + j] + sqrt(along)) * (1 + 4 * DBL_EPSILON))
 
 
 cdef void order_neurons(signs_t* signs, const floating* a, Py_ssize_t m) noexcept nogil:
@@ -144,6 +155,27 @@ cdef int find_signs(const floating[:, :, ::1] lanes, const floating[:, ::1] W, P
     signs.valid[0] = infinite == 0
     signs.valid[1] = 1
     return infinite == 0
+
+
+cdef Py_ssize_t wrong_transposes(const signs_t* signs, const uint64_t* masks, Py_ssize_t words,
+                                 Py_ssize_t neurons) noexcept nogil:
+    """In how many words transposed is not that of the masks, for the check."""
+    cdef uint64_t block[WORD]
+    cdef Py_ssize_t w, v, wrong = 0
+    for w in range(words):
+        for v in range(signs.words):
+            gather_block(masks + w * neurons, signs.order + v * WORD, block)
+            wrong += memcmp(block, signs.transposed + (v * words + w) * WORD, sizeof(block)) != 0
+    return wrong
+
+
+cdef void gather_block(const uint64_t* masks, const int32_t* order, uint64_t* block) noexcept nogil:
+    """The transposed masks of a word of neurons in order, on a word of samples."""
+    cdef uint64_t chosen[WORD]
+    cdef Py_ssize_t j
+    for j in range(WORD):
+        chosen[j] = masks[order[j]] if order[j] >= 0 else 0
+    rfa_common(level()).transpose(chosen, block)
 
 
 cdef Py_ssize_t word_signs(const floating* x, Py_ssize_t d, const floating* W, Py_ssize_t stride,
@@ -220,7 +252,6 @@ cdef void transpose_word(const uint64_t* masks, const uint64_t* previous, Py_ssi
                          Py_ssize_t samples, Py_ssize_t words) noexcept nogil:
     """transposed [word of neurons][samples] of a word of samples, brought up to date from previous
     (NULL: made). Neuron order[p] stands at place p; -1: none does."""
-    cdef uint64_t block[WORD]
     cdef uint64_t changed
     cdef Py_ssize_t v, j
     if previous != NULL and (rfa_common(level()).differences(masks, previous, neurons)
@@ -233,9 +264,7 @@ cdef void transpose_word(const uint64_t* masks, const uint64_t* previous, Py_ssi
                 changed &= changed - 1
         return
     for v in range(words):
-        for j in range(WORD):
-            block[j] = masks[order[v * WORD + j]] if order[v * WORD + j] >= 0 else 0
-        rfa_common(level()).transpose(block, transposed + v * samples)
+        gather_block(masks, order + v * WORD, transposed + v * samples)
 
 
 cdef int load(signs_t* signs, arrays) except -1:
@@ -268,3 +297,17 @@ cdef int load(signs_t* signs, arrays) except -1:
     signs.bits = &bits[0, 0]
     signs.reals = &reals[0]
     return 0
+
+
+def coordinates(const floating[:, :] X, const int64_t[::1] order, const double[:, ::1] basis,
+                double[:, ::1] out, int n_threads):
+    """out[i] = basis X[order[i]], term by term in order: no bit depends on the layout of X."""
+    cdef Py_ssize_t i, j, c
+    cdef double last = rfa_seconds()
+    check_signals(&last)
+    for i in prange(order.shape[0], nogil=True, num_threads=n_threads, schedule="static"):
+        for c in range(basis.shape[0]):
+            out[i, c] = 0
+        for j in range(X.shape[1]):
+            for c in range(basis.shape[0]):
+                out[i, c] += basis[c, j] * <double>X[order[i], j]

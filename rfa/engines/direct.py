@@ -18,7 +18,7 @@ from rfa.engines import (
     aligned_zeros,
 )
 from rfa.engines.masks import TILE, WORD, Linear, batch_stats, padded, threads_for
-from rfa.engines.signs import LANE, Signs, lane_order
+from rfa.engines.signs import LANE, Signs, directions, lane_order
 
 
 class DirectEngine:
@@ -43,7 +43,8 @@ class DirectEngine:
         pieces = max(words, test_words, chunks) * -(-neurons // _kernels.SIZES["block"])
         self.n_threads = threads_for(self.n * self.m * d, pieces, n_threads)
 
-        self.order = order = lane_order(problem)
+        basis = directions(problem)
+        self.order = order = lane_order(problem, basis, self.n_threads)
         self.lanes = aligned_zeros((words, d, WORD), dtype)
         _direct.pack(problem.X, order, self.lanes)
         self.rows_of_X = aligned_zeros((chunks, words * WORD, width), dtype)
@@ -80,11 +81,11 @@ class DirectEngine:
         batches = self.n_threads * 2 * neuron_words
         self.output_plan = np.zeros(batches * 2 * _kernels.SIZES["sums"], np.uint8)
         self.output_counts = np.zeros(batches * _kernels.SIZES["counts"], np.int32)
-        self.signs = Signs(problem, order, self.m, chunks * width, self.n_threads)
+        self.signs = Signs(problem, basis, order, self.m, chunks * width, self.n_threads)
         self.ordered_W = aligned_zeros((neuron_words * WORD, chunks * width), dtype)
         self.ordered_a = aligned_zeros(neuron_words * WORD, dtype)
         # a switch for tests: every activation is compared with one from a full evaluation
-        checked = words if os.environ.get("RFA_CHECK_SIGNS") else 0
+        checked = words if os.environ.get("RFA_CHECK_SIGNS") == "1" else 0
         self.checked = np.zeros((checked, neurons), np.uint64)
         self.shortcuts = 3
         self.tally = np.zeros(4, np.int64)

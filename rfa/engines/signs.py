@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfa import _kernels
-from rfa.engines import FloatArray, IntArray, Problem, aligned_zeros
+from rfa.engines import FloatArray, IntArray, Problem, _signs, aligned_zeros
 
 WORD, LANE = _kernels.SIZES["word"], _kernels.SIZES["lane"]
 
@@ -17,10 +17,10 @@ BOUND_BYTES = 2**26
 # Directions that are taken apart, at most.
 MAX_DIRECTIONS = 8
 
-# Beyond it, squares of what moves a sign could underflow.
+# With longer samples a movement whose square underflows could change a sign.
 LARGEST = 1e100
 
-TINY = np.finfo(np.float64).tiny
+SMALLEST = np.finfo(np.float64).tiny
 
 # Samples of which float64 copies are made at a time.
 BLOCK = 4096
@@ -35,7 +35,13 @@ class Signs:
     """
 
     def __init__(
-        self, problem: Problem, order: IntArray, m: int, stride: int, n_threads: int
+        self,
+        problem: Problem,
+        basis: NDArray[np.float64],
+        order: IntArray,
+        m: int,
+        stride: int,
+        n_threads: int,
     ) -> None:
         X = problem.X
         n, d = X.shape
@@ -43,14 +49,12 @@ class Signs:
         words, neuron_words = -(-n // WORD), -(-m // WORD)
         neurons = neuron_words * WORD
         self.factors = np.zeros((self.n_lanes, 3))
-        with np.errstate(over="ignore", invalid="ignore"):
-            basis = directions(problem)
         self.directions = np.zeros((len(basis), stride))
         self.directions[:, :d] = basis
         self.certified = 8 * self.n_lanes * neurons <= BOUND_BYTES
         if self.certified:
             with np.errstate(over="ignore", invalid="ignore"):
-                self.factors = lane_factors(X, order, basis)
+                self.factors = lane_factors(X, order, basis, n_threads)
             # false for what is not a number
             self.certified = bool(self.factors[:, -1].max() <= LARGEST)
         lanes, k = self.n_lanes if self.certified else 1, len(self.directions)
@@ -69,32 +73,35 @@ class Signs:
         self.reals = aligned_zeros(n_threads * 2 * neurons * X.itemsize, np.uint8)
 
 
-def lane_order(problem: Problem) -> IntArray:
+def lane_order(problem: Problem, basis: NDArray[np.float64], n_threads: int) -> IntArray:
     """The samples by group, and within a group so that those of a lane have similar coordinates.
 
     By the first two directions: strips along the one, in each of which the other decides.
     """
     groups, sizes = problem.groups, problem.group_sizes
-    with np.errstate(over="ignore", invalid="ignore"):
-        basis = directions(problem)[:2]
-        if len(basis) < 2:
-            return np.argsort(groups, kind="stable")
-        first, second = coordinates(problem.X, basis.astype(problem.X.dtype)).T
+    if len(basis) < 2:
+        return np.argsort(groups, kind="stable")
+    every = np.arange(len(groups))
+    first, second = coordinates(problem.X, every, basis[:2], n_threads).T
     order = np.lexsort([first, groups])
     begin = np.repeat(np.cumsum(sizes) - sizes, sizes)
     size = np.repeat(sizes, sizes)
     strips = np.round(np.sqrt(size / LANE)).astype(np.int64)
-    strip = (np.arange(len(order)) - begin) * strips // size
+    strip = (every - begin) * strips // size
     return order[np.lexsort([second[order], strip, groups[order]])]
 
 
-def coordinates(X: FloatArray, basis: FloatArray) -> FloatArray:
-    """<x_i, basis_c>, (n, k).
+def coordinates(
+    X: FloatArray, order: IntArray, basis: NDArray[np.float64], n_threads: int
+) -> NDArray[np.float64]:
+    """<x_i, basis_c>, (n, k), for the samples in order.
 
-    Not by a matrix product: a BLAS that has been called keeps its threads busy for some time, which
-    the engine's have to share the CPUs with.
+    Not by a matrix product: its bits are those of a layout, and a BLAS that has been called keeps
+    its threads busy for some time, which the engine's have to share the CPUs with.
     """
-    return np.einsum("ij,cj->ic", X, basis)
+    out = np.empty((len(order), len(basis)))
+    _signs.coordinates(X, order, np.ascontiguousarray(basis), out, n_threads)
+    return out
 
 
 def directions(problem: Problem) -> NDArray[np.float64]:
@@ -104,26 +111,34 @@ def directions(problem: Problem) -> NDArray[np.float64]:
     """
     means = problem.means
     if not len(means):
-        means = problem.X.mean(axis=0, dtype=np.float64)[None]
+        # a direction is all that matters; copies of one layout, so that the bits are of none
+        means = np.zeros((1, problem.X.shape[1]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for begin in range(0, len(problem.X), BLOCK):
+                block = problem.X[begin : begin + BLOCK]
+                means[0] += block.astype(np.float64, order="C").sum(axis=0)
     rows = np.zeros((0, means.shape[1]))
-    for mean in means:
-        rest = mean / max(float(np.abs(mean).max()), TINY)
-        size = np.linalg.norm(rest)
-        for _ in range(2):  # once more for what rounding has left
-            rest = rest - rest @ rows.T @ rows
-        if np.linalg.norm(rest) > 1e-8 * size and len(rows) < MAX_DIRECTIONS:
-            rows = np.concatenate([rows, [rest / np.linalg.norm(rest)]])
+    with np.errstate(over="ignore", invalid="ignore"):
+        for mean in means:
+            rest = mean / max(float(np.abs(mean).max()), SMALLEST)
+            size = np.linalg.norm(rest)
+            for _ in range(2):  # once more for what rounding has left
+                rest = rest - rest @ rows.T @ rows
+            if np.linalg.norm(rest) > 1e-8 * size and len(rows) < MAX_DIRECTIONS:
+                rows = np.concatenate([rows, [rest / np.linalg.norm(rest)]])
     return rows
 
 
-def lane_factors(X: FloatArray, order: IntArray, basis: NDArray[np.float64]) -> NDArray[np.float64]:
+def lane_factors(
+    X: FloatArray, order: IntArray, basis: NDArray[np.float64], n_threads: int
+) -> NDArray[np.float64]:
     """Centre, radius, length outside of the basis and length of each lane, rounded up."""
     factors = np.empty((-(-len(X) // LANE), len(basis) + 3))
     for begin in range(0, len(X), BLOCK):
         samples = X[order[begin : begin + BLOCK]].astype(np.float64)
         starts = np.arange(0, len(samples), LANE)
         members = np.diff(starts, append=len(samples))
-        along = coordinates(samples, basis)
+        along = coordinates(X, order[begin : begin + BLOCK], basis, n_threads)
         centre = np.add.reduceat(along, starts) / members[:, None]
         apart = np.linalg.norm(along - np.repeat(centre, members, axis=0), axis=1)
         squared = np.einsum("ij,ij->i", samples, samples)

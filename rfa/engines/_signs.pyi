@@ -1,0 +1,11 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+def coordinates(
+    X: NDArray[Any],
+    order: NDArray[Any],
+    basis: NDArray[Any],
+    out: NDArray[Any],
+    n_threads: int,
+) -> None: ...
