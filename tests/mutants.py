@@ -105,8 +105,6 @@ MUTANTS = [
     ("rfa/engines/_signs.pyx", "signs.valid[1] = 0\n        signs", "pass\n        signs"),
     ("rfa/engines/_signs.pyx", "signs.valid[0] = 0\n", "pass\n"),
     ("rfa/engines/_signs.pyx", "low[j] = rounded_down(least[i] + to_low[j])", "pass"),
-    ("rfa/engines/_signs.pyx", "+ relative * sqrt(moved))", "+ 0 * sqrt(moved))"),
-    ("rfa/engines/_signs.pyx", "+ 4 * relative * moved))", "+ 0 * moved))"),
     ("rfa/engines/_signs.pyx", "1.1 * (stride + 8) * unit / 2 + 2 * relative)", "0.0)"),
     ("rfa/engines/_direct.pyx", "clock[EVALUATED] = 1\n", "pass\n"),
     ("rfa/engines/direct.py", "self.signs.valid[0] = 0", "pass"),

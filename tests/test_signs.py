@@ -119,6 +119,33 @@ def test_steps_of_the_size_of_rounding_errors(d, size):
     assert stats["evaluated"] < 0.9 * steps * 16 * m
 
 
+def test_signs_that_rounding_decides():
+    """h is 0 but for what its sum rounds off, which a step changes by more than it moves h."""
+    rng = np.random.default_rng(0)
+    d, m = 2000, 64
+    x = np.abs(rng.standard_normal(d)) / np.sqrt(d)
+    W = np.abs(rng.standard_normal((m, d))) / np.sqrt(d)
+    # the first half of a sum rises to a half, the second falls to 0
+    W[:, d // 2 :] *= -1
+    W -= np.outer(W @ x, x) / (x @ x)
+    problem = Problem(
+        X=np.tile(x, (16, 1)).astype(np.float32),
+        y=-np.ones(16, np.int64),
+        groups=np.zeros(16, np.int64),
+        n_groups=1,
+        means=np.empty((0, d)),
+        test_X=np.empty((0, d), np.float32),
+        test_y=np.empty(0, np.int64),
+        test_groups=np.empty(0, np.int64),
+        n_test_groups=0,
+        alpha=2e-7,
+        horizon=0,
+    )
+    engine = checked(DirectEngine(problem, W.astype(np.float32), np.ones(m, np.float32), 1))
+    take(engine, 200)
+    assert engine.t == 200
+
+
 def test_the_transposed_masks_are_compared_too():
     engine = checked(problems.cases()["n=313 d=17 m=46"].engine("direct", "float64"))
     # few activations change any more, so that the words are mended and not made anew
