@@ -315,7 +315,8 @@ def study(
     Notes
     -----
     One run per thread, as many threads as :func:`rfa.train` would use; results do not depend on
-    their number. Records come in order of cell and trial, not of completion.
+    their number. Records come in order of cell and trial, not of completion. glibc is made to keep
+    freed memory, some 32 MiB a thread, for the process.
 
     Examples
     --------

@@ -93,7 +93,7 @@ cdef void measure_path(const floating* W, const floating* before, Py_ssize_t str
 
 cdef void order_neurons(signs_t* signs, const floating* a, Py_ssize_t m) noexcept nogil:
     """The order in which f adds up the neurons: by the signs of a and of u in two directions, so
-    that those that are active on the same samples stand together. A function of W alone."""
+    that those that are active on the same samples stand together. A function of W and a."""
     cdef Py_ssize_t j, p, key, padded = signs.words * WORD
     cdef Py_ssize_t starts[9]
     memset(starts, 0, sizeof(starts))

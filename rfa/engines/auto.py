@@ -10,9 +10,9 @@ import numpy as np
 
 # gram if n + probes is at most FEW, or a ratio times d: a step of direct costs 3/8 n m d look-ups
 # and the signs that it has to evaluate, one of gram 3/16 n (n + probes) m. They break even between
-# 2 d and 4 d, later if K stays in cache (bench/auto.py).
-FEW = 256
-CACHED_RATIO, RATIO = 3.1, 2.7
+# 2 d and 4 d, later if K stays in cache, and for up to SMALL points at 6 d (bench/auto.py).
+FEW, SMALL = 128, 256
+SMALL_RATIO, CACHED_RATIO, RATIO = 6.0, 3.1, 2.7
 CACHED_BYTES = 2**22
 
 # and if its arrays, K, H three times and the coefficients, take at most this many bytes.
@@ -26,5 +26,6 @@ def choose(n: int, d: int, m: int, probes: int, dtype: np.dtype[np.floating]) ->
     points = n + probes
     size = (n * points + 2 * points * m + 2 * n * m) * dtype.itemsize
     ratio = CACHED_RATIO if n * points * dtype.itemsize <= CACHED_BYTES else RATIO
-    few = points <= max(FEW, ratio * d)
-    return "gram" if few and size <= GRAM_BYTES else "direct"
+    if points <= SMALL:
+        ratio = SMALL_RATIO
+    return "gram" if points <= max(FEW, ratio * d) and size <= GRAM_BYTES else "direct"
