@@ -621,8 +621,7 @@ def test_auto_keeps_to_its_constants(n, d, m, probes):
         points = n + probes
         size = (n * points + 2 * points * m + 2 * n * m) * dtype.itemsize
         ratio = 3.1 if n * points * dtype.itemsize <= 4 * 1024**2 else 2.7
-        ratio = 6 if points <= 256 else ratio
-        few = points <= 128 or points <= ratio * d
+        few = points * dtype.itemsize <= 1024 or points <= ratio * d
         expected = "gram" if few and size <= 2 * 1024**3 else "direct"
         assert auto.choose(n, d, m, probes, dtype) == ("planar" if d == 2 else expected)
 
