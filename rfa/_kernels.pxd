@@ -3,6 +3,12 @@
 from cython cimport floating
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
+cdef enum:
+    # multiply-adds or look-ups (16 a word, the tables among them) between two looks at the clock:
+    # tenths of a second on a slow core, and few meetings of the threads, each of which costs a time
+    # slice on a busy machine
+    TASK_WORK = 1 << 28
+
 cdef extern from "_leaves.h" nogil:
     enum:
         WORD "RFA_WORD"     # samples to a mask word and to a block of a packed layout

@@ -46,10 +46,6 @@ cdef enum:
     COUNTS = 3            # of a batch and block, see plan_batch
     SHARED = 1
     PACKED = 1 << 20      # reals that are packed between two looks at the clock
-    # multiply-adds or look-ups (16 a word, the tables among them) between two looks at the clock:
-    # tenths of a second on a slow core, and few meetings of the threads, each of which costs a time
-    # slice on a busy machine
-    TASK_WORK = 1 << 28
 
 cdef double SIGNAL_SECONDS = 0.05   # between two checks for Ctrl-C
 
@@ -224,8 +220,8 @@ cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
     2 n m d flops; reads X once per block of neurons, writes nm/8 bytes. neurons is padded to TILE
     with rows of zeros. masks may be NULL. With ranges (per thread: neurons x groups x (min, max))
     also the extremes of h per group, the groups being runs of samples given by segments
-    (word, group, bits), ordered by word. H [word][neuron][64], if it is given, is taken as it is
-    and lanes, d and W are not used.
+    (word, group, bits), ordered by word. f may be NULL, too. H [word][neuron][64], if it is given,
+    is taken as it is and lanes, d and W are not used.
     """
     cdef Py_ssize_t blocks = (neurons + BLOCK - 1) // BLOCK, tasks = words * blocks
     cdef Py_ssize_t depth = d if H == NULL else 1
@@ -256,6 +252,8 @@ cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
                             NULL if ranges == NULL else
                             ranges + 2 * groups * (threadid() * neurons + j), H != NULL)
         first = stop
+    if f == NULL:
+        return 0
     for i in range(words * WORD):
         total = 0
         for b in range(blocks):
@@ -358,7 +356,7 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, int s
     of each word in the order of numbers. Or, where that would take longer, the sums are made neuron
     by neuron: counts = (neurons active on some samples, on all, 0), plan has the former from
     the front and the latter from the back. shortcuts: 0 none, all neurons are listed as the former;
-    1 without distinct words; 2 all. O(SUM_BLOCK).
+    1 without distinct words; more: all. O(SUM_BLOCK).
     """
     cdef uint32_t words[SUM_BLOCK + 1]
     cdef uint8_t slots[SLOTS]
@@ -615,19 +613,17 @@ cdef int activation_masks_out(const floating[:, :] X, const floating[:, :] W,
     cdef Py_ssize_t n = X.shape[0], m = W.shape[0], words = (n + WORD - 1) // WORD, j, w
     cdef Py_ssize_t neurons = _padded(m)
     cdef uint64_t* packed = <uint64_t*>malloc(words * neurons * sizeof(uint64_t))
-    cdef floating* f = <floating*>malloc(words * WORD * sizeof(floating))
     try:
-        if packed == NULL or f == NULL:
+        if packed == NULL:
             with gil:
                 raise MemoryError()
         # the outputs are not wanted: any second layer will do
-        _masks_and_outputs(X, W, W[:, 0], packed, f, n_threads)
+        _masks_and_outputs(X, W, W[:, 0], packed, <floating*>NULL, n_threads)
         for j in range(m):
             for w in range(words):
                 masks[j, w] = packed[w * neurons + j]
     finally:
         free(packed)
-        free(f)
     return 0
 
 

@@ -175,8 +175,8 @@ def train(
     X decides the type: float32 if X is float32, else float64; W_0 is rounded to it once. A step
     costs O(n m d), planar O(n + m + changes of A). What is recorded, snapshots, stop and progress
     never change W. A gram engine of up to 16 MiB is kept for the next run of its thread. Rounding
-    errors of planar are relative to sums over all samples: if one sample
-    is larger than the rest by ten orders of magnitude or more, take engine="direct".
+    errors of planar are relative to sums over all samples: if one sample is larger than the rest by
+    ten orders of magnitude or more, take engine="direct".
 
     Examples
     --------

@@ -201,7 +201,7 @@ def active_samples(engine, name, previous):
     sorted_A = np.unpackbits(bits, axis=1, bitorder="little")[: engine.m].astype(bool)
     assert not sorted_A[:, engine.n :].any(), "a bit beyond the last sample is set"
     A = np.zeros((engine.m, engine.n), bool)
-    A[:, engine.sample_order] = sorted_A[:, : engine.n]
+    A[:, engine.order] = sorted_A[:, : engine.n]
     return A
 
 
@@ -211,9 +211,6 @@ def take_steps(case, name, dtype, trajectory):
     results = []
     for n_threads in THREADS if name != "planar" else THREADS[:1]:
         engine = case.engine(name, dtype, n_threads)
-        if name != "planar":
-            by_group = np.argsort(case.problem(dtype).groups, kind="stable")
-            engine.sample_order = getattr(engine, "order", by_group)
         # of a state of gram that which stands for W follows from W
         state = {name: engine.get_state()[name] for name in ("t", "W", "previous")}
         at, out = np.empty(0, np.int64), case.rows(name, dtype, [0])[1]

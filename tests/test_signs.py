@@ -1,7 +1,6 @@
 """Signs that direct does not evaluate are those that an evaluation would give."""
 
 import dataclasses
-import os
 import sys
 
 import numpy as np
@@ -23,11 +22,9 @@ def checked(engine):
 
 
 def take(engine, steps=STEPS):
-    """Take steps, as many as stay finite."""
-    out = problems.Case("", np.ones((1, 1)), np.ones(1), np.ones((1, 1)), np.ones(1)).rows(
-        "direct", "float64", [10**6]
-    )[1]
-    engine.advance(steps, np.array([10**6]), out, 0)
+    """Take steps, as many as stay finite; no row is written, so that any rows will do."""
+    rows = problems.cases()["n=313 d=17 m=46"].rows("direct", "float64", [0])[1]
+    engine.advance(steps, np.empty(0, np.int64), rows, 0)
     return engine.stats
 
 
@@ -38,7 +35,7 @@ def check_all():
         for dtype in problems.DTYPES:
             for n_threads in (1, 2):
                 engine = case.engine("direct", dtype, n_threads)
-                assert engine.checked.size or not os.environ.get("RFA_CHECK_SIGNS")
+                assert engine.checked.size
                 stats = take(engine)
                 pairs = engine.t * engine.n * engine.m
                 totals += [pairs, stats["evaluated"]]

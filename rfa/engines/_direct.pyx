@@ -15,7 +15,7 @@ from rfa.engines._observe cimport (
     merge_ranges, observe_masks, observe_outputs, observe_weights,
 )
 from rfa.engines._signs cimport (
-    find_signs, load, measure_path, order_neurons, signs_t, wrong_transposes,
+    bind, find_signs, measure_path, order_neurons, signs_t, wrong_transposes,
 )
 
 
@@ -37,7 +37,6 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef const int64_t[:, ::1] segments = engine.segments
     cdef uint64_t[:, :, ::1] masks = engine.masks
     cdef floating[::1] f = engine.f, c = engine.c, test_f = engine.test_f
-    cdef floating[::1] unused_f = engine.unused_f
     cdef floating[::1] partial = engine.partial, scratch = engine.scratch
     cdef double[:, :, :, ::1] ranges = engine.ranges
     cdef const double[:, ::1] means = engine.means
@@ -85,7 +84,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef uint64_t* current
     cdef uint64_t* previous
 
-    load(&signs, engine.signs)
+    bind(&signs, engine.signs)
     signs.certified = signs.certified and shortcuts > 2
     clock[DIVERGED] = 0
     clock[ROW] = row
@@ -113,11 +112,11 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                 clock[EVALUATED] = 1
                 if checked.shape[0] > 0:
                     check_masks(lanes, weights, stride, a, partial, scratch, current, &signs,
-                                checked, unused_f, n_threads, &last)
+                                checked, n_threads, &last)
             if clock[EVALUATED] < 2:
                 in_order(weights, stride, &a[0], signs.order, m, &ordered_W[0, 0], &ordered_a[0],
                          n_threads)
-                masked_outputs(signs.transposed, signs.words, words * WORD, min(shortcuts, 2),
+                masked_outputs(signs.transposed, signs.words, words * WORD, shortcuts,
                                &output_plan[0], &output_counts[0], &ordered_a[0],
                                &ordered_W[0, 0], stride, &rows[0, 0, 0], chunks, &f[0],
                                &scratch[0], n_threads, &last)
@@ -137,8 +136,8 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                     ranges[:, :, :, 1] = -INFINITY
                     evaluate(&lanes[0, 0, 0], words, d, weights, stride, <const floating*>NULL,
                              &a[0], neurons, NULL, &partial[0], &scratch[0], &segments[0, 0],
-                             segments.shape[0], groups, &ranges[0, 0, 0, 0], &unused_f[0],
-                             n_threads, &last)
+                             segments.shape[0], groups, &ranges[0, 0, 0, 0],
+                             <floating*>NULL, n_threads, &last)
                 if test_words:
                     evaluate(&test_lanes[0, 0, 0], test_words, d, weights, stride,
                              <const floating*>NULL, &a[0], neurons, NULL, &partial[0], &scratch[0],
@@ -172,7 +171,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                            &ones[0, 0], &plan[0], &counts[0], &rows[0, 0, 0], chunks,
                            &c_linear[0], &sums[0], &scratch[0], after, n_threads, &last)
                 base = after
-            plan_sums(current, words, neurons, min(shortcuts, 2), &plan[0], &counts[0], n_threads)
+            plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
             if not masked_sum(current, words, neurons, &plan[0], &counts[0], &c[0],
                               &rows[0, 0, 0], NULL, chunks, base, &a[0], stride, WORD, after,
                               &scratch[0], n_threads, &last):
@@ -204,13 +203,13 @@ cdef void in_order(const floating* W, Py_ssize_t stride, const floating* a, cons
 cdef int check_masks(const floating[:, :, ::1] lanes, const floating* W, Py_ssize_t stride,
                      const floating[::1] a, floating[::1] partial, floating[::1] scratch,
                      const uint64_t* masks, const signs_t* signs, uint64_t[:, ::1] checked,
-                     floating[::1] f, int n_threads, double* last) except -1 nogil:
+                     int n_threads, double* last) except -1 nogil:
     """Compare masks with those of a full evaluation, and the transposed ones with them."""
     cdef Py_ssize_t words = checked.shape[0], neurons = checked.shape[1]
     cdef int64_t wrong
     evaluate(&lanes[0, 0, 0], words, lanes.shape[1], W, stride, <const floating*>NULL, &a[0],
-             neurons, &checked[0, 0], &partial[0], &scratch[0], NULL, 0, 0, NULL, &f[0],
-             n_threads, last)
+             neurons, &checked[0, 0], &partial[0], &scratch[0], NULL, 0, 0, NULL,
+             <floating*>NULL, n_threads, last)
     wrong = rfa_common(level()).differences(masks, &checked[0, 0], words * neurons)
     if wrong:
         with gil:

@@ -1,5 +1,5 @@
 from cython cimport floating
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint64_t
 
 # The arrays of a Signs object (signs.py), for code without the GIL.
 ctypedef struct signs_t:
@@ -33,4 +33,4 @@ cdef void measure_path(const floating* W, const floating* before, Py_ssize_t str
 cdef void order_neurons(signs_t* signs, const floating* a, Py_ssize_t m) noexcept nogil
 cdef Py_ssize_t wrong_transposes(const signs_t* signs, const uint64_t* masks, Py_ssize_t words,
                                  Py_ssize_t neurons) noexcept nogil
-cdef int load(signs_t* signs, arrays) except -1
+cdef int bind(signs_t* signs, arrays) except -1

@@ -31,7 +31,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from rfa._kernels cimport (
-    LANE, WORD, check_signals, level, rfa_common, rfa_f32, rfa_f64, rfa_seconds,
+    LANE, TASK_WORK, WORD, check_signals, level, rfa_common, rfa_f32, rfa_f64, rfa_seconds,
 )
 
 cdef extern from * nogil:
@@ -39,8 +39,6 @@ cdef extern from * nogil:
 
 cdef enum:
     PER_WORD = WORD // LANE
-    # multiply-adds between two looks at the clock
-    TASK_WORK = 1 << 28
 
 # Far above what underflow takes off a product, or a square times |x| <= LARGEST (signs.py).
 cdef double TINY = 1e-37
@@ -267,7 +265,7 @@ cdef void transpose_word(const uint64_t* masks, const uint64_t* previous, Py_ssi
         gather_block(masks, order + v * WORD, transposed + v * samples)
 
 
-cdef int load(signs_t* signs, arrays) except -1:
+cdef int bind(signs_t* signs, arrays) except -1:
     """Pointers into the arrays of a Signs object, which has to outlive them."""
     cdef int64_t[::1] valid = arrays.valid
     cdef uint64_t[:, ::1] transposed = arrays.transposed

@@ -17,7 +17,7 @@ from rfa.engines import (
     _observe,
     aligned_zeros,
 )
-from rfa.engines.masks import TILE, WORD, Linear, batch_stats, padded, threads_for
+from rfa.engines.masks import TILE, WORD, Linear, batch_stats, padded, room_for_plans, threads_for
 from rfa.engines.signs import LANE, Signs, directions, lane_order
 
 
@@ -67,7 +67,6 @@ class DirectEngine:
         self.padded_a[: self.m] = a
         self.masks = aligned_zeros((2, words, neurons), np.uint64)
         self.f = aligned_zeros(words * WORD, dtype)
-        self.unused_f = aligned_zeros(words * WORD, dtype)
         self.test_f = aligned_zeros(max(1, test_words) * WORD, dtype)
         self.c = aligned_zeros(words * WORD, dtype)
         self.linear = Linear(words, max(words, test_words), 1, chunks * width, self.c)
@@ -75,12 +74,9 @@ class DirectEngine:
         self.partial = aligned_zeros(partial, dtype)
         self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
         blocks = -(-neurons // _kernels.SIZES["sums"])
-        self.plan = np.zeros(4 * words * blocks * _kernels.SIZES["sums"], np.uint8)
-        self.counts = np.zeros(2 * words * blocks * _kernels.SIZES["counts"], np.int32)
+        self.plan, self.counts = room_for_plans(2 * words * blocks)
         neuron_words = -(-self.m // WORD)
-        batches = self.n_threads * 2 * neuron_words
-        self.output_plan = np.zeros(batches * 2 * _kernels.SIZES["sums"], np.uint8)
-        self.output_counts = np.zeros(batches * _kernels.SIZES["counts"], np.int32)
+        self.output_plan, self.output_counts = room_for_plans(self.n_threads * 2 * neuron_words)
         self.signs = Signs(problem, basis, order, self.m, chunks * width, self.n_threads)
         self.ordered_W = aligned_zeros((neuron_words * WORD, chunks * width), dtype)
         self.ordered_a = aligned_zeros(neuron_words * WORD, dtype)
@@ -99,7 +95,7 @@ class DirectEngine:
 
     @property
     def diverged(self) -> bool:
-        """Whether the last advance stopped because f or the next W is not finite."""
+        """Whether the last advance stopped because <w_j, x_i>, f or the next W is not finite."""
         return bool(self.clock[_observe.DIVERGED])
 
     @property

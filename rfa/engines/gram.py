@@ -18,7 +18,7 @@ from rfa.engines import (
     _observe,
     aligned_zeros,
 )
-from rfa.engines.masks import TILE, WORD, Linear, batch_stats, padded, threads_for
+from rfa.engines.masks import TILE, WORD, Linear, batch_stats, padded, room_for_plans, threads_for
 
 # At multiples of this step H and the norms are computed afresh from W, so that rounding errors of
 # a million steps do not add up.
@@ -79,8 +79,7 @@ class GramEngine:
         self.sums = aligned_zeros(all_words * WORD, dtype)
         self.partial = aligned_zeros(partial, dtype)
         self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
-        self.plan = np.zeros(4 * words * blocks * _kernels.SIZES["sums"], np.uint8)
-        self.counts = np.zeros(2 * words * blocks * _kernels.SIZES["counts"], np.int32)
+        self.plan, self.counts = room_for_plans(2 * words * blocks)
         self.shortcuts = 2
         self.tally = np.zeros(3, np.int64)
         self.ranges = np.empty((self.n_threads, neurons, problem.n_groups, 2))
@@ -111,7 +110,7 @@ class GramEngine:
         if self.shrink < 1:
             longest = math.log(SMALLEST_FACTOR) / math.log(self.shrink)
             self.period = max(1, min(PERIOD, int(longest)))
-        order = np.argsort(problem.groups, kind="stable")
+        self.order = order = np.argsort(problem.groups, kind="stable")
         _gram.load(
             problem.X,
             order,

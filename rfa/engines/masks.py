@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rfa import _kernels
 from rfa.engines import FloatArray, IntArray, aligned_zeros
@@ -28,6 +29,12 @@ class Linear:
         self.c = aligned_zeros(len(c), c.dtype)
         self.tile = aligned_zeros((TILE, depth), c.dtype)
         self.product = aligned_zeros((product_words, TILE, WORD), c.dtype)
+
+
+def room_for_plans(batches: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """How so many batches of a block of neurons are summed: their plans and counts."""
+    plan = np.zeros(batches * 2 * _kernels.SIZES["sums"], np.uint8)
+    return plan, np.zeros(batches * _kernels.SIZES["counts"], np.int32)
 
 
 def threads_for(work: int, pieces: int, n_threads: int) -> int:

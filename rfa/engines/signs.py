@@ -48,7 +48,7 @@ class Signs:
         self.n_lanes = -(-n // LANE)
         words, neuron_words = -(-n // WORD), -(-m // WORD)
         neurons = neuron_words * WORD
-        self.factors = np.zeros((self.n_lanes, 3))
+        self.factors = np.zeros((1, len(basis) + 3))
         self.directions = np.zeros((len(basis), stride))
         self.directions[:, :d] = basis
         self.certified = 8 * self.n_lanes * neurons <= BOUND_BYTES
