@@ -16,8 +16,8 @@ with zipfile.ZipFile(wheel) as archive:
 faults = []
 for name in (
     "rfa/_kernels.pyx", "rfa/_kernels.pxd", "rfa/_leaves.h", "rfa/_leaves_level.h",
-    "rfa/_leaves_real.h", "rfa/engines/_direct.pyx", "rfa/engines/_gram.pyx",
-    "rfa/engines/_planar.pyx",
+    "rfa/_leaves_losses.h", "rfa/_leaves_real.h", "rfa/_leaves_sums.h", "rfa/engines/_direct.pyx",
+    "rfa/engines/_gram.pyx", "rfa/engines/_planar.pyx", "rfa/engines/_signs.pyx",
     "rfa/engines/_observe.pyx", "rfa/engines/_observe.pxd",
     "rfa/engines/_linear.pyx", "rfa/engines/_linear.pxd", "setup.py", "pyproject.toml",
     "README.md", "LICENSE", "CITATION.cff", "tests/test_engines.py", "bench/step.py",

@@ -31,8 +31,8 @@ cdef extern from "_leaves.h" nogil:
                         float*) noexcept nogil
         void (*add_entries)(const float**, const uint8_t**, Py_ssize_t, Py_ssize_t,
                             float*) noexcept nogil
-        float (*finish)(const float*, const float*, const float*, Py_ssize_t, Py_ssize_t,
-                        float*) noexcept nogil
+        float (*finish)(const float*, float, const float*, const float*, const float*, Py_ssize_t,
+                        Py_ssize_t, float*) noexcept nogil
         void (*add_products)(const float*, const float*, Py_ssize_t, float*) noexcept nogil
         void (*fold)(const float*, Py_ssize_t, float*) noexcept nogil
         float (*lane_signs)(
@@ -42,8 +42,8 @@ cdef extern from "_leaves.h" nogil:
                       double*) noexcept nogil
         void (*accumulate)(const uint64_t*, const float*, Py_ssize_t, float*,
                            Py_ssize_t) noexcept nogil
-        void (*products)(const float*, Py_ssize_t, Py_ssize_t, const float*, const float*,
-                         double*) noexcept nogil
+        void (*products)(const float*, Py_ssize_t, const float*, Py_ssize_t, const float*,
+                         const float*, double*) noexcept nogil
         void (*dots)(const float*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
     ctypedef struct rfa_leaves_f64:
         void (*matmul_tile)(const double*, const double*, Py_ssize_t, Py_ssize_t, int,
@@ -57,8 +57,8 @@ cdef extern from "_leaves.h" nogil:
                         double*) noexcept nogil
         void (*add_entries)(const double**, const uint8_t**, Py_ssize_t, Py_ssize_t,
                             double*) noexcept nogil
-        double (*finish)(const double*, const double*, const double*, Py_ssize_t, Py_ssize_t,
-                         double*) noexcept nogil
+        double (*finish)(const double*, double, const double*, const double*, const double*,
+                         Py_ssize_t, Py_ssize_t, double*) noexcept nogil
         void (*add_products)(const double*, const double*, Py_ssize_t, double*) noexcept nogil
         void (*fold)(const double*, Py_ssize_t, double*) noexcept nogil
         double (*lane_signs)(
@@ -68,8 +68,8 @@ cdef extern from "_leaves.h" nogil:
                       double*) noexcept nogil
         void (*accumulate)(const uint64_t*, const double*, Py_ssize_t, double*,
                            Py_ssize_t) noexcept nogil
-        void (*products)(const double*, Py_ssize_t, Py_ssize_t, const double*, const double*,
-                         double*) noexcept nogil
+        void (*products)(const double*, Py_ssize_t, const double*, Py_ssize_t, const double*,
+                         const double*, double*) noexcept nogil
         void (*dots)(const double*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
     ctypedef void rfa_margins(const double*, Py_ssize_t, double*) noexcept nogil
     ctypedef struct rfa_leaves:
@@ -126,10 +126,10 @@ cdef void plan_sums(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     uint8_t* plan, int32_t* counts, int n_threads) noexcept nogil
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
-                    const floating* rows, const int32_t* chosen, Py_ssize_t chunks,
-                    const floating* base, const floating* scale, Py_ssize_t stride,
-                    Py_ssize_t block, floating* out, floating* scratch, int n_threads,
-                    double* last) except -1 nogil
+                    double common, const floating* rows, const int32_t* chosen,
+                    Py_ssize_t chunks, const floating* base, double decay, const floating* scale,
+                    Py_ssize_t stride, Py_ssize_t block, floating* out, floating* scratch,
+                    int n_threads, double* last) except -1 nogil
 cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samples, int shortcuts,
                         uint8_t* plan, int32_t* counts, const floating* a, const floating* W,
                         Py_ssize_t stride, const floating* rows, Py_ssize_t chunks, floating* f,

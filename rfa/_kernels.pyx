@@ -327,18 +327,19 @@ cdef inline void _add_entries(floating** entries, uint8_t** numbers, Py_ssize_t 
                                     count, out)
 
 
-cdef inline bint _finish(const floating* base, const floating* scale, const floating* sums,
-                         Py_ssize_t neurons, Py_ssize_t stride, floating* out) noexcept nogil:
+cdef inline bint _finish(const floating* base, floating decay, const floating* scale,
+                         const floating* sums, const floating* common, Py_ssize_t neurons,
+                         Py_ssize_t stride, floating* out) noexcept nogil:
     """Whether all of out is finite."""
     if floating is float:
-        return rfa_f32(_level).finish(base, scale, sums, neurons, stride, out) == 0
+        return rfa_f32(_level).finish(base, decay, scale, sums, common, neurons, stride, out) == 0
     else:
-        return rfa_f64(_level).finish(base, scale, sums, neurons, stride, out) == 0
+        return rfa_f64(_level).finish(base, decay, scale, sums, common, neurons, stride, out) == 0
 
 
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil:
     """Reals that a thread of masked_sum or masked_outputs works in: tables, distinct sums, the sums
-    of a block, and its products."""
+    of a block and its products or the sum of all."""
     return (TABLES + STORE + 2 * SUM_BLOCK) * columns(real)
 
 
@@ -424,8 +425,9 @@ cdef void plan_sums(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
 cdef void sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t count,
                     const uint8_t* plan, const int32_t* counts, Py_ssize_t blocks,
                     const floating* c, const floating* rows, Py_ssize_t ldr, floating* scratch,
-                    floating* sums) noexcept nogil:
-    """sums [neuron][column] = sum_i A_ij c_i rows_i for a block of neurons, a chunk of columns.
+                    floating* sums, floating* total) noexcept nogil:
+    """sums [neuron][column] = sum_i A_ij c_i rows_i for a block of neurons, a chunk of columns, and
+    total the sum of all c_i rows_i unless it is NULL.
 
     Batch by batch; masks, plan and counts begin with those of the block, the next batch's plan
     being that of so many blocks later. Sums of distinct words are gathered for as many batches as
@@ -441,10 +443,12 @@ cdef void sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     cdef const int32_t* counted
     cdef int shift
     memset(sums, 0, count * width * sizeof(floating))
+    if total != NULL:
+        memset(total, 0, ENTRY)
     for batch in range(words * (WORD // BATCH)):
         counted = counts + batch * blocks * COUNTS
         listed = plan + batch * blocks * 2 * SUM_BLOCK
-        if counted[0] == 0 and counted[1] == 0:
+        if counted[0] == 0 and counted[1] == 0 and total == NULL:
             continue
         if gathered > 0 and (counted[2] != SHARED or gathered == GROUP
                              or stored + counted[0] + 1 > STORE):
@@ -452,6 +456,8 @@ cdef void sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
             gathered = 0
             stored = 0
         _subset_sums(rows + batch * BATCH * ldr, ldr, c + batch * BATCH, scratch)
+        if total != NULL:
+            _look_up(scratch, &ALL_ONES, 0, &FIRST, 1, total)
         word = masks + batch * BATCH // WORD * neurons
         shift = batch * BATCH % WORD
         # entry 0 is that of the inactive: adding it changes nothing
@@ -474,12 +480,12 @@ cdef void sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
 
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
-                    const floating* rows, const int32_t* chosen, Py_ssize_t chunks,
-                    const floating* base, const floating* scale, Py_ssize_t stride,
-                    Py_ssize_t block, floating* out, floating* scratch, int n_threads,
-                    double* last) except -1 nogil:
-    """out_j = base_j + scale_j sum_i A_ij c_i rows_i; base may be out itself. 1 if all of out is
-    finite, 0 if not.
+                    double common, const floating* rows, const int32_t* chosen,
+                    Py_ssize_t chunks, const floating* base, double decay, const floating* scale,
+                    Py_ssize_t stride, Py_ssize_t block, floating* out, floating* scratch,
+                    int n_threads, double* last) except -1 nogil:
+    """out_j = (1 - decay) base_j + scale_j sum_i (A_ij + common) c_i rows_i; base may be out. 1 if
+    all of out is finite, else 0.
 
     A is binary: the subset sums of five or six scaled rows are tabulated once for all neurons, and
     each neuron adds the entries that its mask bits select, six for a batch of 32 samples. 3/16 n m
@@ -494,10 +500,11 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     cdef Py_ssize_t tasks = chunks * blocks
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads,
                                 TASK_WORK // (words * SUM_BLOCK * (WORD // 4) + 1))
-    cdef Py_ssize_t first = 0, stop, task, j, q, count, place
+    cdef Py_ssize_t first = 0, stop, task, j, q, k, count, place
     cdef int infinite = 0   # pieces of out that are not finite
     cdef floating* own
     cdef floating* sums
+    cdef floating* total
     while first < tasks:
         check_signals(last)
         stop = min(first + share, tasks)
@@ -509,11 +516,16 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
             count = min(neurons - j, <Py_ssize_t>SUM_BLOCK)
             own = scratch + threadid() * sum_scratch(rows)
             sums = own + (TABLES + STORE) * width
+            total = sums + SUM_BLOCK * width
+            memset(total, 0, ENTRY)
             sum_block(masks + j, words, neurons, count, plan + task % blocks * 2 * SUM_BLOCK,
                       counts + task % blocks * COUNTS, blocks, c, rows + q * words * WORD * width,
-                      width, own, sums)
+                      width, own, sums, total if common > 0 else NULL)
+            for k in range(width):
+                total[k] = <floating>(common * total[k])
             place = q * width // WORD * block + q * width % WORD + j * stride
-            if not _finish(base + place, scale + j, sums, count, stride, out + place):
+            if not _finish(base + place, <floating>decay, scale + j, sums, total, count, stride,
+                           out + place):
                 infinite += 1
         first = stop
     return infinite == 0
@@ -555,7 +567,7 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
                            shortcuts, own_plan + batch * 2 * SUM_BLOCK, own_counts + batch * COUNTS)
             for q in range(chunks):
                 sum_block(masks + i, words, samples, count, own_plan, own_counts, 1, a,
-                          W + q * width, stride, own, sums)
+                          W + q * width, stride, own, sums, <floating*>NULL)
                 if floating is float:
                     rfa_f32(_level).add_products(rows + (q * samples + i) * width, sums, count,
                                                  products)
@@ -682,8 +694,8 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
             scale[j] = -a[j]
         plan_sums(masks, words, neurons, 2, plan, counts, n_threads)
         memset(out, 0, size_out * sizeof(floating))
-        masked_sum(masks, words, neurons, plan, counts, f, rows, NULL, chunks, out, scale, stride,
-                   WORD, out, scale + neurons, n_threads, &last)
+        masked_sum(masks, words, neurons, plan, counts, f, 0, rows, NULL, chunks, out, 0, scale,
+                   stride, WORD, out, scale + neurons, n_threads, &last)
         for j in range(m):
             for k in range(d):
                 gradient[j, k] = out[j * stride + k]

@@ -3,8 +3,10 @@
  * Threads, blocks, branches on data and all bookkeeping are Cython (_kernels.pyx, engines/); this
  * header holds only loops without decisions, because gcc does not turn fixed-size array loops
  * written in Cython into vector code. _leaves_level.h is the body, included once a level: 16-byte
- * vectors for the baseline of any CPU, 32-byte ones for AVX2 + FMA, 64-byte ones for AVX-512. A
- * fused multiply-add is used only where FMA_* is written, so a level's bits are fixed.
+ * vectors for the baseline of any CPU, 32-byte ones for AVX2 + FMA, 64-byte ones for AVX-512. It
+ * includes _leaves_real.h (products, signs) with _leaves_sums.h (masked sums) once a real type, and
+ * _leaves_losses.h. A fused multiply-add is used only where FMA_* is written, so a level's bits are
+ * fixed.
  */
 #ifndef RFA_LEAVES_H
 #define RFA_LEAVES_H
@@ -43,8 +45,8 @@
                         const uint8_t *list, ptrdiff_t count, REAL *out);                          \
         void (*add_entries)(const REAL *const *entries, const uint8_t *const *numbers,             \
                             ptrdiff_t batches, ptrdiff_t count, REAL *out);                        \
-        REAL (*finish)(const REAL *base, const REAL *scale, const REAL *sums, ptrdiff_t neurons,   \
-                       ptrdiff_t stride, REAL *out);                                               \
+        REAL (*finish)(const REAL *base, REAL decay, const REAL *scale, const REAL *sums,          \
+                       const REAL *common, ptrdiff_t neurons, ptrdiff_t stride, REAL *out);        \
         void (*add_products)(const REAL *rows, const REAL *factors, ptrdiff_t count, REAL *sums);  \
         void (*fold)(const REAL *rows, ptrdiff_t count, REAL *out);                                \
         REAL (*lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d,               \
@@ -54,8 +56,8 @@
                       double *out);                                                                \
         void (*accumulate)(const uint64_t *masks, const REAL *c, ptrdiff_t neurons, REAL *sums,    \
                            ptrdiff_t lds);                                                         \
-        void (*products)(const REAL *sums, ptrdiff_t lds, ptrdiff_t neurons, const REAL *before,   \
-                         const REAL *after, double *dots);                                         \
+        void (*products)(const REAL *sums, ptrdiff_t lds, const REAL *common, ptrdiff_t neurons,   \
+                         const REAL *before, const REAL *after, double *dots);                     \
         void (*dots)(const REAL *w, const double *rows, ptrdiff_t k, ptrdiff_t d, double *out);    \
     } NAME;
 RFA_LEAVES(rfa_leaves_f32, float)

@@ -24,22 +24,22 @@ MUTANTS = [
     # a mask bit is dropped
     ("rfa/_leaves_real.h", "masks[j] |= (uint64_t)POSITIVE(v) << s;",
      "masks[j] |= (uint64_t)(POSITIVE(v) & ~1u) << s;"),
-    ("rfa/_leaves_real.h", "(bits >> 11 & 31)", "(bits >> 11 & 15)"),
+    ("rfa/_leaves_sums.h", "(bits >> 11 & 31)", "(bits >> 11 & 15)"),
     ("rfa/_kernels.pyx", "range(w * WORD, min((w + 1) * WORD, n))",
      "range(w * WORD, min((w + 1) * WORD - 1, n))"),
     # the wrong half of a mask word
-    ("rfa/_leaves_real.h", "masks[list[l]] >> shift, part));\n    }\n}\n\n/* out[j] += row",
+    ("rfa/_leaves_sums.h", "masks[list[l]] >> shift, part));\n    }\n}\n\n/* out[j] += row",
      "masks[list[l]], part));\n    }\n}\n\n/* out[j] += row"),
     # wrong signs
     ("rfa/_leaves_real.h", "sum = FMA(SPLAT(a[j])", "sum = FMA(SPLAT(-a[j])"),
     ("rfa/_kernels.pyx", "scale[j] = -a[j]", "scale[j] = a[j]"),
     ("rfa/engines/_planar.pyx", "d1[p] -= v1", "d1[p] += v1"),
     # edges off by one
-    ("rfa/_leaves_real.h", "b < 1 << i; ++b)\n                sums[",
+    ("rfa/_leaves_sums.h", "b < 1 << i; ++b)\n                sums[",
      "b < (1 << i) - (i == 3); ++b)\n                sums["),
-    ("rfa/_leaves_real.h", "b < 1 << i; ++b)\n                STORE(",
+    ("rfa/_leaves_sums.h", "b < 1 << i; ++b)\n                STORE(",
      "b < (1 << i) - 1; ++b)\n                STORE("),
-    ("rfa/_leaves_real.h", "c + 11, 5, tables", "c + 12, 5, tables"),
+    ("rfa/_leaves_sums.h", "c + 11, 5, tables", "c + 12, 5, tables"),
     ("rfa/_kernels.pyx", "memset(entries[gathered], 0, width * sizeof(floating))", "pass"),
     ("rfa/_kernels.pyx", "min(neurons - j, <Py_ssize_t>BLOCK)",
      "min(neurons - j, <Py_ssize_t>BLOCK - TILE)"),
@@ -70,11 +70,15 @@ MUTANTS = [
     ("rfa/history.py", "/ len(problem.y)", "/ (len(problem.y) + 1)"),
     ("rfa/history.py", "1 - out.right[rows, G:]", "out.right[rows, G:]"),
     # a variant forgets one of its factors, or a part of a norm
-    ("rfa/engines/_linear.pyx", "slope / (1 - slope) * c[i]", "slope * c[i]"),
+    ("rfa/engines/_direct.pyx", "slope / (1 - slope)", "slope"),
     ("rfa/engines/_linear.pyx", "(1 - slope) * f[w * WORD + i]", "f[w * WORD + i]"),
     ("rfa/engines/_gram.pyx", "/ (factor * shrink)", "/ factor"),
-    ("rfa/engines/_gram.pyx", "accumulate(&ones[0, 0], words, neurons, &c_linear[0],",
-     "accumulate(&ones[0, 0], words, neurons, &c[0],"),
+    ("rfa/engines/_gram.pyx", "C_common[j] += <floating>(common * c[j])", "C_common[j] += c[j]"),
+    ("rfa/engines/_gram.pyx", "common = C.shape[0] - TILE\n    for", "common = 0\n    for"),
+    ("rfa/engines/_gram.pyx", "+ product[q, common, k]", ""),
+    ("rfa/_kernels.pyx", "counted[1] == 0 and total == NULL", "counted[1] == 0"),
+    ("rfa/_kernels.pyx", "<floating>(common * total[k])", "total[k]"),
+    ("rfa/_leaves_sums.h", "sum - decay * old)", "sum)"),
     ("rfa/engines/_gram.pyx", "norm[j] = factor *", "norm[j] ="),
     ("rfa/engines/_planar.pyx", "v1 *= 1 - slope", "pass"),
     ("rfa/engines/_observe.pyx", "y[begin + i] * weighted[begin + i] * losses[i]", "losses[i]"),
@@ -84,7 +88,7 @@ MUTANTS = [
      "clock[MASK_SIDE] = clock[MASK_SIDE]"),
     # a diverging step is taken all the same
     ("rfa/_kernels.pyx", "infinite += 1", "infinite += 0"),
-    ("rfa/_leaves_real.h", "rest += v - v", "rest = v - v"),
+    ("rfa/_leaves_sums.h", "rest += v - v", "rest = v - v"),
     ("rfa/engines/_planar.pyx", "if not all_finite(&W[1 - side, 0, 0], 2 * m):", "if False:"),
     # the two outermost samples of a half-plane are mistaken, or the gap before them overlooked
     ("rfa/engines/_planar.pyx", "length[0] = N if first_active else 0", "length[0] = 0"),
@@ -115,8 +119,8 @@ MUTANTS = [
     ("rfa/engines/_gram.pyx", "square_norms(&anchor[q, 0, 0], neurons,",
      "square_norms(&anchor[1 - q, 0, 0], neurons,"),
     ("rfa/engines/_gram.pyx", "clock[ANCHOR_SIDE] = q", "clock[ANCHOR_SIDE] = 1 - q"),
-    ("rfa/engines/_gram.pyx", "memset(&C[0, 0], 0, C.shape[0]",
-     "memset(&C[0, 0], 0, 0 * C.shape[0]"),
+    ("rfa/engines/_gram.pyx", "memset(&C[0, 0], 0, C.shape[0] * C.shape[1] * sizeof(floating))\n"
+     "                clock", "clock"),
     ("rfa/engines/_gram.pyx", "clock[STEP] % period == 0", "clock[STEP] % period == 1"),
     ("rfa/engines/_gram.pyx", "after = h + (words + mean_words)",
      "after = h + (words + 0 * mean_words)"),
@@ -124,7 +128,8 @@ MUTANTS = [
      "&product[i - first, (q * width + 1) % WORD], ENTRY"),
     ("rfa/engines/_gram.pyx", "= product[i - first, j]", "= product[i - first, j ^ 1]"),
     # what an engine has computed before shows in the next run
-    ("rfa/engines/_gram.pyx", "memset(&C[0, 0], 0, neurons *", "memset(&C[0, 0], 0, 0 * neurons *"),
+    ("rfa/engines/_gram.pyx", "memset(&C[0, 0], 0, C.shape[0] * C.shape[1] * sizeof(floating))\n"
+     "        for", "for"),
     ("rfa/engines/gram.py", "        self.tally[:] = 0\n", ""),
     ("rfa/training.py", '_waiting.__dict__.pop("engine", None)', '_waiting.__dict__.get("engine")'),
     # signs decided by rounded products

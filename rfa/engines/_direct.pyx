@@ -9,7 +9,7 @@ from rfa._kernels cimport (
     WORD, check_signals, columns, evaluate, evaluate_scratch, masked_outputs, masked_sum,
     pack_lanes, pack_rows, partial_size, plan_sums, rfa_common, rfa_seconds, level, sum_scratch,
 )
-from rfa.engines._linear cimport add_linear, start_step, sum_neurons
+from rfa.engines._linear cimport add_linear, sum_neurons
 from rfa.engines._observe cimport (
     DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, count_batches, loss_gradient,
     merge_ranges, observe_masks, observe_outputs, observe_weights,
@@ -55,12 +55,11 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef int n_threads = engine.n_threads
     cdef Py_ssize_t m = engine.m, horizon = engine.horizon
     cdef double step_scale = engine.alpha / engine.n, slope = engine.slope, shrink = engine.shrink
+    cdef double common = slope / (1 - slope)   # beside the active neurons' c, which has 1 - slope
     cdef int loss_number = engine.loss
     linear = engine.linear
     cdef floating[:, ::1] tile = linear.tile
     cdef floating[:, :, ::1] product = linear.product
-    cdef floating[::1] c_linear = linear.c, sums = engine.sums
-    cdef const uint64_t[:, ::1] ones = linear.ones
 
     cdef int64_t[:, ::1] right = out.right
     cdef double[:, ::1] low = out.margin_low, high = out.margin_high, loss = out.loss
@@ -79,7 +78,6 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef double last = rfa_seconds()
     cdef floating* weights
     cdef floating* after
-    cdef floating* base
     cdef const double* Q = &directions[0, 0] if directions.shape[0] else NULL
     cdef uint64_t* current
     cdef uint64_t* previous
@@ -165,16 +163,10 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
             if clock[STEP] >= until:
                 break
             after = &W[1 - clock[SIDE], 0, 0]
-            base = weights
-            if slope > 0 or shrink < 1:
-                start_step(weights, neurons, stride, WORD, &a[0], slope, shrink, &c[0], words,
-                           &ones[0, 0], &plan[0], &counts[0], &rows[0, 0, 0], chunks,
-                           &c_linear[0], &sums[0], &scratch[0], after, n_threads, &last)
-                base = after
             plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
             if not masked_sum(current, words, neurons, &plan[0], &counts[0], &c[0],
-                              &rows[0, 0, 0], NULL, chunks, base, &a[0], stride, WORD, after,
-                              &scratch[0], n_threads, &last):
+                              common, &rows[0, 0, 0], NULL, chunks, weights, 1 - shrink, &a[0],
+                              stride, WORD, after, &scratch[0], n_threads, &last):
                 clock[DIVERGED] = 1
                 break
             # not interrupted until the step is committed

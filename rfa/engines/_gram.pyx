@@ -2,7 +2,8 @@
 
 H_{t+1} = H_t + a_j sum_i K_{.i} c_i A_ij, with K = X X^T and c = alpha g y / n: the sum over i is
 masked_sum on the rows of K, where direct has those of X. Means and test points are further columns
-of K. W_t = anchor + a_j sum_i C_ij x_i, with C the sum of c_i A_ij over the steps since the anchor.
+of K. W_t = anchor + a_j sum_i C_ij x_i, with C the sum of c_i A_ij over the steps since the anchor;
+what a leaky slope adds to C is the same for all neurons and kept once, after their rows.
 With weight decay all of this holds for H, W and c over factor = shrink^(steps since the anchor):
 H and C are kept so, and what is seen of them is multiplied by the factor.
 """
@@ -16,7 +17,7 @@ from rfa._kernels cimport (
     ENTRY, TILE, WORD, check_signals, evaluate, level, masked_sum, multiply, pack_lanes, plan_sums,
     rfa_f32, rfa_f64, rfa_seconds,
 )
-from rfa.engines._linear cimport add_linear, rescale, start_step
+from rfa.engines._linear cimport add_linear, rescale
 from rfa.engines._observe cimport (
     ANCHOR, ANCHOR_SIDE, DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, count_batches,
     loss_gradient, merge_ranges, observe_masks, observe_outputs,
@@ -58,12 +59,11 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef int n_threads = engine.n_threads
     cdef Py_ssize_t m = engine.m, horizon = engine.horizon, period = engine.period
     cdef double step_scale = engine.alpha / engine.n, slope = engine.slope, shrink = engine.shrink
+    cdef double common = slope / (1 - slope)   # beside the active neurons' c, which has 1 - slope
     cdef int loss_number = engine.loss
     linear = engine.linear
     cdef const floating[:, ::1] tile = linear.tile
     cdef floating[:, :, ::1] product = linear.product
-    cdef floating[::1] c_linear = linear.c, sums = engine.sums
-    cdef const uint64_t[:, ::1] ones = linear.ones
 
     cdef int64_t[:, ::1] right = out.right
     cdef double[:, ::1] low = out.margin_low, high = out.margin_high, loss = out.loss
@@ -74,7 +74,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef double[:, :, ::1] h_low = out.h_low, h_high = out.h_high
 
     cdef Py_ssize_t all_words = H.shape[1], neurons = H.shape[2], words = masks.shape[1]
-    cdef Py_ssize_t d = lanes.shape[1], chunks = rows.shape[0], groups = active.shape[2]
+    cdef Py_ssize_t d = lanes.shape[1], groups = active.shape[2]
     cdef Py_ssize_t test_groups = right.shape[1] - groups, k = projection.shape[2]
     cdef Py_ssize_t mean_words = (k + WORD - 1) // WORD
     cdef Py_ssize_t test_words = all_words - words - mean_words
@@ -82,7 +82,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef bint due, ranged
     cdef double last = rfa_seconds(), factor
     cdef floating* h
-    cdef floating* base
+    cdef floating* C_common = &C[C.shape[0] - TILE, 0]
     cdef floating* after
     cdef uint64_t* current
     cdef uint64_t* previous
@@ -152,8 +152,8 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                 observe_outputs(&f[0], &y[0], &weighted[0], &group[0], words * WORD, groups,
                                 loss_number, &right[to, 0], &low[to, 0], &high[to, 0],
                                 &loss[to, 0])
-                observe_norms(C, &anchor_H[0, 0, 0], h, words, m, &a[0], &norm2[0], factor,
-                              &norm[to, 0], n_threads)
+                observe_norms(C, &anchor_H[0, 0, 0], h, words, neurons, m, &a[0], &norm2[0],
+                              factor, &norm[to, 0], n_threads)
                 for j in range(m):
                     for q in range(k):
                         projection[to, j, q] = factor * h[
@@ -170,21 +170,16 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             if clock[STEP] >= until:
                 break
             after = &H[1 - clock[SIDE], 0, 0, 0]
-            base = h
-            if slope > 0:
-                start_step(h, neurons, WORD, neurons * WORD, &a[0], slope, 1.0, &c[0], words,
-                           &ones[0, 0], &plan[0], &counts[0], &rows[0, 0, 0], chunks,
-                           &c_linear[0], &sums[0], &scratch[0], after, n_threads, &last)
-                base = after
             plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
             if not masked_sum(current, words, neurons, &plan[0], &counts[0], &c[0],
-                              &rows[0, 0, 0], &chosen[0], chosen.shape[0], base, &a[0], WORD,
-                              neurons * WORD, after, &scratch[0], n_threads, &last):
+                              common, &rows[0, 0, 0], &chosen[0], chosen.shape[0], h, 0, &a[0],
+                              WORD, neurons * WORD, after, &scratch[0], n_threads, &last):
                 clock[DIVERGED] = 1
                 break
             accumulate(current, words, neurons, &c[0], C, n_threads)
             if slope > 0:
-                accumulate(&ones[0, 0], words, neurons, &c_linear[0], C, n_threads)
+                for j in range(words * WORD):
+                    C_common[j] += <floating>(common * c[j])
             clock[SIDE] = 1 - clock[SIDE]
             clock[MASK_SIDE] = 1 - clock[MASK_SIDE]
             count_batches(counts, tally)
@@ -212,11 +207,13 @@ cdef void accumulate(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons
 
 
 cdef void observe_norms(const floating[:, ::1] C, const floating* before, const floating* after,
-                        Py_ssize_t words, Py_ssize_t m, const floating* a, const double* norm2,
-                        double factor, double* norm, int n_threads) noexcept nogil:
-    """norm_j = factor sqrt(norm2_j + a_j sum_i C_ji (before + after)_ij), the sum being <w - v,
-    w + v> / a_j for w now, after its pre-activations, and v then, whose norm2 is. O(n m)."""
-    cdef Py_ssize_t task, j, w, count, neurons = C.shape[0]
+                        Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t m, const floating* a,
+                        const double* norm2, double factor, double* norm, int n_threads
+                        ) noexcept nogil:
+    """norm_j = factor sqrt(norm2_j + a_j sum_i (C_ji + C_i) (before + after)_ij), the sum being
+    <w - v, w + v> / a_j for w now, after its pre-activations, and v then, whose norm2 is; C_i is
+    what all neurons have in common. O(n m)."""
+    cdef Py_ssize_t task, j, w, count, common = C.shape[0] - TILE
     for task in prange((m + NEURONS - 1) // NEURONS, num_threads=n_threads, schedule="static"):
         j = task * NEURONS
         count = min(m - j, <Py_ssize_t>NEURONS)
@@ -224,12 +221,12 @@ cdef void observe_norms(const floating[:, ::1] C, const floating* before, const 
         for w in range(words):
             if floating is float:
                 rfa_f32(level()).products(
-                    &C[j, w * WORD], C.shape[1], count, before + (w * neurons + j) * WORD,
-                    after + (w * neurons + j) * WORD, norm + j)
+                    &C[j, w * WORD], C.shape[1], &C[common, w * WORD], count,
+                    before + (w * neurons + j) * WORD, after + (w * neurons + j) * WORD, norm + j)
             else:
                 rfa_f64(level()).products(
-                    &C[j, w * WORD], C.shape[1], count, before + (w * neurons + j) * WORD,
-                    after + (w * neurons + j) * WORD, norm + j)
+                    &C[j, w * WORD], C.shape[1], &C[common, w * WORD], count,
+                    before + (w * neurons + j) * WORD, after + (w * neurons + j) * WORD, norm + j)
     for j in range(m):
         norm[j] = factor * sqrt(max(norm2[j] + a[j] * norm[j], 0.0))
 
@@ -237,16 +234,17 @@ cdef void observe_norms(const floating[:, ::1] C, const floating* before, const 
 cdef int recover(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
                  const floating* anchor, const floating[::1] a, floating[:, :, ::1] product,
                  double factor, floating[:, ::1] W, int n_threads, double* last) except -1 nogil:
-    """W_j = factor (anchor_j + a_j sum_i C_ji x_i) for the rows and columns that W has; X_columns
-    [word of columns][i][64]. 2 n m d flops."""
-    cdef Py_ssize_t words = X_columns.shape[0], neurons = C.shape[0], q, j, k
-    multiply(&X_columns[0, 0, 0], words, X_columns.shape[1], &C[0, 0], C.shape[1], neurons,
+    """W_j = factor (anchor_j + a_j sum_i (C_ji + C_i) x_i) for the rows and columns that W has, C_i
+    what all neurons have in common; X_columns [word of columns][i][64]. 2 n m d flops."""
+    cdef Py_ssize_t words = X_columns.shape[0], common = C.shape[0] - TILE, q, j, k
+    multiply(&X_columns[0, 0, 0], words, X_columns.shape[1], &C[0, 0], C.shape[1], C.shape[0],
              &product[0, 0, 0], n_threads, last)
     for j in prange(W.shape[0], num_threads=n_threads, schedule="static"):
         for q in range(words):
             for k in range(min(W.shape[1] - q * WORD, <Py_ssize_t>WORD)):
                 W[j, q * WORD + k] = <floating>(factor * (
-                    anchor[(j * words + q) * WORD + k] + a[j] * product[q, j, k]))
+                    anchor[(j * words + q) * WORD + k]
+                    + a[j] * (product[q, j, k] + product[q, common, k])))
     return 0
 
 
@@ -279,7 +277,7 @@ def start(const floating[:, :, ::1] lanes, const floating[:, :] W, floating[:, :
         # a run that diverged may have left NaN in the padding, which steps do not write
         memset(&H[1, 0, 0, 0], 0, H.shape[1] * neurons * WORD * sizeof(floating))
         memset(&anchor[0, 0], 0, neurons * anchor.shape[1] * sizeof(floating))
-        memset(&C[0, 0], 0, neurons * C.shape[1] * sizeof(floating))
+        memset(&C[0, 0], 0, C.shape[0] * C.shape[1] * sizeof(floating))
         for j in prange(W.shape[0], num_threads=n_threads, schedule="static"):
             for k in range(W.shape[1]):
                 anchor[j, k] = W[j, k]

@@ -65,8 +65,9 @@ class GramEngine:
         self.product = aligned_zeros((len(self.X), WORD), dtype)
         self.padded_a = aligned_zeros(neurons, dtype)
         self.anchor = aligned_zeros((2, neurons, columns * WORD), dtype)
-        self.recovered = aligned_zeros((columns, neurons, WORD), dtype)
-        self.C = aligned_zeros((neurons, words * WORD), dtype)
+        # a row for each neuron, then a tile whose first row all of them have in common
+        self.C = aligned_zeros((neurons + TILE, words * WORD), dtype)
+        self.recovered = aligned_zeros((columns, neurons + TILE, WORD), dtype)
         self.H = aligned_zeros((2, all_words, neurons, WORD), dtype)
         self.anchor_H = aligned_zeros((words, neurons, WORD), dtype)
         self.norm2 = np.zeros(neurons)
@@ -74,9 +75,7 @@ class GramEngine:
         self.f = aligned_zeros(words * WORD, dtype)
         self.test_f = aligned_zeros(max(1, test_words) * WORD, dtype)
         self.c = aligned_zeros(words * WORD, dtype)
-        masked = neurons if problem.slope else 1
-        self.linear = Linear(words, max(words, test_words), masked, neurons, self.c)
-        self.sums = aligned_zeros(all_words * WORD, dtype)
+        self.linear = Linear(max(words, test_words), neurons, dtype)
         self.partial = aligned_zeros(partial, dtype)
         self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
         self.plan, self.counts = room_for_plans(2 * words * blocks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from rfa import _kernels
 from rfa.engines import FloatArray, IntArray, aligned_zeros
@@ -17,18 +17,14 @@ PARALLEL_WORK = 2**20
 
 
 class Linear:
-    """Room for the linear part of a leaky network; see _linear.pyx.
+    """Room for the linear part of a leaky network's outputs; see _linear.pyx.
 
-    Masks of so many neurons, active everywhere; c; a tile of neurons; its products with points.
+    A tile of neurons, and its products with so many words of points.
     """
 
-    def __init__(
-        self, words: int, product_words: int, neurons: int, depth: int, c: FloatArray
-    ) -> None:
-        self.ones = np.full((words, neurons), ~np.uint64(0))
-        self.c = aligned_zeros(len(c), c.dtype)
-        self.tile = aligned_zeros((TILE, depth), c.dtype)
-        self.product = aligned_zeros((product_words, TILE, WORD), c.dtype)
+    def __init__(self, words: int, depth: int, dtype: DTypeLike) -> None:
+        self.tile = aligned_zeros((TILE, depth), dtype)
+        self.product = aligned_zeros((words, TILE, WORD), dtype)
 
 
 def room_for_plans(batches: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:

@@ -1,0 +1,104 @@
+/* The losses l(s) and their weights -l'(s), in float64; _leaves_level.h includes this, whose names
+ * it uses. */
+/* exp(x) for x <= 800: x = k log 2 + r, the Taylor series of degree 13 on abs(r) <= log(2)/2
+ * (truncated below 2^-57), scaled by 2^k in two factors so that results below the normal range
+ * are rounded once. NaN stays NaN; below -800 the result is 0. */
+static inline __attribute__((always_inline)) D RFA_NAME(rfa_exp)(D x)
+{
+    const double shifter = 0x1.8p52;
+    D low = SPLAT(-800.0);
+    x = WHERE(x < low, low) + (D)((I)x & ~(I)(x < low));
+    D shifted = FMA(x, SPLAT(0x1.71547652b82fep0), SPLAT(shifter));
+    D k = shifted - shifter;
+    D half = k * 0.5 + shifter;
+    D r = FMA(k, SPLAT(-0x1.62e42fee00000p-1), x);
+    r = FMA(k, SPLAT(-0x1.a39ef35793c76p-33), r);
+    D p = SPLAT(1.0 / 6227020800.0);
+    p = FMA(p, r, SPLAT(1.0 / 479001600.0));
+    p = FMA(p, r, SPLAT(1.0 / 39916800.0));
+    p = FMA(p, r, SPLAT(1.0 / 3628800.0));
+    p = FMA(p, r, SPLAT(1.0 / 362880.0));
+    p = FMA(p, r, SPLAT(1.0 / 40320.0));
+    p = FMA(p, r, SPLAT(1.0 / 5040.0));
+    p = FMA(p, r, SPLAT(1.0 / 720.0));
+    p = FMA(p, r, SPLAT(1.0 / 120.0));
+    p = FMA(p, r, SPLAT(1.0 / 24.0));
+    p = FMA(p, r, SPLAT(1.0 / 6.0));
+    p = FMA(p, r, SPLAT(0.5));
+    p = FMA(p, r, SPLAT(1.0));
+    p = FMA(p, r, SPLAT(1.0));
+    /* the integers k and k/2 stand in the low bits of the shifted values */
+    I whole = (I)shifted - (I)SPLAT(shifter);
+    I first = (I)half - (I)SPLAT(shifter);
+    D scale1 = (D)((first + 1023) << 52), scale2 = (D)((whole - first + 1023) << 52);
+    return p * scale1 * scale2;
+}
+
+/* g = 1 / (1 + exp(s)), for s of any size (n a multiple of RFA_LANES). */
+static void RFA_NAME(rfa_logistic)(const double *s, ptrdiff_t n, double *g)
+{
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        D v = LOAD(s + i);
+        I positive = (I)(v >= 0.0);
+        D e = RFA_NAME(rfa_exp)((D)((I)v | (I)SPLAT(-0.0)));
+        STORE(g + i, ((D)(((I)e & positive) | ((I)SPLAT(1.0) & ~positive))) / (e + 1.0));
+    }
+}
+
+/* log(1 + exp(-s)) = max(-s, 0) + log1p(e), e = exp(-abs(s)), by
+ * log1p(e) = 2 artanh(u), u = e / (2 + e) <= 1/3: the odd series up to u^33 is truncated below
+ * 2^-57 (n a multiple of RFA_LANES). */
+static void RFA_NAME(rfa_logistic_loss)(const double *s, ptrdiff_t n, double *loss)
+{
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        D v = LOAD(s + i);
+        D e = RFA_NAME(rfa_exp)((D)((I)v | (I)SPLAT(-0.0)));
+        D u = e / (e + 2.0);
+        D z = u * u;
+        D p = SPLAT(1.0 / 33.0);
+        for (int odd = 31; odd >= 1; odd -= 2)
+            p = FMA(p, z, SPLAT(1.0 / odd));
+        STORE(loss + i, WHERE(~(I)(v >= 0.0), -v) + 2.0 * u * p);
+    }
+}
+
+/* g = exp(-s), the exponential loss and its weights alike; beyond the range 0 or infinite. */
+static void RFA_NAME(rfa_exponential)(const double *s, ptrdiff_t n, double *g)
+{
+    D high = SPLAT(800.0);
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        D v = -LOAD(s + i);
+        I beyond = (I)(v > high);
+        STORE(g + i, RFA_NAME(rfa_exp)(WHERE(beyond, high) + WHERE(~beyond, v)));
+    }
+}
+
+/* g = 1[s < 1], for the hinge loss max(0, 1 - s). */
+static void RFA_NAME(rfa_hinge)(const double *s, ptrdiff_t n, double *g)
+{
+    for (ptrdiff_t i = 0; i < n; i += VL)
+        STORE(g + i, WHERE(LOAD(s + i) < 1.0, SPLAT(1.0)));
+}
+
+static void RFA_NAME(rfa_hinge_loss)(const double *s, ptrdiff_t n, double *loss)
+{
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        D v = 1.0 - LOAD(s + i);
+        STORE(loss + i, WHERE(~(I)(v <= 0.0), v));
+    }
+}
+
+/* g = 1 - s, for the square loss (1 - s)^2 / 2. */
+static void RFA_NAME(rfa_square)(const double *s, ptrdiff_t n, double *g)
+{
+    for (ptrdiff_t i = 0; i < n; i += VL)
+        STORE(g + i, 1.0 - LOAD(s + i));
+}
+
+static void RFA_NAME(rfa_square_loss)(const double *s, ptrdiff_t n, double *loss)
+{
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        D v = 1.0 - LOAD(s + i);
+        STORE(loss + i, 0.5 * v * v);
+    }
+}
