@@ -166,6 +166,10 @@ def variants():
     # several blocks of neurons and words of columns
     large = make_case("leaky d=150 m=300", 131, 150, 300, 63, steps=3)
     made[large.name] = replace(large, variant=Variant(v, "logistic", 0.25, 0.99))
+    # no neuron is active on the first cluster, whose samples are first in every engine's order
+    away = make_case("leaky and away from a cluster d=5", 400, 5, 7, 64, steps=20)
+    W = away.W - 3 * away.means[0]
+    made[away.name] = replace(away, W=W, variant=Variant(slope=0.25))
     return made
 
 
