@@ -6,8 +6,9 @@ are fitted by least squares to logarithms.
 The roofline's peaks are measured on one core (peaks.py): multiply-adds in registers, loads from L1
 and from L2. The kernels run on one thread on shapes whose loops are long:
 - matrix multiply: rfa.kernels.activation_masks, 2 n m d flops, packing of its arguments included;
-- masked sums: a step of gram, whose other work is O(n m) beside O(n^2 m); loads are six
-  entries of tables for each batch that was looked up (run.stats) and each column of K;
+- masked sums: a step of gram with the shortcuts off, so that every sum is looked up; its other
+  work is O(n m) beside O(n^2 m). Loads are, for each batch of 32 samples and each cache line of
+  columns, six entries of tables and the sum of every neuron, and what tables are made from;
 - planar step: 14 loads of float64 a sample (running sums, f, loss weights), arrays in L2.
 
 Use: python bench/scaling.py [--engines NAME ...] [--threads N] [--pairs K] [--quick]
@@ -20,11 +21,14 @@ import numpy as np
 import peaks
 
 import rfa
-from rfa import _runtime
+from rfa import _kernels, _runtime
 from rfa.engines import Observations
 from rfa.training import ENGINES, make_problem
 
-ENTRIES_OF_BATCH = 6
+# cache lines that are loaded for a neuron, and for the tables of a block of neurons: 32 rows, and
+# entries again where a table has more than 16
+LINES_OF_NEURON = 7
+LINES_OF_TABLES = 32 + 2 * (16 + 32) + 4 * 16
 PLANAR_LOADS = 14
 
 # the shape from which one size at a time is varied, its type, and the factors
@@ -41,13 +45,15 @@ EXPECTED = {
 }
 
 
-def step_seconds(name, shape, dtype, threads, pairs, budget):
+def step_seconds(name, shape, dtype, threads, pairs, budget, shortcuts=True):
     """(median of a step over so many stretches of a run, the engine after them)."""
     n, d, m = shape
     exp = rfa.Experiment(n=n, d=d, m=m, dtype=dtype)
     net = exp.network(0)
     problem = make_problem(exp.sample(0), None, exp.alpha, 0)
     engine = ENGINES[name](problem, net.W.astype(dtype), net.a.astype(dtype), threads)
+    if not shortcuts:
+        engine.shortcuts = 0
     never = np.empty(0, np.int64)
     out = Observations.allocate(problem, m, never)
 
@@ -115,8 +121,8 @@ def roofline(options):
         seconds = statistics.median(taken)
         row("matrix multiply", (n, d, m), dtype, 2 * n * d * m, seconds, f"flops_{dtype}")
         n, d, m = (128, 128, 64) if options.quick else (768, 768, 480)
-        seconds, engine = step_seconds("gram", (n, d, m), dtype, 1, options.pairs, budget)
-        row("masked sums (step of gram)", (n, d, m), dtype, looked_up_bytes(engine), seconds,
+        seconds, engine = step_seconds("gram", (n, d, m), dtype, 1, options.pairs, budget, False)
+        row("masked sums (step of gram)", (n, d, m), dtype, bytes_of_sums(engine), seconds,
             "L1_bytes")  # fmt: skip
     shape = (1000, 2, 50) if options.quick else (5000, 2, 500)
     seconds, _ = step_seconds("planar", shape, "float64", 1, options.pairs, budget)
@@ -125,11 +131,12 @@ def roofline(options):
     return {"peaks": peak, "kernels": rows}
 
 
-def looked_up_bytes(engine):
-    """Bytes of tables that a step's look-ups load, in the mean over the steps of a gram engine."""
-    chunks, _, width = engine.rows_of_K.shape
-    entries = engine.stats["looked_up"] / engine.t * ENTRIES_OF_BATCH
-    return entries * chunks * width * engine.rows_of_K.itemsize
+def bytes_of_sums(engine):
+    """Bytes that the masked sums of a step of gram load where every sum is looked up."""
+    chunks, samples, width = engine.rows_of_K.shape
+    blocks = -(-engine.masks.shape[2] // _kernels.SIZES["sums"])
+    lines = LINES_OF_NEURON * engine.masks.shape[2] + LINES_OF_TABLES * blocks
+    return chunks * samples // 32 * lines * width * engine.rows_of_K.itemsize
 
 
 def report(engines, roof):
