@@ -80,8 +80,8 @@ typedef struct {
                          const double *base, double *f);
     void (*ring_sums)(ptrdiff_t rows, const double *x0, const double *x1, const double *c,
                       double *p0, double *p1, double *totals);
-    void (*ring_weights)(ptrdiff_t rows, const double *f, const double *y, const double *weighted,
-                         double scale, rfa_margins *weigh, double *c);
+    double (*ring_weights)(ptrdiff_t rows, const double *f, const double *y,
+                           const double *weighted, double scale, rfa_margins *weigh, double *c);
     void (*planar_range)(const double *x0, const double *x1, ptrdiff_t n, double w0, double w1,
                          double *low, double *high);
 } rfa_leaves;

@@ -129,16 +129,29 @@ static void RFA_NAME(rfa_ring_outputs)(ptrdiff_t rows, const double *x0, const d
         }
 }
 
-/* c = scale weighted g, g = weigh(y f). */
-static void RFA_NAME(rfa_ring_weights)(ptrdiff_t rows, const double *f, const double *y,
-                                       const double *weighted, double scale, rfa_margins *weigh,
-                                       double *c)
+/* c = scale weighted g, g = weigh(y f), a stretch at a time that stays in cache. Returns the sum of
+ * f - f: 0 if all of f is finite, NaN if not. */
+static double RFA_NAME(rfa_ring_weights)(ptrdiff_t rows, const double *f, const double *y,
+                                         const double *weighted, double scale, rfa_margins *weigh,
+                                         double *c)
 {
-    for (ptrdiff_t i = 0; i < rows * RFA_LANES; i += VL)
-        STORE(c + i, LOAD(y + i) * LOAD(f + i));
-    weigh(c, rows * RFA_LANES, c);
-    for (ptrdiff_t i = 0; i < rows * RFA_LANES; i += VL)
-        STORE(c + i, scale * LOAD(weighted + i) * LOAD(c + i));
+    const ptrdiff_t stretch = 64 * RFA_LANES, n = rows * RFA_LANES;
+    D rest = {0};
+    double result = 0;
+    for (ptrdiff_t begin = 0; begin < n; begin += stretch) {
+        ptrdiff_t end = begin + stretch < n ? begin + stretch : n;
+        for (ptrdiff_t i = begin; i < end; i += VL) {
+            D v = LOAD(f + i);
+            STORE(c + i, LOAD(y + i) * v);
+            rest += v - v;
+        }
+        weigh(c + begin, end - begin, c + begin);
+        for (ptrdiff_t i = begin; i < end; i += VL)
+            STORE(c + i, scale * LOAD(weighted + i) * LOAD(c + i));
+    }
+    for (int l = 0; l < VL; ++l)
+        result += rest[l];
+    return result;
 }
 
 /* p = sum of c x over the earlier samples of the same lane; sums: the offsets of the lanes of p0,

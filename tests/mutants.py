@@ -89,6 +89,7 @@ MUTANTS = [
     # a diverging step is taken all the same
     ("rfa/_kernels.pyx", "infinite += 1", "infinite += 0"),
     ("rfa/_leaves_sums.h", "rest += v - v", "rest = v - v"),
+    ("rfa/_leaves_level.h", "rest += v - v", "rest = v - v"),
     ("rfa/engines/_planar.pyx", "if not all_finite(&W[1 - side, 0, 0], 2 * m):", "if False:"),
     # the two outermost samples of a half-plane are mistaken, or the gap before them overlooked
     ("rfa/engines/_planar.pyx", "length[0] = N if first_active else 0", "length[0] = 0"),

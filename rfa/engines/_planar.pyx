@@ -68,6 +68,15 @@ cdef inline bint is_active(const double* x0, const double* x1, Py_ssize_t i, dou
     return p > q or (not p < q and exact_sign(w0, x0[i], w1, x1[i]) > 0)
 
 
+cdef inline Py_ssize_t before(Py_ssize_t i, Py_ssize_t N) noexcept nogil:
+    return i - 1 if i > 0 else N - 1
+
+
+cdef inline Py_ssize_t around(Py_ssize_t i, Py_ssize_t N) noexcept nogil:
+    """i modulo N for i < 2 N: a division would take as long as the rest of a step of a neuron."""
+    return i if i < N else i - N
+
+
 cdef Py_ssize_t find_arc(const double* x0, const double* x1, Py_ssize_t N, Py_ssize_t seam,
                          double w0, double w1, int64_t* start, int64_t* length) noexcept nogil:
     """The arc of samples with <w, x> > 0, looked for from the arc (start, length) outwards.
@@ -77,10 +86,10 @@ cdef Py_ssize_t find_arc(const double* x0, const double* x1, Py_ssize_t N, Py_ss
     seam: where all samples lie in an open half-plane, the first of them going around; else -1.
     Then alone can w be active on all of them, and the two outermost tell whether it is, or on none.
     """
-    cdef Py_ssize_t p = start[0], e, r, k = 0, before = length[0]
+    cdef Py_ssize_t p = start[0], e, r, k = 0, guess = length[0]
     cdef Py_ssize_t last = (seam if seam > 0 else N) - 1
     cdef bint first_active, last_active
-    e = 0 if N == 0 else (p + before) % N
+    e = around(p + guess, N)
     start[0] = 0
     length[0] = 0
     if N == 0 or (w0 == 0 and w1 == 0):
@@ -94,31 +103,31 @@ cdef Py_ssize_t find_arc(const double* x0, const double* x1, Py_ssize_t N, Py_ss
         # an arc that begins, or ends, at the seam; the walks below find its other end
         if first_active:
             p = seam
-            if before == 0 or before == N:
-                e = last if before == N else (p + 1) % N
+            if guess == 0 or guess == N:
+                e = last if guess == N else around(p + 1, N)
         else:
             e = seam
-            if before == 0 or before == N:
-                p = last if before == 0 else (seam + 1) % N
-    if is_active(x0, x1, p - 1 if p > 0 else N - 1, w0, w1):
-        while k < N and is_active(x0, x1, p - 1 if p > 0 else N - 1, w0, w1):
-            p = p - 1 if p > 0 else N - 1
+            if guess == 0 or guess == N:
+                p = last if guess == 0 else around(seam + 1, N)
+    if is_active(x0, x1, before(p, N), w0, w1):
+        while k < N and is_active(x0, x1, before(p, N), w0, w1):
+            p = before(p, N)
             k += 1
     else:
         while k < N and not is_active(x0, x1, p, w0, w1):
-            p = p + 1 if p < N - 1 else 0
+            p = around(p + 1, N)
             k += 1
         if k == N:
             return k
-    r = (e - p + N) % N
-    if r == 0:
+    r = e - p if e > p else e - p + N
+    if e == p:
         r = 1
-    if is_active(x0, x1, (p + r - 1) % N, w0, w1):
-        while r < N and is_active(x0, x1, (p + r) % N, w0, w1):
+    if is_active(x0, x1, around(p + r - 1, N), w0, w1):
+        while r < N and is_active(x0, x1, around(p + r, N), w0, w1):
             r += 1
             k += 1
     else:
-        while not is_active(x0, x1, (p + r - 1) % N, w0, w1):
+        while not is_active(x0, x1, around(p + r - 1, N), w0, w1):
             r -= 1
             k += 1
     start[0] = p
@@ -327,14 +336,13 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
                 ring_forward(N, rows, &place[0], &x_lanes[0, 0], &x_lanes[1, 0], &changes[0, 0],
                              &changes[1, 0], m, w0, w1, &a[0], slope, &arcs[side, 0, 0],
                              &arcs[side, 1, 0], &f[0])
-                rfa_common(level()).ring_weights(
-                    rows, &f[0], &y[0], &weighted[0], scale,
-                    rfa_common(level()).loss_weights[loss_number], &c[0])
-                rfa_common(level()).ring_sums(rows, &x_lanes[0, 0], &x_lanes[1, 0], &c[0],
-                                              &sums[0, 0], &sums[1, 0], &offsets[0])
-                if not all_finite(&f[0], rows * LANES):
+                if rfa_common(level()).ring_weights(
+                        rows, &f[0], &y[0], &weighted[0], scale,
+                        rfa_common(level()).loss_weights[loss_number], &c[0]) != 0:
                     clock[DIVERGED] = 1
                     break
+                rfa_common(level()).ring_sums(rows, &x_lanes[0, 0], &x_lanes[1, 0], &c[0],
+                                              &sums[0, 0], &sums[1, 0], &offsets[0])
                 clock[EVALUATED] = 1
             if due:
                 to = clock[ROW]
