@@ -76,11 +76,11 @@ class Batch(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A row of the comparison; trials > 0: so many runs in place of one."""
+    """A row of the comparison; trials > 0: so many runs in place of one; at_least: wanted ratio."""
 
     name: str
     experiment: rfa.Experiment
-    at_least: float
+    at_least: float = 0
     trials: int = 0
 
     @property

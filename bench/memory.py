@@ -28,7 +28,7 @@ def measure(peer, form, peers, options):
     large = LARGE.replace(n=2000) if options.quick else LARGE
 
     def prepared(exp):
-        case = common.Case("memory", exp, 0)
+        case = common.Case("memory", exp)
         if peer == "rfa":
             data, net = exp.sample(0), exp.network(0)
             settings = {"engine": form, "record": None, "n_threads": options.threads}
@@ -50,7 +50,7 @@ def measure(peer, form, peers, options):
 def compare(peers, options):
     """A table of all forms of all peers."""
     exp = LARGE.replace(n=2000) if options.quick else LARGE
-    case = common.Case("memory", exp, 0)
+    case = common.Case("memory", exp)
     wanted = [("rfa", "direct")]
     for peer in options.peers:
         module, function, _ = peers[peer]

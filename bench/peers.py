@@ -12,6 +12,7 @@ for at most 1% of the neurons, each of which had a pre-activation within roundin
 mask is open. In float64 the last W of all are compared, too: within 1e-9 of the largest entry.
 
 Use: python bench/peers.py [--cases NAME ...] [--pairs K] [--threads N] [--quick]
+     python bench/peers.py --shape N D M STEPS [--shape ...]
      python bench/peers.py --memory
 """
 
@@ -257,7 +258,7 @@ def report(results, options):
                 r["dtype"],
                 *(cells.get(name, "-") for name in names),
                 common.spread(r["ratios"]) if r["ratios"] else "-",
-                f"{r['at_least']:g}",
+                f"{r['at_least']:g}" if r["at_least"] else "-",
             ]
         )
     lines = common.table(heads, rows)
@@ -287,6 +288,10 @@ def main():
     parser = common.parser(__doc__, "peers")
     names = list(dict.fromkeys(case.name for case in common.CASES))
     parser.add_argument("--cases", nargs="+", choices=names, default=names, metavar="NAME")
+    parser.add_argument(
+        "--shape", nargs=4, type=int, action="append", metavar=("N", "D", "M", "STEPS"),
+        help="a shape of your own in place of the cases; more of them by repeating it",
+    )  # fmt: skip
     parser.add_argument("--dtypes", nargs="+", choices=list(FIRST), default=list(FIRST))
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
     parser.add_argument(
@@ -312,6 +317,12 @@ def main():
 
     threadpool_limits(options.threads)
     cases = [c for c in common.CASES if c.name in options.cases]
+    if options.shape:
+        cases = [
+            common.Case("shape", rfa.Experiment(n=n, d=d, m=m, steps=steps, dtype=dtype))
+            for n, d, m, steps in options.shape
+            for dtype in FIRST
+        ]
     cases = [c for c in cases if c.experiment.dtype in options.dtypes]
     results, info = [], common.machine(PACKAGES)
     lines = []

@@ -5,7 +5,8 @@ are fitted by least squares to logarithms.
 
 The roofline's peaks are measured on one core (peaks.py): multiply-adds in registers, loads from L1
 and from L2. The kernels run on one thread on shapes whose loops are long:
-- matrix multiply: rfa.kernels.activation_masks, 2 n m d flops, packing of its arguments included;
+- matrix multiply: rfa.kernels.activation_masks, 2 n m d flops, packing of its arguments included,
+  which is little for so many neurons;
 - masked sums: a step of gram with the shortcuts off, so that every sum is looked up; its other
   work is O(n m) beside O(n^2 m). Loads are, for each batch of 32 samples and each cache line of
   columns, six entries of tables and the sum of every neuron, and what tables are made from;
@@ -111,7 +112,7 @@ def roofline(options):
 
     budget = 0.01 if options.quick else 0.3
     for dtype in ("float32", "float64"):
-        n, d, m = (256, 64, 64) if options.quick else (4096, 512, 480)
+        n, d, m = (256, 64, 64) if options.quick else (4096, 512, 4092)
         exp = rfa.Experiment(n=n, d=d, m=m, dtype=dtype)
         X, W = exp.sample(0).X, exp.network(0).W.astype(dtype)
         taken = [

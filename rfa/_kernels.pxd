@@ -31,8 +31,8 @@ cdef extern from "_leaves.h" nogil:
                         float*) noexcept nogil
         void (*add_entries)(const float**, const uint8_t**, Py_ssize_t, Py_ssize_t,
                             float*) noexcept nogil
-        float (*finish)(const float*, float, const float*, const float*, const float*, Py_ssize_t,
-                        Py_ssize_t, float*) noexcept nogil
+        float (*finish)(const float*, float, float, const float*, const float*, const float*,
+                        Py_ssize_t, Py_ssize_t, float*) noexcept nogil
         void (*add_products)(const float*, const float*, Py_ssize_t, float*) noexcept nogil
         void (*fold)(const float*, Py_ssize_t, float*) noexcept nogil
         float (*lane_signs)(
@@ -57,7 +57,7 @@ cdef extern from "_leaves.h" nogil:
                         double*) noexcept nogil
         void (*add_entries)(const double**, const uint8_t**, Py_ssize_t, Py_ssize_t,
                             double*) noexcept nogil
-        double (*finish)(const double*, double, const double*, const double*, const double*,
+        double (*finish)(const double*, double, double, const double*, const double*, const double*,
                          Py_ssize_t, Py_ssize_t, double*) noexcept nogil
         void (*add_products)(const double*, const double*, Py_ssize_t, double*) noexcept nogil
         void (*fold)(const double*, Py_ssize_t, double*) noexcept nogil
@@ -127,7 +127,7 @@ cdef void plan_sums(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
                     double common, const floating* rows, const int32_t* chosen,
-                    Py_ssize_t chunks, const floating* base, double decay, const floating* scale,
+                    Py_ssize_t chunks, const floating* base, double shrink, const floating* scale,
                     Py_ssize_t stride, Py_ssize_t block, floating* out, floating* scratch,
                     int n_threads, double* last) except -1 nogil
 cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samples, int shortcuts,

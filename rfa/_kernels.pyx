@@ -327,14 +327,19 @@ cdef inline void _add_entries(floating** entries, uint8_t** numbers, Py_ssize_t 
                                     count, out)
 
 
-cdef inline bint _finish(const floating* base, floating decay, const floating* scale,
+cdef inline bint _finish(const floating* base, double shrink, const floating* scale,
                          const floating* sums, const floating* common, Py_ssize_t neurons,
                          Py_ssize_t stride, floating* out) noexcept nogil:
-    """Whether all of out is finite."""
+    """Whether all of out is finite. Of shrink and 1 - shrink the smaller one is rounded to the type:
+    1e-9 is not lost beside 1 in single precision, and nothing cancels."""
+    cdef floating keep = 1 if shrink >= 0.5 else <floating>shrink
+    cdef floating decay = <floating>(1 - shrink) if shrink >= 0.5 else 0
     if floating is float:
-        return rfa_f32(_level).finish(base, decay, scale, sums, common, neurons, stride, out) == 0
+        return rfa_f32(_level).finish(base, keep, decay, scale, sums, common, neurons, stride,
+                                      out) == 0
     else:
-        return rfa_f64(_level).finish(base, decay, scale, sums, common, neurons, stride, out) == 0
+        return rfa_f64(_level).finish(base, keep, decay, scale, sums, common, neurons, stride,
+                                      out) == 0
 
 
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil:
@@ -481,10 +486,10 @@ cdef void sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
                     double common, const floating* rows, const int32_t* chosen,
-                    Py_ssize_t chunks, const floating* base, double decay, const floating* scale,
+                    Py_ssize_t chunks, const floating* base, double shrink, const floating* scale,
                     Py_ssize_t stride, Py_ssize_t block, floating* out, floating* scratch,
                     int n_threads, double* last) except -1 nogil:
-    """out_j = (1 - decay) base_j + scale_j sum_i (A_ij + common) c_i rows_i; base may be out. 1 if
+    """out_j = shrink base_j + scale_j sum_i (A_ij + common) c_i rows_i; base may be out itself. 1 if
     all of out is finite, else 0.
 
     A is binary: the subset sums of five or six scaled rows are tabulated once for all neurons, and
@@ -524,7 +529,7 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
             for k in range(width):
                 total[k] = <floating>(common * total[k])
             place = q * width // WORD * block + q * width % WORD + j * stride
-            if not _finish(base + place, <floating>decay, scale + j, sums, total, count, stride,
+            if not _finish(base + place, shrink, scale + j, sums, total, count, stride,
                            out + place):
                 infinite += 1
         first = stop
@@ -537,9 +542,9 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
                         floating* scratch, int n_threads, double* last) except -1 nogil:
     """f_i = <x_i, sum_j A_ij a_j w_j>: the sums of masked_sum with samples in the place of neurons.
 
-    masks [word of neurons][sample]; W [neuron][stride], whole words of neurons; plan and counts:
-    room for those of a block in each thread; rows
-    [chunk][sample][columns]. 3/16 n m d adds and loads at most, and 2 n d flops.
+    masks [word of neurons][sample]; W [neuron][stride], whole words of neurons; rows
+    [chunk][sample][columns]; plan and counts: room for those of a block in each thread. 3/16 n m d
+    adds and loads at most, and 2 n d flops.
     """
     cdef Py_ssize_t width = columns(rows), blocks = (samples + SUM_BLOCK - 1) // SUM_BLOCK
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (
@@ -694,7 +699,7 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
             scale[j] = -a[j]
         plan_sums(masks, words, neurons, 2, plan, counts, n_threads)
         memset(out, 0, size_out * sizeof(floating))
-        masked_sum(masks, words, neurons, plan, counts, f, 0, rows, NULL, chunks, out, 0, scale,
+        masked_sum(masks, words, neurons, plan, counts, f, 0, rows, NULL, chunks, out, 1, scale,
                    stride, WORD, out, scale + neurons, n_threads, &last)
         for j in range(m):
             for k in range(d):

@@ -45,8 +45,9 @@
                         const uint8_t *list, ptrdiff_t count, REAL *out);                          \
         void (*add_entries)(const REAL *const *entries, const uint8_t *const *numbers,             \
                             ptrdiff_t batches, ptrdiff_t count, REAL *out);                        \
-        REAL (*finish)(const REAL *base, REAL decay, const REAL *scale, const REAL *sums,          \
-                       const REAL *common, ptrdiff_t neurons, ptrdiff_t stride, REAL *out);        \
+        REAL (*finish)(const REAL *base, REAL keep, REAL decay, const REAL *scale,                 \
+                       const REAL *sums, const REAL *common, ptrdiff_t neurons, ptrdiff_t stride,  \
+                       REAL *out);                                                                 \
         void (*add_products)(const REAL *rows, const REAL *factors, ptrdiff_t count, REAL *sums);  \
         void (*fold)(const REAL *rows, ptrdiff_t count, REAL *out);                                \
         REAL (*lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d,               \

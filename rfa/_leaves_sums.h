@@ -93,10 +93,12 @@ static void RFA_NAME(rfa_add_entries)(const REAL *const *entries, const uint8_t 
         }
 }
 
-/* out[j] = base[j] + (scale[j] (sums[j] + common) - decay base[j]) for COLUMNS columns; out and base
- * have rows of stride. Returns the sum of x - x over out: 0 if all of it is finite, NaN if not. */
-static REAL RFA_NAME(rfa_finish)(const REAL *base, REAL decay, const REAL *scale, const REAL *sums,
-                                 const REAL *common, ptrdiff_t neurons, ptrdiff_t stride, REAL *out)
+/* out[j] = keep base[j] + (scale[j] (sums[j] + common) - decay base[j]) for COLUMNS columns; out and
+ * base have rows of stride. Returns the sum of x - x over out: 0 if all of it is finite, NaN if
+ * not. */
+static REAL RFA_NAME(rfa_finish)(const REAL *base, REAL keep, REAL decay, const REAL *scale,
+                                 const REAL *sums, const REAL *common, ptrdiff_t neurons,
+                                 ptrdiff_t stride, REAL *out)
 {
     V rest = {0};
     REAL result = 0;
@@ -104,7 +106,7 @@ static REAL RFA_NAME(rfa_finish)(const REAL *base, REAL decay, const REAL *scale
         for (int part = 0; part < COLUMNS; part += VL) {
             V old = LOAD(base + j * stride + part);
             V sum = LOAD(sums + j * COLUMNS + part) + LOAD(common + part);
-            V v = old + (scale[j] * sum - decay * old);
+            V v = keep * old + (scale[j] * sum - decay * old);
             STORE(out + j * stride + part, v);
             rest += v - v;
         }

@@ -79,6 +79,7 @@ MUTANTS = [
     ("rfa/_kernels.pyx", "counted[1] == 0 and total == NULL", "counted[1] == 0"),
     ("rfa/_kernels.pyx", "<floating>(common * total[k])", "total[k]"),
     ("rfa/_leaves_sums.h", "sum - decay * old)", "sum)"),
+    ("rfa/_kernels.pyx", "keep = 1 if shrink >= 0.5 else <floating>shrink", "keep = 1"),
     ("rfa/engines/_gram.pyx", "norm[j] = factor *", "norm[j] ="),
     ("rfa/engines/_planar.pyx", "v1 *= 1 - slope", "pass"),
     ("rfa/engines/_observe.pyx", "y[begin + i] * weighted[begin + i] * losses[i]", "losses[i]"),

@@ -154,6 +154,7 @@ def variants():
             Variant(weights=v),
             Variant(slope=0.25),
             Variant(shrink=0.96875),
+            Variant(shrink=2.0**-6 / 3),
             Variant(loss="exponential"),
             Variant(loss="hinge"),
             Variant(loss="square"),
@@ -162,7 +163,9 @@ def variants():
         ):
             weighted = "" if variant.weights is None else " weights"
             name = f"{variant.loss} slope={variant.slope} shrink={variant.shrink}{weighted} d={d}"
-            made[name] = replace(case, name=name, variant=variant)
+            # few steps of a large decay: a neuron with a_j = 0 would leave the normal numbers
+            steps = 40 if variant.shrink > 0.1 else 8
+            made[name] = replace(case, name=name, variant=variant, steps=steps)
     # several blocks of neurons and words of columns
     large = make_case("leaky d=150 m=300", 131, 150, 300, 63, steps=3)
     made[large.name] = replace(large, variant=Variant(v, "logistic", 0.25, 0.99))

@@ -39,6 +39,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from rfa.reference import LOSSES
 
+# What 1 - alpha * lambda can be at least, if it is not 0.
+SMALLEST_SHRINK = 2.0**-53
+
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.int64]
 
@@ -70,8 +73,8 @@ class Problem:
     slope : float
         Of the leaky ReLU max(h, slope h), in [0, 1).
     shrink : float
-        W is multiplied by this before the gradient is taken off, in (0, 1]: 1 - alpha * lambda for
-        a weight decay of lambda.
+        W is multiplied by this before the gradient is taken off, in [2^-53, 1]: 1 - alpha * lambda
+        for a weight decay of lambda.
     """
 
     X: FloatArray
@@ -95,8 +98,8 @@ class Problem:
             raise ValueError(f"loss must be one of {list(LOSSES)}, got {self.loss!r}")
         if not 0 <= self.slope < 1:
             raise ValueError(f"slope must be in [0, 1), got {self.slope}")
-        if not 0 < self.shrink <= 1:
-            raise ValueError(f"shrink must be in (0, 1], got {self.shrink}")
+        if not SMALLEST_SHRINK <= self.shrink <= 1:
+            raise ValueError(f"shrink must be in [2^-53, 1], got {self.shrink}")
 
     @property
     def loss_number(self) -> int:

@@ -172,7 +172,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             after = &H[1 - clock[SIDE], 0, 0, 0]
             plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
             if not masked_sum(current, words, neurons, &plan[0], &counts[0], &c[0],
-                              common, &rows[0, 0, 0], &chosen[0], chosen.shape[0], h, 0, &a[0],
+                              common, &rows[0, 0, 0], &chosen[0], chosen.shape[0], h, 1, &a[0],
                               WORD, neurons * WORD, after, &scratch[0], n_threads, &last):
                 clock[DIVERGED] = 1
                 break
