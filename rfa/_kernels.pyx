@@ -330,8 +330,8 @@ cdef inline void _add_entries(floating** entries, uint8_t** numbers, Py_ssize_t 
 cdef inline bint _finish(const floating* base, double shrink, const floating* scale,
                          const floating* sums, const floating* common, Py_ssize_t neurons,
                          Py_ssize_t stride, floating* out) noexcept nogil:
-    """Whether all of out is finite. Of shrink and 1 - shrink the smaller one is rounded to the type:
-    1e-9 is not lost beside 1 in single precision, and nothing cancels."""
+    """Whether all of out is finite. The smaller one of shrink and 1 - shrink is rounded to the
+    type, so that 1e-9 is not lost beside 1 in single precision, and nothing cancels."""
     cdef floating keep = 1 if shrink >= 0.5 else <floating>shrink
     cdef floating decay = <floating>(1 - shrink) if shrink >= 0.5 else 0
     if floating is float:
@@ -489,8 +489,8 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     Py_ssize_t chunks, const floating* base, double shrink, const floating* scale,
                     Py_ssize_t stride, Py_ssize_t block, floating* out, floating* scratch,
                     int n_threads, double* last) except -1 nogil:
-    """out_j = shrink base_j + scale_j sum_i (A_ij + common) c_i rows_i; base may be out itself. 1 if
-    all of out is finite, else 0.
+    """out_j = shrink base_j + scale_j sum_i (A_ij + common) c_i rows_i; base may be out. 1 if all
+    of out is finite, else 0.
 
     A is binary: the subset sums of five or six scaled rows are tabulated once for all neurons, and
     each neuron adds the entries that its mask bits select, six for a batch of 32 samples. 3/16 n m

@@ -22,6 +22,9 @@ MAX_THREADS = 1024
 # Free memory that many small runs are to find again; glibc looks at blocks of up to 32 MiB only.
 KEPT_BYTES = 2**24
 
+# Where Linux shows its cgroups; those of v1 by controller.
+CGROUPS = Path("/sys/fs/cgroup")
+
 # File names of OpenMP's and BLAS's shared libraries, as systems and wheels call them.
 RUNTIMES = re.compile(
     r"lib(gomp|i?omp|nvomp|(scipy_)?openblas|mkl_|c?blas|blis|flexiblas|[st]?atlas|armpl|nvpl_blas)"
@@ -53,19 +56,41 @@ def default_threads() -> int:
 
 @functools.cache
 def usable_cpus() -> int:
-    """CPUs of the affinity mask, or fewer if a cgroup (v2 or v1) grants less time than that."""
+    """CPUs of the affinity mask, or fewer if cgroups (v2 or v1) grant less time than that."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = math.inf
-    try:
-        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        quota = math.inf if limit == "max" else int(limit) / int(period)
-    except OSError:  # no cgroup v2 here: not a fault
-        group = Path("/sys/fs/cgroup/cpu")
-        if (group / "cpu.cfs_quota_us").exists():
-            limit_us = int((group / "cpu.cfs_quota_us").read_text())
-            period_us = int((group / "cpu.cfs_period_us").read_text())
-            quota = limit_us / period_us if limit_us > 0 else math.inf
+    quota = cgroup_quota()
     return max(1, min(cpus, math.ceil(quota) if math.isfinite(quota) else cpus))
+
+
+def cgroup_quota() -> float:
+    """CPUs' worth of time that this process's cgroup and those above it grant: the least."""
+    try:
+        entries = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not Linux: no cgroups, not a fault
+        return math.inf
+    quotas = [math.inf]
+    for entry in entries:
+        _, controllers, path = entry.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = CGROUPS / "cpu" if controllers else CGROUPS
+        group = root / path.lstrip("/")
+        quotas += [
+            quota_of(level) for level in (group, *group.parents) if level.is_relative_to(root)
+        ]
+    return min(quotas)
+
+
+def quota_of(group: Path) -> float:
+    """CPUs' worth of time that one cgroup grants, infinite if it sets no limit."""
+    if (group / "cpu.max").exists():
+        limit, period = (group / "cpu.max").read_text().split()
+    elif (group / "cpu.cfs_quota_us").exists():
+        limit = (group / "cpu.cfs_quota_us").read_text().strip()
+        period = (group / "cpu.cfs_period_us").read_text()
+    else:
+        return math.inf
+    return math.inf if limit in ("max", "-1") else int(limit) / int(period)
 
 
 @functools.cache

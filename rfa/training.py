@@ -136,9 +136,8 @@ def train(
         Data on which the error is recorded.
     engine : {"auto", "direct", "gram", "planar", "reference"}
         How a step is computed, see :mod:`rfa.engines`. All take the same steps up to rounding.
-        "auto" is planar for d = 2, gram for n up to several d (where n counts the test points too,
-        so that with many of them it can be another), direct otherwise; see
-        ``rfa.engines.auto`` for its constants.
+        "auto" is planar for d = 2, gram for n up to several d (unless test points would take its
+        memory beyond 2 GiB), direct otherwise; see ``rfa.engines.auto`` for its constants.
     record : {"log", "all", None}, int or iterable of int
         Which steps go into the history. "log": t = round(10^(k/40)) and the last; "all"; k: every
         k-th and the last; a list of steps; None: the last only. Each but None also takes the steps
@@ -173,10 +172,10 @@ def train(
     -----
     W_{t+1} = W_t - alpha * gradient of (1/n) sum_i log(1 + exp(-y_i f(x_i; W_t))), Section 2.1.
     X decides the type: float32 if X is float32, else float64; W_0 is rounded to it once. A step
-    costs O(n m d), planar O(n + m + changes of A). What is recorded, snapshots, stop and progress
-    never change W. A gram engine of up to 16 MiB is kept for the next run of its thread. Rounding
-    errors of planar are relative to sums over all samples: if one sample is larger than the rest by
-    ten orders of magnitude or more, take engine="direct".
+    costs O(n m d), gram O(n^2 m), planar O(n + m + changes of A). What is recorded, snapshots, stop
+    and progress never change W. A gram engine of up to 16 MiB is kept for the next run of its
+    thread. Rounding errors of planar are relative to sums over all samples: if one sample is larger
+    than the rest by ten orders of magnitude or more, take engine="direct".
 
     Examples
     --------
@@ -205,8 +204,8 @@ def train(
     steps = _validate.nonnegative_int(steps, "steps")
     if steps > MAX_STEPS:
         raise ValueError(f"steps must be at most 2^53, got {_validate.shown(steps)}")
-    probes = (0 if data.means is None else len(data.means)) + (0 if test is None else test.n)
-    name = choose_engine(engine, data.n, data.d, net.m, probes, data.X.dtype)
+    means, tests = 0 if data.means is None else len(data.means), 0 if test is None else test.n
+    name = choose_engine(engine, data.n, data.d, net.m, means, tests, data.X.dtype)
     if not (progress is None or isinstance(progress, (bool, Pieces))):
         raise TypeError(f"progress must be True, False or None, got {_validate.shown(progress)}")
     if stop is not None and not callable(stop):
@@ -308,10 +307,12 @@ def _answer(answer: Any) -> bool:
         raise TypeError(f"stop must return true or false, got {_validate.shown(answer)}") from None
 
 
-def choose_engine(engine: str, n: int, d: int, m: int, probes: int, dtype: np.dtype[Any]) -> str:
+def choose_engine(
+    engine: str, n: int, d: int, m: int, means: int, tests: int, dtype: np.dtype[Any]
+) -> str:
     """The engine's name; "auto" goes by sizes alone, so that a short run is a prefix of a long."""
     if engine == "auto":
-        return auto.choose(n, d, m, probes, dtype)
+        return auto.choose(n, d, m, means, tests, dtype)
     check_engine(engine, d)
     return engine
 

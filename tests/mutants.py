@@ -124,8 +124,8 @@ MUTANTS = [
     ("rfa/engines/_gram.pyx", "memset(&C[0, 0], 0, C.shape[0] * C.shape[1] * sizeof(floating))\n"
      "                clock", "clock"),
     ("rfa/engines/_gram.pyx", "clock[STEP] % period == 0", "clock[STEP] % period == 1"),
-    ("rfa/engines/_gram.pyx", "after = h + (words + mean_words)",
-     "after = h + (words + 0 * mean_words)"),
+    ("rfa/engines/_gram.pyx", "product[w, 0, p] if slope > 0 else 0", "0"),
+    ("rfa/engines/_gram.pyx", "a[j] * (H[w, j, p] + common)", "a[j] * common"),
     ("rfa/engines/_gram.pyx", "&product[i - first, q * width % WORD], ENTRY",
      "&product[i - first, (q * width + 1) % WORD], ENTRY"),
     ("rfa/engines/_gram.pyx", "= product[i - first, j]", "= product[i - first, j ^ 1]"),

@@ -18,7 +18,7 @@ import numpy as np
 from bounds import PLAIN, Variant
 
 from rfa import _kernels
-from rfa.engines import Observations, Problem, masks
+from rfa.engines import Observations, Problem, masks, planar
 from rfa.training import ENGINES
 
 THREADS = (1, 2, 3)
@@ -214,9 +214,10 @@ def active_samples(engine, name, previous):
 
 def take_steps(case, name, dtype, trajectory):
     """One step from each W_t: W (steps, m, d), A (steps, m, n); equal for all thread counts."""
-    masks.PARALLEL_WORK = 1  # or small cases would never see a second thread
+    # or small cases would never see a second thread
+    masks.PARALLEL_WORK = planar.PARALLEL_NEURONS = 1
     results = []
-    for n_threads in THREADS if name != "planar" else THREADS[:1]:
+    for n_threads in THREADS:
         engine = case.engine(name, dtype, n_threads)
         # of a state of gram that which stands for W follows from W
         state = {name: engine.get_state()[name] for name in ("t", "W", "previous")}

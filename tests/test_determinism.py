@@ -15,7 +15,7 @@ import problems
 import pytest
 
 import rfa
-from rfa.engines import Observations, masks
+from rfa.engines import Observations, masks, planar
 from rfa.training import ENGINES, make_problem
 
 ENGINES_AND_DIMENSIONS = [("direct", 17), ("direct", 2), ("gram", 17), ("planar", 2)]
@@ -24,6 +24,7 @@ ENGINES_AND_DIMENSIONS = [("direct", 17), ("direct", 2), ("gram", 17), ("planar"
 @pytest.fixture(autouse=True)
 def small_runs_use_threads_too(monkeypatch):
     monkeypatch.setattr(masks, "PARALLEL_WORK", 1)
+    monkeypatch.setattr(planar, "PARALLEL_NEURONS", 1)
 
 
 @pytest.fixture(scope="module")

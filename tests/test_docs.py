@@ -59,7 +59,7 @@ def test_the_examples_of_the_readme_run(capsys):
     printed = capsys.readouterr().out
     assert "(A1)-(A7) hold for C in [16, 16.67] at delta = 0.1" in printed
     assert re.search(r"^True \d+\.\d+$", printed, re.MULTILINE)
-    assert f"a table of {len(STATEMENTS)} lines" in (ROOT / "README.md").read_text()
+    assert f"all {len(STATEMENTS)} statements" in (ROOT / "README.md").read_text()
 
 
 def test_the_examples_of_the_page_run(monkeypatch):

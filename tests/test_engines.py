@@ -525,6 +525,21 @@ def test_gram_is_anchored_at_steps_of_its_own(variant):
         assert array.tobytes() == getattr(rows, name).tobytes(), name
 
 
+@pytest.mark.parametrize("dtype", problems.DTYPES)
+def test_gram_refuses_points_whose_products_overflow(dtype):
+    size = float(np.sqrt(np.finfo(dtype).max))
+    exp = rfa.Experiment(n=20, d=12, m=5, dtype=dtype, n_test=9)
+    data, test, net = exp.sample(0), exp.sample(0, "test"), exp.network(0)
+    large = rfa.Dataset(data.X * size, data.y)
+    with pytest.raises(ValueError, match='^engine must not be "gram" for points with entries'):
+        rfa.train(net, large, steps=3)
+    direct = rfa.train(net, large, alpha=1e-30, steps=3, engine="direct")
+    assert direct.status == "finished"
+    beyond = rfa.Dataset(test.X * (0.5 * float(np.finfo(dtype).max)), test.y)
+    with pytest.raises(ValueError, match="^engine must not be"):
+        rfa.train(net, data, steps=3, test=beyond)
+
+
 @pytest.mark.parametrize("variant", [bounds.PLAIN, bounds.Variant(slope=0.25, shrink=0.995)])
 @pytest.mark.parametrize("n_test", [0, 70])
 @pytest.mark.parametrize("dtype", problems.DTYPES)
@@ -541,9 +556,9 @@ def test_gram_with_another_problem_is_as_good_as_new(dtype, n_test, variant):
 
     at = np.arange(0, 45, 4)
     used = ENGINES["gram"](*problem(0), 1)
-    overflowing = float(np.sqrt(np.finfo(dtype).max))
+    large = float(np.sqrt(np.finfo(dtype).max)) / 1000
     for seed, (before, diverges) in enumerate(
-        [(problem(1), False), (problem(2, sigma=overflowing), True)]
+        [(problem(1), False), (problem(2, sigma=large, alpha=1e6), True)]
     ):
         used.load(*before)
         used.advance(20, at[:3], Observations.allocate(before[0], exp.m, at), 0)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import rfa
@@ -45,6 +46,33 @@ def test_the_number_of_threads_asked_for_by_the_environment(monkeypatch, value, 
     asked = _runtime.usable_cpus() if expected is None else expected
     assert _runtime.default_threads() == asked
     assert _runtime.threads() == (asked if _kernels.OPENMP else 1)
+
+
+@pytest.mark.parametrize(
+    ("entries", "files", "quota"),
+    [
+        ("0::/a/b", {"a/b/cpu.max": "max 100000", "a/cpu.max": "150000 100000"}, 1.5),
+        ("0::/a/b", {"a/b/cpu.max": "50000 100000", "cpu.max": "200000 100000"}, 0.5),
+        ("0::/", {"cpu.max": "300000 100000"}, 3.0),
+        ("0::/elsewhere", {}, np.inf),
+        ("3:cpuset:/c\n2:cpu,cpuacct:/a", {"cpu/a/cpu.cfs_quota_us": "250000\n",
+         "cpu/a/cpu.cfs_period_us": "100000\n", "cpu/cpu.cfs_quota_us": "-1\n",
+         "cpu/cpu.cfs_period_us": "100000\n"}, 2.5),
+    ],
+)  # fmt: skip
+def test_the_least_quota_of_a_cgroup_and_those_above_it(
+    monkeypatch, tmp_path, entries, files, quota
+):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    read = Path.read_text
+    monkeypatch.setattr(_runtime, "CGROUPS", tmp_path)
+    monkeypatch.setattr(
+        Path, "read_text",
+        lambda path: entries if path == Path("/proc/self/cgroup") else read(path),
+    )  # fmt: skip
+    assert _runtime.cgroup_quota() == quota
 
 
 @pytest.mark.parametrize("given", [None, "7"])

@@ -615,20 +615,28 @@ def test_a_horizon_beyond_all_integers_is_no_obstacle():
     assert len(run.history.h_low) == 4
 
 
-@given(st.integers(1, 10**5), st.integers(1, 10**5), st.integers(1, 5000), st.integers(0, 10**4))
-def test_auto_keeps_to_its_constants(n, d, m, probes):
+@given(
+    st.integers(1, 10**5),
+    st.integers(1, 10**5),
+    st.integers(1, 5000),
+    st.integers(0, 4),
+    st.integers(0, 10**6),
+)
+def test_auto_keeps_to_its_constants(n, d, m, means, tests):
     for dtype in (np.dtype("float32"), np.dtype("float64")):
-        points = n + probes
-        size = (n * points + 2 * points * m + 2 * n * m) * dtype.itemsize
+        points = n + means
+        size = (n * points + 2 * points * m + 2 * n * m + tests * (n + 2 * m)) * dtype.itemsize
         ratio = 3.1 if n * points * dtype.itemsize <= 4 * 1024**2 else 2.7
         few = points * dtype.itemsize <= 1024 or points <= ratio * d
         expected = "gram" if few and size <= 2 * 1024**3 else "direct"
-        assert auto.choose(n, d, m, probes, dtype) == ("planar" if d == 2 else expected)
+        assert auto.choose(n, d, m, means, tests, dtype) == ("planar" if d == 2 else expected)
 
 
-def test_test_points_count_for_auto():
-    """They are columns of gram's matrix; at the edge where auto changes its mind they decide."""
-    net, data, test = start(70, n_test=140)
+def test_whether_test_points_are_watched_changes_no_bit_of_a_run():
+    """They are put together when they are observed, and change neither the engine nor its steps."""
+    net, data, test = start(70, n_test=2000)
     plain = rfa.train(net, data, steps=30)
     watched = rfa.train(net, data, steps=30, test=test)
-    assert (plain.engine, watched.engine) == ("gram", "direct")
+    assert plain.engine == watched.engine == "gram"
+    assert plain.network.W.tobytes() == watched.network.W.tobytes()
+    assert plain.history.norm.tobytes() == watched.history.norm.tobytes()

@@ -19,8 +19,8 @@ filled (``engine.rows`` tells how many are), and going on gives the bits of an u
   gradient add up rows of W and X by table look-up. O(n m d) a step, but for most pairs of a sample
   and a neuron only a few additions.
 - ``gram``: n up to several d. The pre-activations of all samples are stepped by the Gram matrix,
-  by the same look-ups; W is recovered when asked for. O(n^2 m) a step, n (n + test points) + 4 n m
-  reals.
+  by the same look-ups; W is recovered when asked for. O(n^2 m) a step, n^2 + 4 n m reals; test
+  points take n + 2 m each, and O(n m) when they are observed.
 - ``planar``: d = 2. Samples are sorted by angle, a neuron is active on one arc of them. O(n + m) a
   step, and the samples that ends of arcs pass; in float64 whatever the type of W. Observing takes
   4 bytes a sample and group.

@@ -17,11 +17,13 @@ def weights(
 ) -> None: ...
 def start(
     lanes: NDArray[Any],
+    test_lanes: NDArray[Any],
     W: NDArray[Any],
     anchor: NDArray[Any],
     C: NDArray[Any],
     H: NDArray[Any],
     anchor_H: NDArray[Any],
+    anchor_test_H: NDArray[Any],
     norm2: NDArray[Any],
     n_threads: int,
 ) -> None: ...
@@ -31,9 +33,11 @@ def load(
     means: NDArray[Any],
     tests: NDArray[Any],
     lanes: NDArray[Any],
+    test_lanes: NDArray[Any],
     X: NDArray[Any],
     X_columns: NDArray[Any],
     rows: NDArray[Any],
+    test_K: NDArray[Any],
     product: NDArray[Any],
     n_threads: int,
 ) -> None: ...

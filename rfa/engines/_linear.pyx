@@ -1,4 +1,4 @@
-"""What a leaky slope and weight decay add to the engines of masks, outside of their loops.
+"""The linear part of a leaky network's outputs, for the engines that keep masks.
 
 max(h, s h) = s h + (1 - s) relu(h): the network is 1 - s times that of the ReLU plus the linear
 function s <v, x>, v = sum_j a_j w_j. In the gradient c gets the factor 1 - s, and masked_sum adds

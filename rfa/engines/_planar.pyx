@@ -5,6 +5,7 @@ exact order of the samples by angle every neuron is active on one arc, and the a
 of W alone, not of the path to it. All arithmetic is float64; W is rounded to its own type after
 every step.
 """
+from cython.parallel cimport prange
 from libc.math cimport INFINITY, fabs, fma, frexp, ldexp
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
@@ -20,6 +21,7 @@ cdef double NEAR_ZERO = 2.0 ** -900
 
 cdef enum:
     PASSED = 1 << 20   # samples passed, some milliseconds, between two looks at the clock
+    PASSED_AT_ONCE = 1 << 26   # at most, tenths of a second, by all threads
 
 
 cdef int exact_sign(double a, double b, double c, double d) noexcept nogil:
@@ -238,6 +240,59 @@ cdef inline void arc_sums(const double* p0, const double* p1, const double* offs
         v[0], v[1] = (total0 - before0) + after0, (total1 - before1) + after1
 
 
+cdef inline void next_weight(Py_ssize_t j, const double* w0, const double* w1, const double* a,
+                             const double* p0, const double* p1, const double* offsets,
+                             const int64_t* place, Py_ssize_t N, const int64_t* start,
+                             const int64_t* length, double slope, double shrink, bint single,
+                             double* next0, double* next1) noexcept nogil:
+    """w_j after the step: shrink w_j + a_j (slope times the sum over all samples, and the rest of
+    that over the arc), rounded to its type."""
+    cdef double v[2]
+    cdef double v0 = 0, v1 = 0
+    if length[j] > 0:
+        arc_sums(p0, p1, offsets, place, N, start[j], length[j], &v[0])
+        v0 = (1 - slope) * a[j] * v[0]
+        v1 = (1 - slope) * a[j] * v[1]
+    if slope > 0:
+        v0 += slope * a[j] * offsets[2 * LANES]
+        v1 += slope * a[j] * offsets[2 * LANES + 1]
+    v0 += shrink * w0[j]
+    v1 += shrink * w1[j]
+    next0[j] = <float>v0 if single else v0
+    next1[j] = <float>v1 if single else v1
+
+
+cdef void next_weights(Py_ssize_t m, const double* w0, const double* w1, const double* a,
+                       const double* p0, const double* p1, const double* offsets,
+                       const int64_t* place, Py_ssize_t N, const int64_t* start,
+                       const int64_t* length, double slope, double shrink, bint single,
+                       double* next0, double* next1, int n_threads) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in prange(m, num_threads=n_threads, schedule="static"):
+        next_weight(j, w0, w1, a, p0, p1, offsets, place, N, start, length, slope, shrink, single,
+                    next0, next1)
+
+
+cdef Py_ssize_t next_arcs(const double* x0, const double* x1, Py_ssize_t N, Py_ssize_t seam,
+                          Py_ssize_t m, const double* w0, const double* w1, const double* next0,
+                          const double* next1, int64_t* start, int64_t* length, int n_threads,
+                          double* last) except -1 nogil:
+    """The arcs of the next weights, looked for from those of w; returns how many samples it passed.
+
+    A neuron that did not move keeps its arc, however long a search for it would be. Between two
+    looks for signals so many neurons are done that even passing all samples takes not long."""
+    cdef Py_ssize_t share = max(<Py_ssize_t>256, PASSED_AT_ONCE // (N + 1)), first = 0, stop, j
+    cdef Py_ssize_t passed = 0
+    while first < m:
+        stop = min(first + share, m)
+        for j in prange(first, stop, num_threads=n_threads, schedule="static"):
+            if next0[j] != w0[j] or next1[j] != w1[j]:
+                passed += find_arc(x0, x1, N, seam, next0[j], next1[j], start + j, length + j)
+        first = stop
+        check_signals(last)
+    return passed
+
+
 cdef bint all_finite(const double* x, Py_ssize_t size) noexcept nogil:
     """x - x is 0 for finite x and NaN otherwise, and a sum keeps a NaN."""
     cdef Py_ssize_t i, j
@@ -313,10 +368,10 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
     cdef Py_ssize_t m = W.shape[2], rows = x_lanes.shape[1] // LANES
     cdef Py_ssize_t test_rows = test_lanes.shape[1] // LANES
     cdef Py_ssize_t groups = active.shape[2], test_groups = right.shape[1] - groups
-    cdef Py_ssize_t k = means.shape[0], next_at = 0, passed, moved, went, side, to, j, g
+    cdef Py_ssize_t k = means.shape[0], next_at = 0, moved, side, to, j, g
+    cdef int n_threads = engine.n_threads
     cdef bint due
-    cdef double last = rfa_seconds(), v0, v1
-    cdef double v[2]
+    cdef double last = rfa_seconds()
     cdef double* w0
     cdef double* w1
 
@@ -393,39 +448,15 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
                 next_at += 1
             if clock[STEP] >= until:
                 break
-            for j in range(m):
-                v0 = 0
-                v1 = 0
-                if arcs[side, 1, j] > 0:
-                    arc_sums(&sums[0, 0], &sums[1, 0], &offsets[0], &place[0], N,
-                             arcs[side, 0, j], arcs[side, 1, j], &v[0])
-                    v0 = (1 - slope) * a[j] * v[0]
-                    v1 = (1 - slope) * a[j] * v[1]
-                if slope > 0:
-                    v0 += slope * a[j] * offsets[2 * LANES]
-                    v1 += slope * a[j] * offsets[2 * LANES + 1]
-                v0 += shrink * w0[j]
-                v1 += shrink * w1[j]
-                W[1 - side, 0, j] = <float>v0 if single else v0
-                W[1 - side, 1, j] = <float>v1 if single else v1
+            next_weights(m, w0, w1, &a[0], &sums[0, 0], &sums[1, 0], &offsets[0], &place[0], N,
+                         &arcs[side, 0, 0], &arcs[side, 1, 0], slope, shrink, single,
+                         &W[1 - side, 0, 0], &W[1 - side, 1, 0], n_threads)
             if not all_finite(&W[1 - side, 0, 0], 2 * m):
                 clock[DIVERGED] = 1
                 break
-            passed = 0
-            moved = 0
-            for j in range(m):
-                arcs[2, 0, j] = arcs[side, 0, j]
-                arcs[2, 1, j] = arcs[side, 1, j]
-                # a neuron that did not move keeps its arc, however long a search for it would be
-                if W[1 - side, 0, j] != w0[j] or W[1 - side, 1, j] != w1[j]:
-                    went = find_arc(&x[0, 0], &x[1, 0], N, seam, W[1 - side, 0, j],
-                                    W[1 - side, 1, j], &arcs[2, 0, j], &arcs[2, 1, j])
-                    passed += went
-                    moved += went
-                passed += 1
-                if passed > PASSED:
-                    check_signals(&last)
-                    passed = 0
+            memcpy(&arcs[2, 0, 0], &arcs[side, 0, 0], 2 * m * sizeof(int64_t))
+            moved = next_arcs(&x[0, 0], &x[1, 0], N, seam, m, w0, w1, &W[1 - side, 0, 0],
+                              &W[1 - side, 1, 0], &arcs[2, 0, 0], &arcs[2, 1, 0], n_threads, &last)
             memcpy(&arcs[1 - side, 0, 0], &arcs[2, 0, 0], 2 * m * sizeof(int64_t))
             clock[SIDE] = 1 - side
             clock[EVALUATED] = 0

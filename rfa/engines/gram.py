@@ -28,11 +28,23 @@ PERIOD = 1024
 SMALLEST_FACTOR = 2.0**-16
 
 
+def refuse_large(problem: Problem) -> None:
+    """Refuse points whose inner products can be beyond the type, where K would not be finite."""
+    limit = float(np.finfo(problem.X.dtype).max)
+    largest = [float(max(X.max(), -X.min())) for X in (problem.X, problem.test_X) if len(X)]
+    if problem.X.shape[1] * largest[0] * max(largest) > limit:
+        raise ValueError(
+            f'engine must not be "gram" for points with entries of up to {max(largest):.1e}: their '
+            f'inner products overflow {problem.X.dtype}; use engine="direct" or scale the data'
+        )
+
+
 class GramEngine:
     """H is changed by masked sums of rows of K = X X^T, W recovered from coefficients when asked.
 
-    Means and test points are further columns of K. Samples are sorted by group. Memory beside W:
-    K, n (n + test points) reals, H three times and the coefficients, 4 n m, and two copies of X.
+    Means are further columns of K; of a test point p <w_j, p> is put together when it is observed.
+    Samples are sorted by group. Memory in reals: K, n^2, H three times and the coefficients, 4 n m,
+    three copies of X and three of W; d + n + 2 m for each test point.
     """
 
     def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
@@ -43,25 +55,23 @@ class GramEngine:
         neurons = -(-self.m // TILE) * TILE
         k, tests = len(problem.means), len(problem.test_X)
         words, mean_words, test_words = (-(-size // WORD) for size in (self.n, k, tests))
-        all_words = words + mean_words + test_words
+        all_words = words + mean_words
         width, partial, scratch = _direct.layout(np.empty(1, dtype), words, test_words, neurons)
         columns = -(-self.d // WORD)
         blocks = -(-neurons // _kernels.SIZES["sums"])
-        # samples, means and test points begin at words of their own: some chunks are padding
-        starts = [0, words * WORD, (words + mean_words) * WORD]
-        points = [
-            np.arange(start, start + size)
-            for start, size in zip(starts, (self.n, k, tests), strict=True)
-        ]
-        self.chunks_with_points = np.unique(np.concatenate(points) // width).astype(np.int32)
+        # samples and means begin at words of their own: some chunks are padding
+        points = np.concatenate([np.arange(self.n), words * WORD + np.arange(k)])
+        self.chunks_with_points = np.unique(points // width).astype(np.int32)
         pieces = len(self.chunks_with_points) * blocks
-        self.n_threads = threads_for(self.n * self.m * (self.n + k + tests), pieces, n_threads)
+        self.n_threads = threads_for(self.n * self.m * (self.n + k), pieces, n_threads)
 
         self.lanes = aligned_zeros((all_words, self.d, WORD), dtype)
+        self.test_lanes = aligned_zeros((test_words, self.d, WORD), dtype)
         self.X = aligned_zeros((-(-self.n // TILE) * TILE, columns * WORD), dtype)
         self.X_columns = aligned_zeros((columns, self.n, WORD), dtype)
         chunks = int(self.chunks_with_points[-1]) + 1
         self.rows_of_K = aligned_zeros((chunks, words * WORD, width), dtype)
+        self.test_K = aligned_zeros((test_words, self.n, WORD), dtype)
         self.product = aligned_zeros((len(self.X), WORD), dtype)
         self.padded_a = aligned_zeros(neurons, dtype)
         self.anchor = aligned_zeros((2, neurons, columns * WORD), dtype)
@@ -70,6 +80,8 @@ class GramEngine:
         self.recovered = aligned_zeros((columns, neurons + TILE, WORD), dtype)
         self.H = aligned_zeros((2, all_words, neurons, WORD), dtype)
         self.anchor_H = aligned_zeros((words, neurons, WORD), dtype)
+        self.anchor_test_H = aligned_zeros((test_words, neurons, WORD), dtype)
+        self.test_H = aligned_zeros((test_words, neurons, WORD), dtype)
         self.norm2 = np.zeros(neurons)
         self.masks = aligned_zeros((2, words, neurons), np.uint64)
         self.f = aligned_zeros(words * WORD, dtype)
@@ -92,7 +104,7 @@ class GramEngine:
         """All that the sizes of the arrays depend on."""
         (n, d), m = problem.X.shape, len(W)
         k, tests, groups = len(problem.means), len(problem.test_X), problem.n_groups
-        threads = threads_for(n * m * (n + k + tests), n_threads, n_threads)
+        threads = threads_for(n * m * (n + k), n_threads, n_threads)
         return n, d, m, k, tests, groups, problem.X.dtype, problem.slope > 0, threads
 
     def fits(self, problem: Problem, W: FloatArray, n_threads: int) -> bool:
@@ -103,7 +115,13 @@ class GramEngine:
         """Begin at t = 0 with a problem that the engine fits, whatever it has computed before.
 
         Padding was made zero and stays so; all else that is read is written here or by a step.
+
+        Raises
+        ------
+        ValueError
+            If inner products of points can overflow.
         """
+        refuse_large(problem)
         self.horizon, self.alpha, self.period = problem.horizon, problem.alpha, PERIOD
         self.loss, self.slope, self.shrink = problem.loss_number, problem.slope, problem.shrink
         if self.shrink < 1:
@@ -116,9 +134,11 @@ class GramEngine:
             problem.means.astype(self.X.dtype),
             problem.test_X,
             self.lanes,
+            self.test_lanes,
             self.X,
             self.X_columns,
             self.rows_of_K,
+            self.test_K,
             self.product,
             self.n_threads,
         )
@@ -140,11 +160,13 @@ class GramEngine:
         """Begin at the step of the clock, from W."""
         _gram.start(
             self.lanes,
+            self.test_lanes,
             W.astype(self.X.dtype, copy=False),
             self.anchor[0],
             self.C,
             self.H,
             self.anchor_H,
+            self.anchor_test_H,
             self.norm2,
             self.n_threads,
         )

@@ -1,4 +1,4 @@
-"""The planar engine: d = 2, O(n + m) a step, and what moves, on one thread."""
+"""The planar engine: d = 2, O(n + m) a step, and what moves."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from rfa.engines import (
     _planar,
     aligned_zeros,
 )
+
+# Neurons from which a second thread pays for itself. Bits do not depend on it.
+PARALLEL_NEURONS = 2**14
 
 LANES = _kernels.SIZES["lanes"]  # segments of a ring that are scanned side by side
 
@@ -76,12 +79,14 @@ class PlanarEngine:
     f comes from the running sum, around the ring, of a_j w_j over the neurons that are active, the
     gradient of a neuron from a difference of running sums of g_i y_i x_i. The ends of an arc are
     found from those of the step before. Float64 throughout; W is rounded to the type of X after
-    every step. Always on one thread. Rounding errors are relative to the sums over all samples, so
-    one sample that is larger than all others by many orders of magnitude spoils the last digits.
+    every step. Several threads share out many neurons, never samples. Rounding errors are relative
+    to the sums over all samples, so one sample that is larger than all others by many orders of
+    magnitude spoils the last digits.
     """
 
     def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
         self.n, self.m = len(problem.X), len(W)
+        self.n_threads = n_threads if self.m >= PARALLEL_NEURONS else 1
         self.dtype = problem.X.dtype
         self.single = self.dtype == np.float32
         self.horizon, self.alpha, self.means = problem.horizon, problem.alpha, problem.means
