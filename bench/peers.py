@@ -18,6 +18,7 @@ Use: python bench/peers.py [--cases NAME ...] [--pairs K] [--threads N] [--quick
 
 import argparse
 import importlib
+import os
 import statistics
 import sys
 from collections.abc import Callable
@@ -306,6 +307,10 @@ def main():
     parser.add_argument("--memory", action="store_true", help="peak memory, not time")
     parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if "OPENBLAS_CORETYPE" in os.environ and not options.quick:
+        raise SystemExit(
+            "OPENBLAS_CORETYPE is set and may give NumPy kernels made for another CPU: unset it"
+        )
     common.use_cpus(options.threads)
     if options.memory_of:
         memory.measure(*options.memory_of, PEERS, options)

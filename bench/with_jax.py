@@ -5,6 +5,7 @@ argument of what is compiled.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from jax import lax
 
 jax.config.update("jax_enable_x64", True)
 
-BLOCK_BYTES = 2**22
+BLOCK_BYTES = (2**21, 2**22)  # of the pre-activations of a block
 RUNS = 50  # of a batch at once
 
 
@@ -50,10 +51,10 @@ def outer(X, y, W, a, scale):
     return W + a[:, None] * jnp.stack(G, 1)
 
 
-def blocks(X, y, W, a, scale):
+def blocks(X, y, W, a, scale, block_bytes):
     """Blocks of samples one after the other; what is left over is padded with labels of 0."""
     n, d = X.shape
-    size = min(n, max(256, BLOCK_BYTES // (len(a) * X.dtype.itemsize)))
+    size = min(n, max(256, block_bytes // (len(a) * X.dtype.itemsize)))
     count = -(-n // size)
     pad = count * size - n
     Xs = jnp.pad(X, ((0, pad), (0, 0))).reshape(count, size, d)
@@ -187,8 +188,9 @@ def forms(case):
         "samples scaled": samples_scaled,
         "masks scaled": masks_scaled,
         "neurons first": neurons_first,
-        "blocks": blocks,
     }
+    for size in BLOCK_BYTES:
+        steps[f"blocks of {size} bytes"] = partial(blocks, block_bytes=size)
     if case.experiment.d == 2:
         steps["outer products"] = outer
     return {name: looped(many_steps(step)) for name, step in steps.items()}
