@@ -12,9 +12,11 @@ import time
 import rfa
 
 SQUARE = rfa.Experiment(n=1000, d=500, m=500, steps=200)
+TALL = rfa.Experiment(n=10_000, d=100, m=1000, steps=200, dtype="float32")
 CASES = [
     ("(1000, 500, 500), 200 steps", SQUARE, "all"),
     ("(1000, 500, 500), 200 steps", SQUARE.replace(dtype="float32"), "all"),
+    ("(10000, 100, 1000), 200 steps", TALL, "all"),
     ("figure1, 3000 steps", rfa.preset("figure1"), "log"),
     ("figure1, 3000 steps", rfa.preset("figure1").replace(dtype="float32"), "log"),
     ("figure1, 3000 steps", rfa.preset("figure1"), "all"),

@@ -18,7 +18,7 @@ from rfa import _runtime, _seeds, _validate
 from rfa.data import Dataset
 from rfa.engines import FloatArray, IntArray, Observations, Problem, auto
 from rfa.engines.direct import DirectEngine
-from rfa.engines.gram import GramEngine
+from rfa.engines.gram import GramEngine, products_overflow
 from rfa.engines.planar import PlanarEngine
 from rfa.engines.reference import ReferenceEngine
 from rfa.history import Row, derive
@@ -137,7 +137,8 @@ def train(
     engine : {"auto", "direct", "gram", "planar", "reference"}
         How a step is computed, see :mod:`rfa.engines`. All take the same steps up to rounding.
         "auto" is planar for d = 2, gram for n up to several d (unless test points would take its
-        memory beyond 2 GiB), direct otherwise; see ``rfa.engines.auto`` for its constants.
+        memory beyond 2 GiB, or products of samples overflow), direct otherwise; see
+        ``rfa.engines.auto`` for its constants.
     record : {"log", "all", None}, int or iterable of int
         Which steps go into the history. "log": t = round(10^(k/40)) and the last; "all"; k: every
         k-th and the last; a list of steps; None: the last only. Each but None also takes the steps
@@ -204,8 +205,7 @@ def train(
     steps = _validate.nonnegative_int(steps, "steps")
     if steps > MAX_STEPS:
         raise ValueError(f"steps must be at most 2^53, got {_validate.shown(steps)}")
-    means, tests = 0 if data.means is None else len(data.means), 0 if test is None else test.n
-    name = choose_engine(engine, data.n, data.d, net.m, means, tests, data.X.dtype)
+    name = choose_engine(engine, data, test, net.m)
     if not (progress is None or isinstance(progress, (bool, Pieces))):
         raise TypeError(f"progress must be True, False or None, got {_validate.shown(progress)}")
     if stop is not None and not callable(stop):
@@ -307,14 +307,18 @@ def _answer(answer: Any) -> bool:
         raise TypeError(f"stop must return true or false, got {_validate.shown(answer)}") from None
 
 
-def choose_engine(
-    engine: str, n: int, d: int, m: int, means: int, tests: int, dtype: np.dtype[Any]
-) -> str:
-    """The engine's name; "auto" goes by sizes alone, so that a short run is a prefix of a long."""
-    if engine == "auto":
-        return auto.choose(n, d, m, means, tests, dtype)
-    check_engine(engine, d)
-    return engine
+def choose_engine(engine: str, data: Dataset, test: Dataset | None, m: int) -> str:
+    """The engine's name; "auto" goes by sizes, so that a short run is a prefix of a long one.
+
+    And by the data only where products of samples overflow, which gram could not take.
+    """
+    if engine != "auto":
+        check_engine(engine, data.d)
+        return engine
+    means, tests = 0 if data.means is None else len(data.means), 0 if test is None else test.n
+    name = auto.choose(data.n, data.d, m, means, tests, data.X.dtype)
+    beyond = name == "gram" and products_overflow(data.X, None if test is None else test.X)
+    return "direct" if beyond else name
 
 
 def check_engine(engine: str, d: int) -> None:

@@ -531,13 +531,13 @@ def test_gram_refuses_points_whose_products_overflow(dtype):
     exp = rfa.Experiment(n=20, d=12, m=5, dtype=dtype, n_test=9)
     data, test, net = exp.sample(0), exp.sample(0, "test"), exp.network(0)
     large = rfa.Dataset(data.X * size, data.y)
-    with pytest.raises(ValueError, match='^engine must not be "gram" for points with entries'):
-        rfa.train(net, large, steps=3)
-    direct = rfa.train(net, large, alpha=1e-30, steps=3, engine="direct")
-    assert direct.status == "finished"
+    with pytest.raises(ValueError, match='^engine must not be "gram" for points whose'):
+        rfa.train(net, large, steps=3, engine="gram")
+    run = rfa.train(net, large, alpha=1e-30, steps=3)
+    assert (run.engine, run.status) == ("direct", "finished")
     beyond = rfa.Dataset(test.X * (0.5 * float(np.finfo(dtype).max)), test.y)
     with pytest.raises(ValueError, match="^engine must not be"):
-        rfa.train(net, data, steps=3, test=beyond)
+        rfa.train(net, data, steps=3, test=beyond, engine="gram")
 
 
 @pytest.mark.parametrize("variant", [bounds.PLAIN, bounds.Variant(slope=0.25, shrink=0.995)])

@@ -28,15 +28,11 @@ PERIOD = 1024
 SMALLEST_FACTOR = 2.0**-16
 
 
-def refuse_large(problem: Problem) -> None:
-    """Refuse points whose inner products can be beyond the type, where K would not be finite."""
-    limit = float(np.finfo(problem.X.dtype).max)
-    largest = [float(max(X.max(), -X.min())) for X in (problem.X, problem.test_X) if len(X)]
-    if problem.X.shape[1] * largest[0] * max(largest) > limit:
-        raise ValueError(
-            f'engine must not be "gram" for points with entries of up to {max(largest):.1e}: their '
-            f'inner products overflow {problem.X.dtype}; use engine="direct" or scale the data'
-        )
+def products_overflow(X: FloatArray, test_X: FloatArray | None) -> bool:
+    """Whether inner products of points can be beyond their type, so that K would not be finite."""
+    points = [P for P in (X, test_X) if P is not None and len(P)]
+    largest = [float(max(P.max(), -P.min())) for P in points]
+    return X.shape[1] * largest[0] * max(largest) > float(np.finfo(X.dtype).max)
 
 
 class GramEngine:
@@ -121,7 +117,11 @@ class GramEngine:
         ValueError
             If inner products of points can overflow.
         """
-        refuse_large(problem)
+        if products_overflow(problem.X, problem.test_X):
+            raise ValueError(
+                'engine must not be "gram" for points whose inner products overflow '
+                f'{problem.X.dtype}; use engine="direct" or scale the data'
+            )
         self.horizon, self.alpha, self.period = problem.horizon, problem.alpha, PERIOD
         self.loss, self.slope, self.shrink = problem.loss_number, problem.slope, problem.shrink
         if self.shrink < 1:
