@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-# threads of tiny problems meet thousands of times: on a busy machine they must not wait spinning
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 import problems
 
 
