@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,12 @@ def _axes(ax: Axes | None) -> Axes:
     import matplotlib.pyplot as plt
 
     return plt.subplots(layout="constrained")[1]
+
+
+def _scale_time(axes: Axes, steps: Sequence[int] | NDArray[np.int64]) -> None:
+    """Logarithmic beyond t = 1 where there are many steps: first ones and last ones both show."""
+    if max(steps, default=0) > 30:
+        axes.set_xscale("symlog", linthresh=1)
 
 
 def _checked(run: Run) -> Run:
@@ -315,7 +322,7 @@ def history(run: Run, ax: Axes | None = None) -> Axes:
         lines["test error"] = recorded.test_error
     for label, values in lines.items():
         axes.plot(recorded.t, values, label=label, marker="." if len(recorded) < 30 else None)
-    axes.set_xscale("symlog", linthresh=1)
+    _scale_time(axes, recorded.t)
     axes.set(xlabel="t", ylabel="loss, fractions", ylim=(-0.02, None), title="Training")
     axes.legend(fontsize="small")
     return axes
@@ -391,7 +398,7 @@ def alignment(run: Run, ax: Axes | None = None, C0: float = 5.0) -> Axes:
         label="smallest to largest",
     )
     axes.axvline(found.T, color="black", linestyle=":", linewidth=1)
-    axes.set_xscale("symlog", linthresh=1)
+    _scale_time(axes, steps)
     axes.set(
         xlabel="t",
         xlim=(0, None),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -177,6 +179,14 @@ def test_history_is_that_of_the_outputs(run, W):
         assert list(times) == list(range(9))
         np.testing.assert_allclose(values, expected, atol=1e-12)
     assert drawn(lines, "test error")[1][-1] == run.history.test_error[-1]
+
+
+@pytest.mark.parametrize("draw", [rfa.plot.history, rfa.plot.alignment])
+@pytest.mark.parametrize(("steps", "scale"), [(9, "linear"), (300, "symlog")])
+def test_time_is_logarithmic_where_there_are_many_steps(draw, steps, scale):
+    experiment = dataclasses.replace(rfa.preset("theorem"), steps=steps)
+    run = experiment.run(rng=0, record=[0, steps])
+    assert draw(run, ax=new_axes()).get_xscale() == scale
 
 
 @pytest.mark.parametrize("name", ["figure1", "assumptions", "theorem"])
