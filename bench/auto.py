@@ -8,8 +8,8 @@ Use: python bench/auto.py [--steps K] [--pairs K] [--threads N] [--dtype TYPE]
 import argparse
 import itertools
 import statistics
-import time
 
+import common
 import numpy as np
 
 import rfa
@@ -25,15 +25,11 @@ SHAPES = [
     )
 ]  # fmt: skip
 
-# The idle threads of OpenMP go on spinning for a while after the last call.
-SETTLE = 0.05
-
 
 def seconds(net, data, steps, engine, threads):
-    time.sleep(SETTLE)
-    begin = time.perf_counter()
-    rfa.train(net, data, steps=steps, engine=engine, record=None, n_threads=threads)
-    return time.perf_counter() - begin
+    return common.seconds(
+        lambda: rfa.train(net, data, steps=steps, engine=engine, record=None, n_threads=threads)
+    )
 
 
 def main():

@@ -1,4 +1,4 @@
-"""What peers.py and scaling.py share: the cases, the machine, timing, tables."""
+"""What the benchmarks share: the cases, the machine, timing, tables."""
 
 import argparse
 import json

@@ -9,6 +9,8 @@ import argparse
 import statistics
 import time
 
+import common
+
 import rfa
 
 SQUARE = rfa.Experiment(n=1000, d=500, m=500, steps=200)
@@ -22,12 +24,9 @@ CASES = [
     ("figure1, 3000 steps", rfa.preset("figure1"), "all"),
 ]
 
-# The idle threads of OpenMP go on spinning for a while after the last call.
-SETTLE = 0.1
-
 
 def seconds(experiment, net, data, record, threads):
-    time.sleep(SETTLE)
+    time.sleep(common.SETTLE)
     run = rfa.train(net, data, experiment.alpha, experiment.steps, record=record, n_threads=threads)
     return run.stats["seconds"]
 

@@ -11,6 +11,7 @@ import platform
 import statistics
 import time
 
+import common
 import numpy as np
 
 import rfa
@@ -24,14 +25,10 @@ CASES = {
 }
 
 
-# The idle threads of each library go on spinning for a while after its last call.
-SETTLE = 0.1
-
-
 def numpy_steps(data, net, steps):
     W, a = net.W.astype(data.X.dtype), net.a.astype(data.X.dtype)
     y = data.y.astype(data.X.dtype)
-    time.sleep(SETTLE)
+    time.sleep(common.SETTLE)
     start = time.perf_counter()
     for _ in range(steps):
         W = reference.step(data.X, y, W, a, data.X.dtype.type(0.05))
@@ -39,7 +36,7 @@ def numpy_steps(data, net, steps):
 
 
 def rfa_steps(data, net, steps, threads):
-    time.sleep(SETTLE)
+    time.sleep(common.SETTLE)
     start = time.perf_counter()
     run = rfa.train(net, data, steps=steps, record=None, n_threads=threads)
     return (time.perf_counter() - start) / steps, run

@@ -23,17 +23,24 @@ def loss_weights(f, y, scale, c):
     c *= scale
 
 
-class Block:
-    """One block of samples, with its arrays."""
+class Room:
+    """What a block of at most n samples is worked out in: a thread's, which stays in its cache."""
 
-    def __init__(self, X, y, a, scale, scale_samples):
-        n, m = len(X), len(a)
+    def __init__(self, n, d, m, dtype):
+        self.H, self.A = np.empty((n, m), dtype), np.empty((n, m), dtype)
+        self.active, self.scaled = np.empty((n, m), bool), np.empty((n, d), dtype)
+
+
+class Block:
+    """One block of samples, with views of the room it is given."""
+
+    def __init__(self, X, y, a, scale, scale_samples, room):
+        n = len(X)
         self.X, self.y, self.a = X, y, a
         self.scale, self.scale_samples = scale, scale_samples
-        self.H, self.A = np.empty((n, m), X.dtype), np.empty((n, m), X.dtype)
-        self.active = np.empty((n, m), bool)
+        self.H, self.A = room.H[:n], room.A[:n]
+        self.active, self.scaled = room.active[:n], room.scaled[:n]
         self.f, self.c = np.empty(n, X.dtype), np.empty(n, X.dtype)
-        self.scaled = np.empty_like(X)
 
     def sums(self, W, out):
         """out_j = sum_i c_i A_ij x_i over the block."""
@@ -55,7 +62,8 @@ class Block:
 def whole(start, threads, scale_samples):
     """All samples at once, the BLAS on all threads."""
     X, y, W_0, a, alpha = start
-    block = Block(X, y, a, X.dtype.type(alpha / len(X)), scale_samples)
+    room = Room(*X.shape, len(a), X.dtype)
+    block = Block(X, y, a, X.dtype.type(alpha / len(X)), scale_samples, room)
     G = np.empty_like(W_0)
 
     def run(steps):
@@ -75,19 +83,20 @@ def blocks(start, threads, scale_samples, block_bytes):
     X, y, W_0, a, alpha = start
     size = max(64, min(block_bytes // (len(a) * X.itemsize), -(-len(X) // threads)))
     scale = X.dtype.type(alpha / len(X))
+    rooms = [Room(size, X.shape[1], len(a), X.dtype) for _ in range(threads)]
     pieces = [
-        Block(X[i : i + size], y[i : i + size], a, scale, scale_samples)
-        for i in range(0, len(X), size)
+        Block(X[i : i + size], y[i : i + size], a, scale, scale_samples, rooms[k % threads])
+        for k, i in enumerate(range(0, len(X), size))
     ]
     parts = np.empty((threads, *W_0.shape), W_0.dtype)
-    room = np.empty_like(parts)
+    sums = np.empty_like(parts)
 
     def work(k, W):
         with np.errstate(over="ignore"):
             parts[k] = 0
             for piece in pieces[k::threads]:
-                piece.sums(W, room[k])
-                parts[k] += room[k]
+                piece.sums(W, sums[k])
+                parts[k] += sums[k]
 
     def run(steps):
         W = W_0.copy()
@@ -176,7 +185,8 @@ def one_by_one(batch, threads):
 
     def work(k, steps):
         X, y, _ = batch.empty(1)
-        block, G = Block(X[0], y[0], a, scale, exp.d < exp.m), np.empty_like(result[0])
+        room, G = Room(exp.n, exp.d, exp.m, a.dtype), np.empty_like(result[0])
+        block = Block(X[0], y[0], a, scale, exp.d < exp.m, room)
         with np.errstate(over="ignore"):
             for trial in range(k, batch.trials, threads):
                 W = result[trial]

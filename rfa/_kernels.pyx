@@ -6,6 +6,7 @@ neurons in f) is split at fixed places and added in order, so no result depends 
 threads. Loops without decisions are the leaves of _leaves.h; here are threads, blocks and counts.
 """
 import os
+import threading
 
 from cython.parallel cimport prange, threadid
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -95,13 +96,32 @@ cdef Py_ssize_t columns(const floating* real) noexcept nogil:
     return ENTRY // sizeof(floating)
 
 
+_of_thread = threading.local()
+
+
+def cancel_by(event):
+    """Calls in this thread end with KeyboardInterrupt soon after the event is set.
+
+    Python hands signals to the main thread alone, which sets the event for others.
+    """
+    _of_thread.cancelled = event
+
+
 cdef int check_signals(double* last) except -1 nogil:
     """Let Python handle a signal (Ctrl-C raises) if the last look was some time ago."""
     cdef double now = rfa_seconds()
     if now - last[0] > SIGNAL_SECONDS:
         last[0] = now
         with gil:
-            PyErr_CheckSignals()
+            handle_signals()
+    return 0
+
+
+cdef int handle_signals() except -1:
+    PyErr_CheckSignals()
+    cancelled = getattr(_of_thread, "cancelled", None)
+    if cancelled is not None and cancelled.is_set():
+        raise KeyboardInterrupt
     return 0
 
 

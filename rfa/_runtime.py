@@ -54,14 +54,17 @@ def default_threads() -> int:
     return usable_cpus()
 
 
-@functools.cache
 def usable_cpus() -> int:
-    """CPUs of the affinity mask, or fewer if cgroups (v2 or v1) grant less time than that."""
+    """CPUs of the affinity mask, or fewer if cgroups (v2 or v1) grant less time than that.
+
+    The mask is read anew, since a process pins itself, or the workers it forks, when it likes.
+    """
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cgroup_quota()
     return max(1, min(cpus, math.ceil(quota) if math.isfinite(quota) else cpus))
 
 
+@functools.cache
 def cgroup_quota() -> float:
     """CPUs' worth of time that this process's cgroup and those above it grant: the least."""
     try:

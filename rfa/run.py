@@ -34,8 +34,9 @@ class Run:
     t : int
         Steps taken.
     status : str
-        ``"finished"``; ``"stopped"`` by the stop function; ``"diverged"``: f or the next W went
-        beyond the range of its type at step t, where the run ended (try a smaller alpha);
+        ``"finished"``; ``"stopped"`` by the stop function; ``"diverged"``: a <w_j, x_i>, f
+        or the next W went beyond the range of the engine's type at step t, where the run ended (try
+        a smaller alpha; planar computes in float64 and needs no <w_j, x_i>, gram that of t+1);
         ``"interrupted"`` by Ctrl-C.
     engine : str
         The engine that computed the steps.

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rfa import _runtime, _seeds, _validate
+from rfa import _kernels, _runtime, _seeds, _validate
 from rfa._tables import jsonable
 from rfa.experiment import Experiment
 from rfa.run import Run
 from rfa.theory import clopper_pearson
 from rfa.theory.statements import STATEMENTS
 from rfa.theory.verification import check
-from rfa.training import Interrupted, Pieces
+from rfa.training import Interrupted
 
 if TYPE_CHECKING:
     import pandas
@@ -347,11 +347,9 @@ def study(
         seconds = time.perf_counter() - begin
         return Study(exp, varied, trials, _seeds.describe(origin) or {}, ordered, seconds)
 
-    def trial(cell: int, k: int, cancelled: threading.Event) -> Record:
+    def trial(cell: int, k: int) -> Record:
         parameters, experiment = cells[cell]
-        run = experiment.run(
-            _seeds.child(origin, k), n_threads=1, progress=Pieces(cancelled), **options
-        )
+        run = experiment.run(_seeds.child(origin, k), n_threads=1, progress=False, **options)
         measured = taken(run)
         if not isinstance(measured, Mapping):
             raise TypeError(f"measure must return a dict, got {_validate.shown(measured)}")
@@ -385,7 +383,7 @@ def _grid(grid: Mapping[str, Iterable[Any]]) -> dict[str, tuple[Any, ...]]:
 
 
 def _in_threads(
-    trial: Callable[[int, int, threading.Event], Record],
+    trial: Callable[[int, int], Record],
     keys: Iterable[tuple[int, int]],
     total: int,
     found: dict[tuple[int, int], Record],
@@ -404,12 +402,13 @@ def _in_threads(
     remaining, taking = iter(keys), threading.Lock()
 
     def trials() -> None:
+        _kernels.cancel_by(cancelled)
         while not cancelled.is_set():
             with taking:
                 key = next(remaining, None)
             if key is None:
                 return
-            found[key] = trial(*key, cancelled)
+            found[key] = trial(*key)
 
     _runtime.keep_freed_memory()
     # a run has one thread, and so have NumPy's matrix products within it

@@ -117,7 +117,7 @@ def train(
     snapshots: Iterable[int] | None = (),
     stop: Callable[[int, Row], bool] | None = None,
     n_threads: int | None = None,
-    progress: bool | Pieces | None = None,
+    progress: bool | None = None,
 ) -> Run:
     """Train the first layer by full-batch gradient descent on the logistic loss.
 
@@ -136,9 +136,9 @@ def train(
         Data on which the error is recorded.
     engine : {"auto", "direct", "gram", "planar", "reference"}
         How a step is computed, see :mod:`rfa.engines`. All take the same steps up to rounding.
-        "auto" is planar for d = 2, gram for n up to several d (unless test points would take its
-        memory beyond 2 GiB, or products of samples overflow), direct otherwise; see
-        ``rfa.engines.auto`` for its constants.
+        "auto" is planar for d = 2, gram for n up to about 3 d and for at most some 250 samples
+        (unless test points would take its memory beyond 2 GiB, or products of samples overflow),
+        direct otherwise; see ``rfa.engines.auto`` for its constants.
     record : {"log", "all", None}, int or iterable of int
         Which steps go into the history. "log": t = round(10^(k/40)) and the last; "all"; k: every
         k-th and the last; a list of steps; None: the last only. Each but None also takes the steps
@@ -167,7 +167,8 @@ def train(
     ValueError, TypeError
         If an argument is out of range or of the wrong type, before anything is computed.
     Interrupted
-        After Ctrl-C, carrying the run so far.
+        After Ctrl-C, carrying the run so far; a bare KeyboardInterrupt while arrays are set up,
+        before there is a run.
 
     Notes
     -----
@@ -206,7 +207,7 @@ def train(
     if steps > MAX_STEPS:
         raise ValueError(f"steps must be at most 2^53, got {_validate.shown(steps)}")
     name = choose_engine(engine, data, test, net.m)
-    if not (progress is None or isinstance(progress, (bool, Pieces))):
+    if not (progress is None or isinstance(progress, bool)):
         raise TypeError(f"progress must be True, False or None, got {_validate.shown(progress)}")
     if stop is not None and not callable(stop):
         raise TypeError(f"stop must be callable or None, got {type(stop).__name__}")
@@ -226,7 +227,7 @@ def train(
     running = _engine(name, problem, W, a, threads)
     kept: dict[int, FloatArray] = {}
     halts = {*keep, steps} if stop is None else {*keep, *at.tolist(), steps}
-    bar = progress if isinstance(progress, Pieces) else _Progress(progress, steps)
+    bar = _Progress(progress, steps)
     status, row = "finished", 0
     try:
         for halt in sorted(halts):
@@ -239,7 +240,7 @@ def train(
             if running.diverged:
                 status = "diverged"
                 logger.warning(
-                    "the run diverged at t=%d: f or the next W is beyond the range of %s; "
+                    "the run diverged at t=%d: <w, x>, f or the next W is beyond the range of %s; "
                     "try a smaller alpha",
                     running.t,
                     dtype,
@@ -427,47 +428,31 @@ def at_a_terminal() -> bool:
         return False
 
 
-class Pieces:
-    """Cuts a run in pieces of about INTERVAL seconds, after each of which it can be cancelled."""
+class _Progress:
+    """A tqdm bar, made only if it will be shown.
 
-    def __init__(self, cancelled: threading.Event | None = None) -> None:
-        self.cancelled = cancelled
+    Then alone the run is cut in pieces, of about INTERVAL seconds each.
+    """
+
+    def __init__(self, wanted: bool | None, steps: int) -> None:
+        self.wanted = at_a_terminal() if wanted is None else wanted and sys.stderr is not None
+        self.delay = DELAY if wanted is None else 0.0
+        self.steps = steps
         self.piece, self.t = 1, 0
         self.begin = self.last = time.perf_counter()
+        self.bar: Any = None
 
     def next_halt(self, t: int, halt: int) -> int:
-        return min(halt, t + self.piece)
+        return min(halt, t + self.piece) if self.wanted else halt
 
     def show(self, t: int) -> None:
-        if self.cancelled is not None and self.cancelled.is_set():
-            raise KeyboardInterrupt
+        if not self.wanted:
+            return
         now = time.perf_counter()
         spent, self.last = now - self.last, now
         done, self.t = t - self.t, t
         # so many as INTERVAL is enough for, by what few steps took not far more than these
         self.piece = max(1, int(done * min(INTERVAL / max(spent, 1e-9), 32)))
-
-    def close(self) -> None:
-        """Nothing is shown."""
-
-
-class _Progress(Pieces):
-    """A tqdm bar, made only if it will be shown; then alone the run is cut."""
-
-    def __init__(self, wanted: bool | None, steps: int) -> None:
-        super().__init__()
-        self.wanted = at_a_terminal() if wanted is None else wanted and sys.stderr is not None
-        self.delay = DELAY if wanted is None else 0.0
-        self.steps = steps
-        self.bar: Any = None
-
-    def next_halt(self, t: int, halt: int) -> int:
-        return super().next_halt(t, halt) if self.wanted else halt
-
-    def show(self, t: int) -> None:
-        if not self.wanted:
-            return
-        super().show(t)
         # what cannot be shown, on a full disk or a closed pipe, must not end the run
         with contextlib.suppress(OSError, ValueError, AttributeError):
             self._draw(t)

@@ -109,7 +109,7 @@ def make_case(name, n, d, m, seed, **changes):
 
 @cache
 def cases():
-    """All cases by name; those with d = 2 are for both engines."""
+    """All cases by name; those with d = 2 are for planar, too."""
     made = [
         make_case("n=313 d=17 m=46", 313, 17, 46, 1),
         make_case("n=313 d=2 m=45", 313, 2, 45, 2),

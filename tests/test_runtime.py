@@ -72,7 +72,17 @@ def test_the_least_quota_of_a_cgroup_and_those_above_it(
         Path, "read_text",
         lambda path: entries if path == Path("/proc/self/cgroup") else read(path),
     )  # fmt: skip
-    assert _runtime.cgroup_quota() == quota
+    assert _runtime.cgroup_quota.__wrapped__() == quota  # not the one that is kept
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
+def test_a_process_that_pins_itself_has_fewer_cpus_from_then_on():
+    program = (
+        "import os; from rfa import _runtime; _runtime.usable_cpus(); "
+        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(_runtime.usable_cpus())"
+    )
+    command = [sys.executable, "-P", "-c", program]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "1\n"
 
 
 @pytest.mark.parametrize("given", [None, "7"])

@@ -85,6 +85,50 @@ def test_a_number_that_is_not_finite_is_found_again():
         assert engine.diverged and engine.t == 0
 
 
+@pytest.mark.parametrize("size", [1e-130, 1e-150, 1e-162, 1e-165])
+def test_samples_whose_squares_underflow_are_evaluated(size):
+    rng = np.random.default_rng(0)
+    case = problems.cases()["n=313 d=17 m=46"]
+    problem = dataclasses.replace(
+        case.problem("float64"),
+        X=size * rng.standard_normal(case.X.shape),
+        means=np.empty((0, 17)),
+        alpha=1e302,
+    )
+    # steps of about the size of the weights, so that signs change
+    engine = checked(DirectEngine(problem, 1e302 * size * rng.standard_normal((46, 17)), case.a, 2))
+    assert engine.signs.certified == (size > 1e-140)
+    take(engine, 20)
+    assert engine.t == 20
+
+
+def test_a_sum_that_overflows_ends_the_run_whatever_is_evaluated():
+    """<w, x> does, on long samples on which no neuron is active, so that f stays finite."""
+    x = np.array([1e5, 1e5, 0], np.float32)
+    problem = dataclasses.replace(
+        problems.cases()["n=313 d=17 m=46"].problem("float32"),
+        X=np.concatenate([np.tile(x, (48, 1)), np.tile(np.float32([-1e28, -1e25, 0]), (16, 1))]),
+        y=np.ones(64, np.int64),
+        groups=np.repeat([0, 1], [48, 16]),
+        n_groups=2,
+        means=np.array([[0, 0, 1.0], [0, 0, -1.0]]),
+        test_X=np.empty((0, 3), np.float32),
+        test_y=np.empty(0, np.int64),
+        test_groups=np.empty(0, np.int64),
+        n_test_groups=0,
+        alpha=20.0,
+    )
+    W, a = np.float32([[3.399e10, 0, 0], [0, 1e12, 0]]), np.float32([1, -1])
+    ends = []
+    for shortcuts in (3, 2, 1, 0):
+        engine = DirectEngine(problem, W, a, 1)
+        engine.shortcuts = shortcuts
+        take(engine, 200)
+        ends.append((engine.t, engine.diverged))
+    assert ends[0][1] and 0 < ends[0][0] < 200
+    assert ends == ends[:1] * 4
+
+
 @pytest.mark.parametrize("d", [3, 6, 30])
 @pytest.mark.parametrize("size", [1e-14, 1e-13, 1e-12, 1e-10])
 def test_steps_of_the_size_of_rounding_errors(d, size):

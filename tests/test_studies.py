@@ -17,7 +17,7 @@ import pytest
 from scipy import stats
 
 import rfa
-from rfa import _runtime
+from rfa import _kernels, _runtime
 from rfa.studies import checks
 from rfa.theory import STATEMENTS, clopper_pearson
 
@@ -250,6 +250,33 @@ def test_ctrl_c_gives_what_has_been_done():
     assert caught.value.run is None
     assert 1 <= len(study) <= 2 and all(record["t"] == 4 for record in study.records)
     assert len(pickle.loads(pickle.dumps(caught.value)).study) == len(study)
+
+
+def test_a_thread_that_is_cancelled_leaves_steps_and_set_up():
+    """Python hands signals to the main thread alone; others look at the event they are given."""
+    data, net = rfa.XORClusters(d=300).sample(6000, rng=0), rfa.Network.random(1000, 300, rng=0)
+    cancelled, ended = threading.Event(), []
+
+    def stop(t, row):
+        cancelled.set()
+        return False
+
+    def run():
+        _kernels.cancel_by(cancelled)
+        for engine in ("direct", "gram"):  # the latter while K is made
+            try:
+                rfa.train(net, data, steps=400, engine=engine, record=[0, 400], stop=stop)
+            except KeyboardInterrupt as error:
+                ended.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    direct, gram = ended
+    assert isinstance(direct, rfa.Interrupted) and direct.run.t < 40
+    assert not isinstance(gram, rfa.Interrupted)
+    # other threads are not meant
+    assert rfa.train(net, data, steps=3, engine="direct").t == 3
 
 
 def test_as_json_and_in_one_line():

@@ -467,12 +467,13 @@ def test_no_snapshots():
 
 
 def test_pieces_last_about_as_long_as_they_should(monkeypatch):
-    """A run that can be cancelled is cut after few steps first, then by the time they took."""
+    """A run with a progress bar is cut after few steps first, then by the time they took."""
     from rfa import training
 
     now = [0.0]
     monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: now[0]))
-    pieces, t, taken = training.Pieces(), 0, []
+    pieces, t, taken = training._Progress(True, 10**9), 0, []
+    pieces.delay = np.inf  # nothing is drawn
     for seconds in [1e-5] * 6 + [1e-2] * 3:  # a step
         until = pieces.next_halt(t, 10**9)
         now[0] += seconds * (until - t)

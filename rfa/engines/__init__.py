@@ -11,8 +11,8 @@ Every engine has the same interface, and each takes the step of :mod:`rfa.refere
 
 ``advance`` steps to t = ``until`` and fills the rows ``row``, ``row + 1``, ... of ``out`` at the
 steps in ``at`` (ascending, those still to be recorded). It returns early when f, the next W (in
-gram the next <w_j, x_i>) or, in direct, an evaluated <w_j, x_i> is not finite; a signal handled by
-Python (Ctrl-C) is raised from it. Either way a step is taken whole or not at all, no row is half
+gram the next <w_j, x_i>) or, in direct, a <w_j, x_i> is not finite; a signal handled by Python
+(Ctrl-C) is raised from it. Either way a step is taken whole or not at all, no row is half
 filled (``engine.rows`` tells how many are), and going on gives the bits of an undisturbed run.
 
 - ``direct``: any shape. Activations are bits, evaluated where they can have changed; outputs and

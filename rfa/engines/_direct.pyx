@@ -100,8 +100,8 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
             # EVALUATED: 1 the signs are found, which must not be done twice, 2 and f is
             if clock[EVALUATED] < 1:
                 if not signs.valid[0]:
-                    measure_path(weights, <const floating*>NULL, stride, m, Q, signs.k,
-                                 signs.words * WORD, signs.path, &found[0, 0], n_threads)
+                    measure_path(weights, <const floating*>NULL, stride, m, Q, signs.reach,
+                                 signs.k, signs.words * WORD, signs.path, &found[0, 0], n_threads)
                 order_neurons(&signs, &a[0], m)
                 if not find_signs(lanes, W[clock[SIDE]], m, &signs, previous, current, neurons,
                                   tally, n_threads, &last):
@@ -171,8 +171,8 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                 break
             # not interrupted until the step is committed
             if signs.valid[0]:
-                measure_path(after, weights, stride, m, Q, signs.k, signs.words * WORD, signs.path,
-                             &found[0, 0], n_threads)
+                measure_path(after, weights, stride, m, Q, signs.reach, signs.k,
+                             signs.words * WORD, signs.path, &found[0, 0], n_threads)
             clock[SIDE] = 1 - clock[SIDE]
             clock[MASK_SIDE] = 1 - clock[MASK_SIDE]
             count_batches(counts, tally)

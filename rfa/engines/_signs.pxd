@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint16_t, uint64_t
 # The arrays of a Signs object (signs.py), for code without the GIL.
 ctypedef struct signs_t:
     bint certified        # what the bounds need is there
+    double reach          # inner products of shorter weights cannot overflow
     int64_t* valid        # whether all this is of the masks of the step before, and of their order
     uint64_t* transposed  # [word of neurons][sample], neuron order[p] at place p
     int32_t* order
@@ -28,8 +29,8 @@ cdef int find_signs(const floating[:, :, ::1] lanes, const floating[:, ::1] W, P
                     Py_ssize_t neurons, int64_t[::1] tally, int n_threads, double* last
                     ) except -1 nogil
 cdef void measure_path(const floating* W, const floating* before, Py_ssize_t stride, Py_ssize_t m,
-                       const double* Q, Py_ssize_t k, Py_ssize_t neurons, double* path,
-                       double* found, int n_threads) noexcept nogil
+                       const double* Q, double reach, Py_ssize_t k, Py_ssize_t neurons,
+                       double* path, double* found, int n_threads) noexcept nogil
 cdef void order_neurons(signs_t* signs, const floating* a, Py_ssize_t m) noexcept nogil
 cdef Py_ssize_t wrong_transposes(const signs_t* signs, const uint64_t* masks, Py_ssize_t words,
                                  Py_ssize_t neurons) noexcept nogil

@@ -26,7 +26,7 @@ Where that does not hold there is an evaluation. U and V are rounded up, low dow
 from cython cimport floating
 from cython.parallel cimport prange, threadid
 from libc.float cimport DBL_EPSILON, FLT_EPSILON, FLT_MAX
-from libc.math cimport fabs, sqrt
+from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
@@ -45,12 +45,15 @@ cdef double TINY = 1e-37
 
 
 cdef void measure_path(const floating* W, const floating* before, Py_ssize_t stride, Py_ssize_t m,
-                       const double* Q, Py_ssize_t k, Py_ssize_t neurons, double* path,
-                       double* found, int n_threads) noexcept nogil:
+                       const double* Q, double reach, Py_ssize_t k, Py_ssize_t neurons,
+                       double* path, double* found, int n_threads) noexcept nogil:
     """path (k + 3, neurons): u_j, the lengths U_j and V_j so far, and E_j of W; before: the weights
-    a step ago, or NULL if the paths begin here. found: (neurons, k + 1) to work in. O(m d k)."""
+    a step ago, or NULL if the paths begin here. found: (neurons, k + 1) to work in. O(m d k).
+
+    E_j is infinite from norm(w_j) = reach on, so that nothing is certified where a sum might
+    overflow: whether a run goes on does not depend on what has been evaluated."""
     cdef Py_ssize_t j, c
-    cdef double along, moved
+    cdef double along, moved, length
     cdef double unit = FLT_EPSILON if floating is float else DBL_EPSILON
     # twice gamma(d) of k inner products in float64, as a part of the length of both vectors
     cdef double relative = sqrt(<double>k + 1) * (stride + 8) * DBL_EPSILON
@@ -82,8 +85,10 @@ cdef void measure_path(const floating* W, const floating* before, Py_ssize_t str
         for c in range(k):
             path[c * neurons + j] = found[j * (k + 1) + 1 + c]
         # an inner product of the type, and those of u
-        path[(k + 2) * neurons + j] = sqrt(found[j * (k + 1)]) * (
-            1.1 * (stride + 8) * unit / 2 + 2 * relative)
+        length = sqrt(found[j * (k + 1)])
+        path[(k + 2) * neurons + j] = (
+            length * (1.1 * (stride + 8) * unit / 2 + 2 * relative) if length < reach
+            else INFINITY)
         if before == NULL:
             path[k * neurons + j] = 0
             path[(k + 1) * neurons + j] = 0
@@ -278,6 +283,7 @@ cdef int bind(signs_t* signs, arrays) except -1:
     cdef uint16_t[:, ::1] bits = arrays.bits
     cdef uint8_t[::1] reals = arrays.reals
     signs.certified = arrays.certified
+    signs.reach = arrays.reach
     signs.valid = &valid[0]
     signs.order = &order[0]
     signs.place = &place[0]

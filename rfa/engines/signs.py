@@ -17,10 +17,11 @@ BOUND_BYTES = 2**26
 # Directions that are taken apart, at most.
 MAX_DIRECTIONS = 8
 
-# With longer samples a movement whose square underflows could change a sign.
-LARGEST = 1e100
+# With longer samples a movement whose square underflows could change a sign; what underflows of the
+# squares of shorter ones is not little beside their length.
+LARGEST, SHORTEST = 1e100, 1e-140
 
-SMALLEST = np.finfo(np.float64).tiny
+SMALLEST = float(np.finfo(np.float64).tiny)
 
 # Samples of which float64 copies are made at a time.
 BLOCK = 4096
@@ -57,6 +58,9 @@ class Signs:
                 self.factors = lane_factors(X, order, basis, n_threads)
             # false for what is not a number
             self.certified = bool(self.factors[:, -1].max() <= LARGEST)
+        # of shorter weights no part of an inner product with a sample is beyond half the range
+        longest = max(float(self.factors[:, -1].max()), SMALLEST)
+        self.reach = float(np.finfo(X.dtype).max) / 2 / longest if self.certified else np.inf
         lanes, k = self.n_lanes if self.certified else 1, len(self.directions)
         self.low = aligned_zeros((lanes, neurons), np.float32)
         self.high = aligned_zeros((lanes, neurons), np.float32)
@@ -132,7 +136,10 @@ def directions(problem: Problem) -> NDArray[np.float64]:
 def lane_factors(
     X: FloatArray, order: IntArray, basis: NDArray[np.float64], n_threads: int
 ) -> NDArray[np.float64]:
-    """Centre, radius, length outside of the basis and length of each lane, rounded up."""
+    """Centre, radius, length outside of the basis and length of each lane, rounded up.
+
+    Lengths are infinite where a sample is shorter than SHORTEST, but not zero.
+    """
     factors = np.empty((-(-len(X) // LANE), len(basis) + 3))
     for begin in range(0, len(X), BLOCK):
         samples = X[order[begin : begin + BLOCK]].astype(np.float64)
@@ -142,6 +149,8 @@ def lane_factors(
         centre = np.add.reduceat(along, starts) / members[:, None]
         apart = np.linalg.norm(along - np.repeat(centre, members, axis=0), axis=1)
         squared = np.einsum("ij,ij->i", samples, samples)
+        size = np.abs(samples).max(axis=1)
+        squared[(size > 0) & (size < SHORTEST)] = np.inf
         # a difference of squares loses half of the digits
         outside = np.sqrt(np.maximum(squared - (along**2).sum(axis=1), 0))
         longest = np.sqrt(np.maximum.reduceat(squared, starts)) * (1 + 1e-9)
