@@ -1,3 +1,4 @@
+from threading import Event
 from typing import Any
 
 from numpy.typing import NDArray
@@ -8,6 +9,7 @@ SIZES: dict[str, int]
 OPENMP: int
 
 def pause_threads() -> None: ...
+def cancel_by(event: Event | None) -> None: ...
 def activation_masks(
     X: NDArray[Any], W: NDArray[Any], masks: NDArray[Any], n_threads: int
 ) -> None: ...
