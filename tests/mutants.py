@@ -129,6 +129,12 @@ MUTANTS = [
     ("rfa/engines/_gram.pyx", "&product[i - first, q * width % WORD], ENTRY",
      "&product[i - first, (q * width + 1) % WORD], ENTRY"),
     ("rfa/engines/_gram.pyx", "= product[i - first, j]", "= product[i - first, j ^ 1]"),
+    ("rfa/engines/_gram.pyx",
+     "clock[SIDE] = 1 - clock[SIDE]\n                clock[EVALUATED] = 0\n            due",
+     "clock[EVALUATED] = 0\n            due"),
+    # signs are certified where numbers leave the range
+    ("rfa/engines/signs.py", "/ 2 / longest if self.certified else np.inf", "* 2"),
+    ("rfa/engines/signs.py", "SHORTEST = 1e100, 1e-140", "SHORTEST = 1e100, 0.0"),
     # what an engine has computed before shows in the next run
     ("rfa/engines/_gram.pyx", "memset(&C[0, 0], 0, C.shape[0] * C.shape[1] * sizeof(floating))\n"
      "        for", "for"),
