@@ -5,7 +5,7 @@ Map of the package
 data         the distribution P: clusters, laws, label noise
 network      f(x; W), the two-layer ReLU network
 training     gradient descent; run: what it leaves; history: what it records
-engines      how a step is computed: direct (any shape), gram (few samples), planar (d = 2)
+engines      how a step is computed: direct (any shape), gram (n up to 3 d), planar (d = 2)
 kernels      the hot loops as array functions (compiled: _kernels.pyx, leaves in _leaves.h)
 reference    the same in plain NumPy, equation by equation
 experiment   all parameters of a run in one record; the presets
