@@ -135,7 +135,7 @@ def roofline(options):
 def bytes_of_sums(engine):
     """Bytes that the masked sums of a step of gram load where every sum is looked up."""
     chunks, samples, width = engine.rows_of_K.shape
-    blocks = -(-engine.masks.shape[2] // _kernels.SIZES["sums"])
+    blocks = -(-engine.masks.shape[2] // _kernels.SIZES["block"])
     lines = LINES_OF_NEURON * engine.masks.shape[2] + LINES_OF_TABLES * blocks
     return chunks * samples // 32 * lines * width * engine.rows_of_K.itemsize
 

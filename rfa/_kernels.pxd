@@ -23,13 +23,15 @@ cdef extern from "_leaves.h" nogil:
         void (*matmul_tile)(const float*, const float*, Py_ssize_t, Py_ssize_t, int,
                             float*) noexcept nogil
         void (*activate_tile)(const float*, const float*, uint64_t*, float*) noexcept nogil
-        void (*subset_sums)(const float*, Py_ssize_t, const float*, float*) noexcept nogil
-        void (*look_up)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t,
+        void (*activate_chunk)(const float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, uint64_t*,
+                               float*) noexcept nogil
+        void (*subset_sums)(const float*, Py_ssize_t, const float*, int, float*) noexcept nogil
+        void (*look_up)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         float*) noexcept nogil
         void (*add_row)(const float*, const uint8_t*, Py_ssize_t, float*) noexcept nogil
-        void (*entries)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t,
+        void (*entries)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         float*) noexcept nogil
-        void (*add_entries)(const float**, const uint8_t**, Py_ssize_t, Py_ssize_t,
+        void (*add_entries)(const float*, const uint16_t*, Py_ssize_t, Py_ssize_t,
                             float*) noexcept nogil
         float (*finish)(const float*, float, float, const float*, const float*, const float*,
                         Py_ssize_t, Py_ssize_t, float*) noexcept nogil
@@ -49,13 +51,15 @@ cdef extern from "_leaves.h" nogil:
         void (*matmul_tile)(const double*, const double*, Py_ssize_t, Py_ssize_t, int,
                             double*) noexcept nogil
         void (*activate_tile)(const double*, const double*, uint64_t*, double*) noexcept nogil
-        void (*subset_sums)(const double*, Py_ssize_t, const double*, double*) noexcept nogil
-        void (*look_up)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t,
+        void (*activate_chunk)(const double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, uint64_t*,
+                               double*) noexcept nogil
+        void (*subset_sums)(const double*, Py_ssize_t, const double*, int, double*) noexcept nogil
+        void (*look_up)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         double*) noexcept nogil
         void (*add_row)(const double*, const uint8_t*, Py_ssize_t, double*) noexcept nogil
-        void (*entries)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t,
+        void (*entries)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         double*) noexcept nogil
-        void (*add_entries)(const double**, const uint8_t**, Py_ssize_t, Py_ssize_t,
+        void (*add_entries)(const double*, const uint16_t*, Py_ssize_t, Py_ssize_t,
                             double*) noexcept nogil
         double (*finish)(const double*, double, double, const double*, const double*, const double*,
                          Py_ssize_t, Py_ssize_t, double*) noexcept nogil
@@ -119,17 +123,21 @@ cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
                   uint64_t* masks, floating* partial, floating* scratch, const int64_t* segments,
                   Py_ssize_t n_segments, Py_ssize_t groups, double* ranges, floating* f,
                   int n_threads, double* last) except -1 nogil
+cdef void add_partial(const floating* partial, Py_ssize_t words, Py_ssize_t neurons,
+                      floating* f) noexcept nogil
 cdef int multiply(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
                   Py_ssize_t stride, Py_ssize_t neurons, floating* H, int n_threads,
                   double* last) except -1 nogil
 cdef void plan_sums(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, int shortcuts,
                     uint8_t* plan, int32_t* counts, int n_threads) noexcept nogil
+cdef bint sums_at_once(Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t chunks) noexcept nogil
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
                     double common, const floating* rows, const int32_t* chosen,
                     Py_ssize_t chunks, const floating* base, double shrink, const floating* scale,
-                    Py_ssize_t stride, Py_ssize_t block, floating* out, floating* scratch,
-                    int n_threads, double* last) except -1 nogil
+                    Py_ssize_t stride, Py_ssize_t block, floating* out, uint64_t* signs,
+                    floating* partial, floating* scratch, int n_threads, double* last
+                    ) except -1 nogil
 cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samples, int shortcuts,
                         uint8_t* plan, int32_t* counts, const floating* a, const floating* W,
                         Py_ssize_t stride, const floating* rows, Py_ssize_t chunks, floating* f,

@@ -9,7 +9,7 @@ import os
 import threading
 
 from cython.parallel cimport prange, threadid
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from cpython.exc cimport PyErr_CheckSignals
@@ -38,12 +38,14 @@ cdef extern from * nogil:
     int __builtin_popcountll(unsigned long long)
 
 cdef enum:
-    BLOCK = 240           # neurons in a partial sum of f: fixed, since it decides the bits
+    # neurons in a partial sum of f, and whose sums stay in cache beside the tables: fixed, since it
+    # decides the bits; whole tiles, at most 255
+    BLOCK = 252
     DEPTH = 512           # columns of a panel of the matrix multiply that stay in cache
-    SUM_BLOCK = 252       # neurons whose sums stay in cache beside the tables, at most 255
     STORE = 256           # sums of distinct words that are kept beside the tables, at most
     GROUP = 16            # batches whose distinct words are kept so, at most
-    SLOTS = 512           # of the hash table of words, more than twice SUM_BLOCK
+    FEW = 40              # sums for which whole tables do not pay (same bits)
+    SLOTS = 512           # of the hash table of words, more than twice BLOCK
     COUNTS = 3            # of a batch and block, see plan_batch
     SHARED = 1
     PACKED = 1 << 20      # reals that are packed between two looks at the clock
@@ -72,7 +74,7 @@ cdef int _level = _chosen_level()
 SIMD_LEVEL = LEVELS[_level]
 # for those who allocate
 SIZES = {"word": WORD, "lane": LANE, "tile": TILE, "lanes": LANES, "block": BLOCK,
-         "sums": SUM_BLOCK, "counts": COUNTS}
+         "counts": COUNTS}
 OPENMP = rfa_openmp()   # the date of the OpenMP specification, 0 without OpenMP
 
 
@@ -174,6 +176,15 @@ cdef inline void _activate_tile(const floating* h, const floating* a, uint64_t* 
         rfa_f64(_level).activate_tile(h, a, masks, f)
 
 
+cdef inline void _activate_chunk(const floating* h, Py_ssize_t stride, const floating* a,
+                                 Py_ssize_t neurons, Py_ssize_t sample, uint64_t* masks,
+                                 floating* f) noexcept nogil:
+    if floating is float:
+        rfa_f32(_level).activate_chunk(h, stride, a, neurons, sample, masks, f)
+    else:
+        rfa_f64(_level).activate_chunk(h, stride, a, neurons, sample, masks, f)
+
+
 cdef inline void _widen(const floating* h, Py_ssize_t begin, Py_ssize_t end,
                         double* bounds) noexcept nogil:
     """bounds = (min, max) of themselves and h[begin], ..., h[end - 1]."""
@@ -246,8 +257,7 @@ cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
     cdef Py_ssize_t blocks = (neurons + BLOCK - 1) // BLOCK, tasks = words * blocks
     cdef Py_ssize_t depth = d if H == NULL else 1
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * BLOCK * depth + 1))
-    cdef Py_ssize_t first = 0, stop, task, w, j, q, end, i, b
-    cdef floating total
+    cdef Py_ssize_t first = 0, stop, task, w, j, q, end
     while first < tasks:
         check_signals(last)
         stop = min(first + share, tasks)
@@ -272,14 +282,21 @@ cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
                             NULL if ranges == NULL else
                             ranges + 2 * groups * (threadid() * neurons + j), H != NULL)
         first = stop
-    if f == NULL:
-        return 0
+    if f != NULL:
+        add_partial(partial, words, neurons, f)
+    return 0
+
+
+cdef void add_partial(const floating* partial, Py_ssize_t words, Py_ssize_t neurons,
+                      floating* f) noexcept nogil:
+    """f = the sum of the shares of the blocks of neurons, block after block."""
+    cdef Py_ssize_t i, b
+    cdef floating total
     for i in range(words * WORD):
         total = 0
-        for b in range(blocks):
+        for b in range((neurons + BLOCK - 1) // BLOCK):
             total = total + partial[b * words * WORD + i]
         f[i] = total
-    return 0
 
 
 cdef int multiply(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
@@ -305,20 +322,21 @@ cdef int multiply(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
 
 # --------------------------------------------------------------------------- gradient
 
-cdef inline void _subset_sums(const floating* rows, Py_ssize_t ldr, const floating* c,
+cdef inline void _subset_sums(const floating* rows, Py_ssize_t ldr, const floating* c, bint whole,
                               floating* tables) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).subset_sums(rows, ldr, c, tables)
+        rfa_f32(_level).subset_sums(rows, ldr, c, whole, tables)
     else:
-        rfa_f64(_level).subset_sums(rows, ldr, c, tables)
+        rfa_f64(_level).subset_sums(rows, ldr, c, whole, tables)
 
 
 cdef inline void _look_up(const floating* tables, const uint64_t* masks, int shift,
-                          const uint8_t* list, Py_ssize_t count, floating* out) noexcept nogil:
+                          const uint8_t* list, Py_ssize_t count, bint whole,
+                          floating* out) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).look_up(tables, masks, shift, list, count, out)
+        rfa_f32(_level).look_up(tables, masks, shift, list, count, whole, out)
     else:
-        rfa_f64(_level).look_up(tables, masks, shift, list, count, out)
+        rfa_f64(_level).look_up(tables, masks, shift, list, count, whole, out)
 
 
 cdef inline void _add_row(const floating* row, const uint8_t* list, Py_ssize_t count,
@@ -330,21 +348,20 @@ cdef inline void _add_row(const floating* row, const uint8_t* list, Py_ssize_t c
 
 
 cdef inline void _entries(const floating* tables, const uint64_t* masks, int shift,
-                          const uint8_t* list, Py_ssize_t count, floating* out) noexcept nogil:
+                          const uint8_t* list, Py_ssize_t count, bint whole,
+                          floating* out) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).entries(tables, masks, shift, list, count, out)
+        rfa_f32(_level).entries(tables, masks, shift, list, count, whole, out)
     else:
-        rfa_f64(_level).entries(tables, masks, shift, list, count, out)
+        rfa_f64(_level).entries(tables, masks, shift, list, count, whole, out)
 
 
-cdef inline void _add_entries(floating** entries, uint8_t** numbers, Py_ssize_t batches,
+cdef inline void _add_entries(const floating* store, const uint16_t* index, Py_ssize_t batches,
                               Py_ssize_t count, floating* out) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).add_entries(<const float**>entries, <const uint8_t**>numbers, batches,
-                                    count, out)
+        rfa_f32(_level).add_entries(store, index, batches, count, out)
     else:
-        rfa_f64(_level).add_entries(<const double**>entries, <const uint8_t**>numbers, batches,
-                                    count, out)
+        rfa_f64(_level).add_entries(store, index, batches, count, out)
 
 
 cdef inline bint _finish(const floating* base, double shrink, const floating* scale,
@@ -365,12 +382,12 @@ cdef inline bint _finish(const floating* base, double shrink, const floating* sc
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil:
     """Reals that a thread of masked_sum or masked_outputs works in: tables, distinct sums, the sums
     of a block and its products or the sum of all."""
-    return (TABLES + STORE + 2 * SUM_BLOCK) * columns(real)
+    return (TABLES + STORE + 2 * BLOCK) * columns(real)
 
 
 cdef Py_ssize_t plan_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil:
-    """Entries of the plan for so many words of samples."""
-    return words * (WORD // BATCH) * ((neurons + SUM_BLOCK - 1) // SUM_BLOCK) * 2 * SUM_BLOCK
+    """Bytes of the plan for so many words of samples: what plan_batch has, then plan_groups."""
+    return words * (WORD // BATCH) * ((neurons + BLOCK - 1) // BLOCK) * 4 * BLOCK
 
 
 cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, int shortcuts,
@@ -378,23 +395,23 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, int s
     """How the sums of a batch of samples are to be made for a block of neurons.
 
     Either each distinct word of masks is summed once: counts = (distinct words, neurons, SHARED),
-    plan [2][SUM_BLOCK] has the number of every neuron's word, 0 for inactive neurons, and a neuron
+    plan [2][BLOCK] has the number of every neuron's word, 0 for inactive neurons, and a neuron
     of each word in the order of numbers. Or, where that would take longer, the sums are made neuron
     by neuron: counts = (neurons active on some samples, on all, 0), plan has the former from
     the front and the latter from the back. shortcuts: 0 none, all neurons are listed as the former;
-    1 without distinct words; more: all. O(SUM_BLOCK).
+    1 without distinct words; more: all. O(BLOCK).
     """
-    cdef uint32_t words[SUM_BLOCK + 1]
+    cdef uint32_t words[BLOCK + 1]
     cdef uint8_t slots[SLOTS]
-    cdef uint8_t numbers[SUM_BLOCK]
-    cdef uint8_t members[SUM_BLOCK]
+    cdef uint8_t numbers[BLOCK]
+    cdef uint8_t members[BLOCK]
     cdef Py_ssize_t i, j, every = 0, some = 0, distinct = 0, limit
     cdef uint32_t bits, slot
     for j in range(neurons):
         # written to where the next one goes, which stays there if this one does not belong
         bits = <uint32_t>(masks[j] >> shift)
         plan[some] = <uint8_t>j
-        plan[2 * SUM_BLOCK - 1 - every] = <uint8_t>j
+        plan[2 * BLOCK - 1 - every] = <uint8_t>j
         some += shortcuts == 0 or (bits != 0 and bits != ~<uint32_t>0)
         every += shortcuts != 0 and bits == ~<uint32_t>0
     counts[0] = <int32_t>some
@@ -423,92 +440,143 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, int s
             slots[slot] = <uint8_t>distinct
         numbers[j] = slots[slot]
     if every > 0:
-        members[distinct] = plan[2 * SUM_BLOCK - 1]
+        members[distinct] = plan[2 * BLOCK - 1]
         distinct += 1
         for i in range(every):
-            numbers[plan[2 * SUM_BLOCK - 1 - i]] = <uint8_t>distinct
+            numbers[plan[2 * BLOCK - 1 - i]] = <uint8_t>distinct
     memcpy(plan, numbers, neurons)
-    memcpy(plan + SUM_BLOCK, members, distinct)
+    memcpy(plan + BLOCK, members, distinct)
     counts[0] = <int32_t>distinct
     counts[1] = <int32_t>(some + every)
     counts[2] = SHARED
 
 
+cdef Py_ssize_t group_size(const int32_t* counts, Py_ssize_t blocks,
+                           Py_ssize_t batches) noexcept nogil:
+    """How many of so many batches of a block, from the first on, have distinct sums that there is
+    room for together; counts of the next batch are so many blocks later."""
+    cdef Py_ssize_t group = 0, stored = 1
+    while group < min(batches, <Py_ssize_t>GROUP) and counts[2] == SHARED:
+        stored += counts[0]
+        if stored > STORE:
+            break
+        group += 1
+        counts += blocks * COUNTS
+    return group
+
+
+cdef void plan_groups(Py_ssize_t batches, Py_ssize_t blocks, Py_ssize_t neurons,
+                      const uint8_t* plan, const int32_t* counts, uint16_t* index) noexcept nogil:
+    """index [batch][BLOCK]: for the batches of each group of a block, instead, [neuron][batch
+    of the group], the number of the neuron's sum in the group's store, 0 for inactive neurons."""
+    cdef Py_ssize_t batch = 0, group, stored, b, j
+    cdef const uint8_t* numbers
+    cdef uint16_t* own
+    while batch < batches:
+        group = group_size(counts + batch * blocks * COUNTS, blocks, batches - batch)
+        own = index + batch * BLOCK
+        stored = 0
+        for b in range(batch, batch + group):
+            numbers = plan + b * blocks * 2 * BLOCK
+            for j in range(neurons):
+                own[j * group + b - batch] = <uint16_t>(numbers[j] + stored if numbers[j] else 0)
+            stored += counts[b * blocks * COUNTS]
+        batch += max(group, <Py_ssize_t>1)
+
+
 cdef void plan_sums(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, int shortcuts,
                     uint8_t* plan, int32_t* counts, int n_threads) noexcept nogil:
-    """plan_batch for every batch and block: plan [batch][block][2][SUM_BLOCK], counts
-    [batch][block][COUNTS]. O(n m / BATCH)."""
-    cdef Py_ssize_t blocks = (neurons + SUM_BLOCK - 1) // SUM_BLOCK, at, batch, j
-    for at in prange(words * (WORD // BATCH) * blocks, num_threads=n_threads, schedule="static"):
+    """plan_batch for every batch and block, plan [batch][block][2][BLOCK], counts
+    [batch][block][COUNTS]; then plan_groups for every block. O(n m / BATCH)."""
+    cdef Py_ssize_t blocks = (neurons + BLOCK - 1) // BLOCK, at, batch, j
+    cdef Py_ssize_t batches = words * (WORD // BATCH)
+    for at in prange(batches * blocks, num_threads=n_threads, schedule="static"):
         batch = at // blocks
-        j = at % blocks * SUM_BLOCK
+        j = at % blocks * BLOCK
         plan_batch(masks + batch * BATCH // WORD * neurons + j, batch * BATCH % WORD,
-                   min(neurons - j, <Py_ssize_t>SUM_BLOCK), shortcuts, plan + at * 2 * SUM_BLOCK,
+                   min(neurons - j, <Py_ssize_t>BLOCK), shortcuts, plan + at * 2 * BLOCK,
                    counts + COUNTS * at)
+    for at in prange(blocks, num_threads=n_threads, schedule="static"):
+        plan_groups(batches, blocks, min(neurons - at * BLOCK, <Py_ssize_t>BLOCK),
+                    plan + at * 2 * BLOCK, counts + at * COUNTS,
+                    group_index(plan, batches, blocks, at))
+
+
+cdef inline uint16_t* group_index(const uint8_t* plan, Py_ssize_t batches, Py_ssize_t blocks,
+                                  Py_ssize_t block) noexcept nogil:
+    """Where the plan has what plan_groups made for a block."""
+    return <uint16_t*>(plan + batches * blocks * 2 * BLOCK) + block * batches * BLOCK
 
 
 cdef void sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t count,
                     const uint8_t* plan, const int32_t* counts, Py_ssize_t blocks,
-                    const floating* c, const floating* rows, Py_ssize_t ldr, floating* scratch,
-                    floating* sums, floating* total) noexcept nogil:
+                    const uint16_t* index, const floating* c, const floating* rows, Py_ssize_t ldr,
+                    floating* scratch, floating* sums, floating* total) noexcept nogil:
     """sums [neuron][column] = sum_i A_ij c_i rows_i for a block of neurons, a chunk of columns, and
     total the sum of all c_i rows_i unless it is NULL.
 
-    Batch by batch; masks, plan and counts begin with those of the block, the next batch's plan
-    being that of so many blocks later. Sums of distinct words are gathered for as many batches as
-    there is room for and then added to the neurons' sums, which has to load and store those less
+    Batch by batch; masks, plan, counts and index begin with those of the block, the next batch's
+    plan being that of so many blocks later. Sums of distinct words are gathered for as many batches
+    as there is room for and then added to the neurons' sums, which has to load and store those less
     often.
     """
-    cdef Py_ssize_t width = columns(rows), batch, stored = 0, gathered = 0
+    cdef Py_ssize_t width = columns(rows), batches = words * (WORD // BATCH)
+    cdef Py_ssize_t batch, group, first = 0, stored
     cdef floating* store = scratch + TABLES * width
-    cdef floating* entries[GROUP]
-    cdef uint8_t* numbers[GROUP]
     cdef const uint64_t* word
     cdef const uint8_t* listed
     cdef const int32_t* counted
     cdef int shift
+    cdef bint whole
     memset(sums, 0, count * width * sizeof(floating))
+    memset(store, 0, ENTRY)   # entry 0 is that of the inactive: adding it changes nothing
     if total != NULL:
         memset(total, 0, ENTRY)
-    for batch in range(words * (WORD // BATCH)):
-        counted = counts + batch * blocks * COUNTS
-        listed = plan + batch * blocks * 2 * SUM_BLOCK
-        if counted[0] == 0 and counted[1] == 0 and total == NULL:
-            continue
-        if gathered > 0 and (counted[2] != SHARED or gathered == GROUP
-                             or stored + counted[0] + 1 > STORE):
-            _add_entries(entries, numbers, gathered, count, sums)
-            gathered = 0
-            stored = 0
-        _subset_sums(rows + batch * BATCH * ldr, ldr, c + batch * BATCH, scratch)
-        if total != NULL:
-            _look_up(scratch, &ALL_ONES, 0, &FIRST, 1, total)
-        word = masks + batch * BATCH // WORD * neurons
-        shift = batch * BATCH % WORD
-        # entry 0 is that of the inactive: adding it changes nothing
-        entries[gathered] = store + stored * width
-        if counted[2] == SHARED:
-            memset(entries[gathered], 0, width * sizeof(floating))
-            _entries(scratch, word, shift, listed + SUM_BLOCK, counted[0],
-                     entries[gathered] + width)
-            numbers[gathered] = <uint8_t*>listed
-            stored += 1 + counted[0]
-            gathered += 1
-            continue
-        _look_up(scratch, word, shift, listed, counted[0], sums)
-        if counted[1] > 0:
-            _entries(scratch, &ALL_ONES, 0, &FIRST, 1, store)
-            _add_row(store, listed + 2 * SUM_BLOCK - counted[1], counted[1], sums)
-    if gathered > 0:
-        _add_entries(entries, numbers, gathered, count, sums)
+    while first < batches:
+        group = group_size(counts + first * blocks * COUNTS, blocks, batches - first)
+        stored = 1
+        for batch in range(first, first + max(group, <Py_ssize_t>1)):
+            counted = counts + batch * blocks * COUNTS
+            listed = plan + batch * blocks * 2 * BLOCK
+            if counted[0] == 0 and counted[1] == 0 and total == NULL:
+                continue
+            whole = counted[0] > FEW
+            _subset_sums(rows + batch * BATCH * ldr, ldr, c + batch * BATCH, whole, scratch)
+            if total != NULL:
+                _look_up(scratch, &ALL_ONES, 0, &FIRST, 1, whole, total)
+            word = masks + batch * BATCH // WORD * neurons
+            shift = batch * BATCH % WORD
+            if group > 0:
+                _entries(scratch, word, shift, listed + BLOCK, counted[0], whole,
+                         store + stored * width)
+                stored += counted[0]
+                continue
+            _look_up(scratch, word, shift, listed, counted[0], whole, sums)
+            if counted[1] > 0:
+                _entries(scratch, &ALL_ONES, 0, &FIRST, 1, whole, store + width)
+                _add_row(store + width, listed + 2 * BLOCK - counted[1], counted[1], sums)
+        if group > 0:
+            _add_entries(store, index + first * BLOCK, group, count, sums)
+        first += max(group, <Py_ssize_t>1)
+
+
+cdef inline Py_ssize_t sum_share(Py_ssize_t words) noexcept nogil:
+    """Chunks and blocks, each a sum of so many words, between two looks at the clock."""
+    return TASK_WORK // (words * BLOCK * (WORD // 4) + 1)
+
+
+cdef bint sums_at_once(Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t chunks) noexcept nogil:
+    """Whether nothing interrupts masked_sum once it has begun to write."""
+    return chunks * ((neurons + BLOCK - 1) // BLOCK) <= sum_share(words)
 
 
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
                     double common, const floating* rows, const int32_t* chosen,
                     Py_ssize_t chunks, const floating* base, double shrink, const floating* scale,
-                    Py_ssize_t stride, Py_ssize_t block, floating* out, floating* scratch,
-                    int n_threads, double* last) except -1 nogil:
+                    Py_ssize_t stride, Py_ssize_t block, floating* out, uint64_t* signs,
+                    floating* partial, floating* scratch, int n_threads, double* last
+                    ) except -1 nogil:
     """out_j = shrink base_j + scale_j sum_i (A_ij + common) c_i rows_i; base may be out. 1 if all
     of out is finite, else 0.
 
@@ -520,11 +588,12 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     number of threads, each of which has whole (chunk of columns) x (block of neurons) pieces of
     out. Column k of neuron j is at out[k // 64 * block + j * stride + k % 64].
     chosen: numbers of the chunks of columns that are wanted (NULL: 0, 1, ...).
+    Unless signs is NULL, columns are samples, so many words of them and then others, and what
+    evaluate makes of h = out and a = scale is made at once: signs = 1[out > 0] and partial.
     """
-    cdef Py_ssize_t width = columns(rows), blocks = (neurons + SUM_BLOCK - 1) // SUM_BLOCK
+    cdef Py_ssize_t width = columns(rows), blocks = (neurons + BLOCK - 1) // BLOCK
     cdef Py_ssize_t tasks = chunks * blocks
-    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads,
-                                TASK_WORK // (words * SUM_BLOCK * (WORD // 4) + 1))
+    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, sum_share(words))
     cdef Py_ssize_t first = 0, stop, task, j, q, k, count, place
     cdef int infinite = 0   # pieces of out that are not finite
     cdef floating* own
@@ -537,21 +606,28 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
             q = task // blocks
             if chosen != NULL:
                 q = chosen[q]
-            j = task % blocks * SUM_BLOCK
-            count = min(neurons - j, <Py_ssize_t>SUM_BLOCK)
+            j = task % blocks * BLOCK
+            count = min(neurons - j, <Py_ssize_t>BLOCK)
             own = scratch + threadid() * sum_scratch(rows)
             sums = own + (TABLES + STORE) * width
-            total = sums + SUM_BLOCK * width
+            total = sums + BLOCK * width
             memset(total, 0, ENTRY)
-            sum_block(masks + j, words, neurons, count, plan + task % blocks * 2 * SUM_BLOCK,
-                      counts + task % blocks * COUNTS, blocks, c, rows + q * words * WORD * width,
-                      width, own, sums, total if common > 0 else NULL)
+            sum_block(masks + j, words, neurons, count, plan + task % blocks * 2 * BLOCK,
+                      counts + task % blocks * COUNTS, blocks,
+                      group_index(plan, words * (WORD // BATCH), blocks, task % blocks), c,
+                      rows + q * words * WORD * width, width, own, sums,
+                      total if common > 0 else NULL)
             for k in range(width):
                 total[k] = <floating>(common * total[k])
             place = q * width // WORD * block + q * width % WORD + j * stride
             if not _finish(base + place, shrink, scale + j, sums, total, count, stride,
                            out + place):
                 infinite += 1
+            if signs != NULL and q * width < words * WORD:
+                k = q * width
+                _activate_chunk(out + place, stride, scale + j, count, k % WORD,
+                                signs + k // WORD * neurons + j,
+                                partial + task % blocks * words * WORD + k)
         first = stop
     return infinite == 0
 
@@ -566,9 +642,9 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
     [chunk][sample][columns]; plan and counts: room for those of a block in each thread. 3/16 n m d
     adds and loads at most, and 2 n d flops.
     """
-    cdef Py_ssize_t width = columns(rows), blocks = (samples + SUM_BLOCK - 1) // SUM_BLOCK
+    cdef Py_ssize_t width = columns(rows), blocks = (samples + BLOCK - 1) // BLOCK
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (
-        chunks * words * SUM_BLOCK * (WORD // 4) + 1))
+        chunks * words * BLOCK * (WORD // 4) + 1))
     cdef Py_ssize_t batches = words * (WORD // BATCH), first = 0, stop, block, batch, q, i, count
     cdef uint8_t* own_plan
     cdef int32_t* own_counts
@@ -579,20 +655,23 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
         check_signals(last)
         stop = min(first + share, blocks)
         for block in prange(first, stop, num_threads=n_threads, schedule="dynamic"):
-            i = block * SUM_BLOCK
-            count = min(samples - i, <Py_ssize_t>SUM_BLOCK)
+            i = block * BLOCK
+            count = min(samples - i, <Py_ssize_t>BLOCK)
             own = scratch + threadid() * sum_scratch(rows)
             sums = own + (TABLES + STORE) * width
-            products = sums + SUM_BLOCK * width
+            products = sums + BLOCK * width
             memset(products, 0, count * width * sizeof(floating))
-            own_plan = plan + threadid() * batches * 2 * SUM_BLOCK
+            own_plan = plan + threadid() * plan_size(words, BLOCK)
             own_counts = counts + threadid() * batches * COUNTS
             for batch in range(batches):
                 plan_batch(masks + batch * BATCH // WORD * samples + i, batch * BATCH % WORD, count,
-                           shortcuts, own_plan + batch * 2 * SUM_BLOCK, own_counts + batch * COUNTS)
+                           shortcuts, own_plan + batch * 2 * BLOCK, own_counts + batch * COUNTS)
+            plan_groups(batches, 1, count, own_plan, own_counts,
+                        group_index(own_plan, batches, 1, 0))
             for q in range(chunks):
-                sum_block(masks + i, words, samples, count, own_plan, own_counts, 1, a,
-                          W + q * width, stride, own, sums, <floating*>NULL)
+                sum_block(masks + i, words, samples, count, own_plan, own_counts, 1,
+                          group_index(own_plan, batches, 1, 0), a, W + q * width, stride, own,
+                          sums, <floating*>NULL)
                 if floating is float:
                     rfa_f32(_level).add_products(rows + (q * samples + i) * width, sums, count,
                                                  products)
@@ -699,7 +778,7 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
     cdef floating* scale = out + size_out
     cdef Py_ssize_t size_plan = plan_size(words, neurons), stride = chunks * width
     cdef uint8_t* plan = <uint8_t*>malloc(size_plan)
-    cdef int32_t* counts = <int32_t*>malloc(size_plan // (2 * SUM_BLOCK) * COUNTS * sizeof(int32_t))
+    cdef int32_t* counts = <int32_t*>malloc(size_plan // (4 * BLOCK) * COUNTS * sizeof(int32_t))
     cdef double last = rfa_seconds()
     try:
         if (f == NULL or s == NULL or masks == NULL or rows == NULL or plan == NULL
@@ -720,7 +799,7 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
         plan_sums(masks, words, neurons, 2, plan, counts, n_threads)
         memset(out, 0, size_out * sizeof(floating))
         masked_sum(masks, words, neurons, plan, counts, f, 0, rows, NULL, chunks, out, 1, scale,
-                   stride, WORD, out, scale + neurons, n_threads, &last)
+                   stride, WORD, out, NULL, <floating*>NULL, scale + neurons, n_threads, &last)
         for j in range(m):
             for k in range(d):
                 gradient[j, k] = out[j * stride + k]

@@ -37,14 +37,17 @@
         void (*matmul_tile)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t depth,          \
                             int first, REAL *h);                                                   \
         void (*activate_tile)(const REAL *h, const REAL *a, uint64_t *masks, REAL *f);             \
-        void (*subset_sums)(const REAL *rows, ptrdiff_t ldr, const REAL *c, REAL *tables);         \
+        void (*activate_chunk)(const REAL *h, ptrdiff_t stride, const REAL *a, ptrdiff_t neurons,  \
+                               ptrdiff_t sample, uint64_t *masks, REAL *f);                        \
+        void (*subset_sums)(const REAL *rows, ptrdiff_t ldr, const REAL *c, int whole,             \
+                            REAL *tables);                                                         \
         void (*look_up)(const REAL *tables, const uint64_t *masks, int shift,                      \
-                        const uint8_t *list, ptrdiff_t count, REAL *out);                          \
+                        const uint8_t *list, ptrdiff_t count, int whole, REAL *out);               \
         void (*add_row)(const REAL *row, const uint8_t *list, ptrdiff_t count, REAL *out);         \
         void (*entries)(const REAL *tables, const uint64_t *masks, int shift,                      \
-                        const uint8_t *list, ptrdiff_t count, REAL *out);                          \
-        void (*add_entries)(const REAL *const *entries, const uint8_t *const *numbers,             \
-                            ptrdiff_t batches, ptrdiff_t count, REAL *out);                        \
+                        const uint8_t *list, ptrdiff_t count, int whole, REAL *out);               \
+        void (*add_entries)(const REAL *store, const uint16_t *index, ptrdiff_t batches,           \
+                            ptrdiff_t count, REAL *out);                                           \
         REAL (*finish)(const REAL *base, REAL keep, REAL decay, const REAL *scale,                 \
                        const REAL *sums, const REAL *common, ptrdiff_t neurons, ptrdiff_t stride,  \
                        REAL *out);                                                                 \
@@ -86,6 +89,13 @@ typedef struct {
     void (*planar_range)(const double *x0, const double *x1, ptrdiff_t n, double w0, double w1,
                          double *low, double *high);
 } rfa_leaves;
+
+/* Where in a mask word the bytes of its bits are, so many bytes from the one numbered so on. */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define RFA_BYTES_OF(first, count) (8 - (first) - (count))
+#else
+#define RFA_BYTES_OF(first, count) (first)
+#endif
 
 #define RFA_PASTE(a, b, c) a##_##b##_##c
 #define RFA_JOIN(a, b, c) RFA_PASTE(a, b, c)

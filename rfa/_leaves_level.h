@@ -3,15 +3,19 @@
 #define RFA_REAL f32
 #define REAL float
 #define BITS int32_t
+#define CHUNK uint16_t /* a bit for each real of an entry */
 #include "_leaves_real.h"
 #undef RFA_REAL
 #undef REAL
 #undef BITS
+#undef CHUNK
 #define RFA_REAL f64
 #define REAL double
 #define BITS int64_t
+#define CHUNK uint8_t
 #include "_leaves_real.h"
 #undef BITS
+#undef CHUNK
 
 #define D RFA_NAME(rfa_vector)
 #define I RFA_NAME(rfa_bits)

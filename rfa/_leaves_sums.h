@@ -1,63 +1,109 @@
 /* The leaves of masked sums for one real type; _leaves_real.h includes this, whose names it uses. */
-/* t[b] = the sum over the bits of b of c x of so many samples, added in their order. */
+/* The sums over all subsets of the c x of so many samples, bit i of a subset's number for sample i:
+ * entry b is low[b % 8] + high[b / 8], low the sums of the first three samples and high those of the
+ * others, each in their order. Unless whole, only low and high are stored, one after the other. */
 static inline __attribute__((always_inline)) void
-RFA_NAME(rfa_subsets)(const REAL *rows, ptrdiff_t ldr, const REAL *c, int samples, REAL *t)
+RFA_NAME(rfa_subsets)(const REAL *rows, ptrdiff_t ldr, const REAL *c, int samples, int whole,
+                      REAL *t)
 {
+    const int highs = 1 << (samples - 3);
     for (int part = 0; part < COLUMNS; part += VL) {
-        V sums[16]; /* what fits in registers; the rest goes through memory */
-        sums[0] = (V){0};
-        for (int i = 0; i < 4; ++i) {
+        V low[8], high[8];
+        low[0] = high[0] = (V){0};
+        for (int i = 0; i < samples; ++i) {
             V row = SPLAT(c[i]) * LOAD(rows + i * ldr + part);
-            for (int b = 0; b < 1 << i; ++b)
-                sums[(1 << i) + b] = sums[b] + row;
+            V *sums = i < 3 ? low : high;
+            for (int b = 0, top = 1 << (i < 3 ? i : i - 3); b < top; ++b)
+                sums[top + b] = sums[b] + row;
         }
-        for (int b = 0; b < 16; ++b)
-            STORE(t + b * COLUMNS + part, sums[b]);
-        for (int i = 4; i < samples; ++i) {
-            V row = SPLAT(c[i]) * LOAD(rows + i * ldr + part);
-            for (int b = 0; b < 1 << i; ++b)
-                STORE(t + ((1 << i) + b) * COLUMNS + part, LOAD(t + b * COLUMNS + part) + row);
+        for (int l = 0; l < 8; ++l) {
+            if (!whole)
+                STORE(t + l * COLUMNS + part, low[l]);
+            for (int h = 0; whole && h < highs; ++h)
+                STORE(t + (8 * h + l) * COLUMNS + part, low[l] + high[h]);
         }
+        for (int h = 0; !whole && h < highs; ++h)
+            STORE(t + (8 + h) * COLUMNS + part, high[h]);
+    }
+}
+
+/* Entries of the table of so many samples. */
+#define SUBSETS(samples, whole) ((whole) ? 1 << (samples) : 8 + (1 << ((samples)-3)))
+#define HALF_TABLES(whole) (SUBSETS(6, whole) + 2 * SUBSETS(5, whole))
+
+static inline __attribute__((always_inline)) void
+RFA_NAME(rfa_batch_subsets)(const REAL *rows, ptrdiff_t ldr, const REAL *c, int whole, REAL *t)
+{
+    for (int half = 0; half < 2; ++half) {
+        RFA_NAME(rfa_subsets)(rows, ldr, c, 6, whole, t);
+        t += SUBSETS(6, whole) * COLUMNS;
+        RFA_NAME(rfa_subsets)(rows + 6 * ldr, ldr, c + 6, 5, whole, t);
+        t += SUBSETS(5, whole) * COLUMNS;
+        RFA_NAME(rfa_subsets)(rows + 11 * ldr, ldr, c + 11, 5, whole, t);
+        t += SUBSETS(5, whole) * COLUMNS;
+        rows += 16 * ldr;
+        c += 16;
     }
 }
 
 /* The tables of RFA_BATCH samples, of 6, 5, 5, 6, 5 and 5 of them: masked_sum's multiplications,
- * done once for all neurons. The rows are ldr apart. */
-static void RFA_NAME(rfa_subset_sums)(const REAL *rows, ptrdiff_t ldr, const REAL *c, REAL *tables)
+ * done once for all neurons. The rows are ldr apart. Whole tables take longer to make, the others
+ * twice the loads to look a sum up. */
+static void RFA_NAME(rfa_subset_sums)(const REAL *rows, ptrdiff_t ldr, const REAL *c, int whole,
+                                      REAL *tables)
 {
-    for (int half = 0; half < 2; ++half) {
-        RFA_NAME(rfa_subsets)(rows, ldr, c, 6, tables);
-        RFA_NAME(rfa_subsets)(rows + 6 * ldr, ldr, c + 6, 5, tables + 64 * COLUMNS);
-        RFA_NAME(rfa_subsets)(rows + 11 * ldr, ldr, c + 11, 5, tables + 96 * COLUMNS);
-        rows += 16 * ldr;
-        c += 16;
-        tables += 128 * COLUMNS;
-    }
+    if (whole)
+        RFA_NAME(rfa_batch_subsets)(rows, ldr, c, 1, tables);
+    else
+        RFA_NAME(rfa_batch_subsets)(rows, ldr, c, 0, tables);
+}
+
+/* A part of the entry of the table at t for a subset: the same bits from either kind of table. */
+static inline __attribute__((always_inline)) V RFA_NAME(rfa_entry)(const REAL *t, uint64_t subset,
+                                                                   int whole, int part)
+{
+    t += part;
+    if (whole)
+        return LOAD(t + subset * COLUMNS);
+    return LOAD(t + (subset & 7) * COLUMNS) + LOAD(t + (8 + (subset >> 3)) * COLUMNS);
 }
 
 /* The sum of a part of the six entries of the tables that bits select; by themselves, so that it is
  * the same for every neuron that has these bits. */
-static inline __attribute__((always_inline)) V RFA_NAME(rfa_six)(const REAL *tables, uint64_t bits,
-                                                                 int part)
+static inline __attribute__((always_inline)) V RFA_NAME(rfa_six)(const REAL *t, uint64_t bits,
+                                                                 int whole, int part)
 {
-    const REAL *t = tables + part;
-    V first = LOAD(t + (bits & 63) * COLUMNS) + LOAD(t + (64 + (bits >> 6 & 31)) * COLUMNS);
-    V second = LOAD(t + (128 + (bits >> 16 & 63)) * COLUMNS) +
-               LOAD(t + (192 + (bits >> 22 & 31)) * COLUMNS);
-    return (first + LOAD(t + (96 + (bits >> 11 & 31)) * COLUMNS)) +
-           (second + LOAD(t + (224 + (bits >> 27 & 31)) * COLUMNS));
+    const REAL *t5 = t + SUBSETS(6, whole) * COLUMNS, *t11 = t5 + SUBSETS(5, whole) * COLUMNS;
+    const ptrdiff_t half = HALF_TABLES(whole) * COLUMNS;
+    V first = RFA_NAME(rfa_entry)(t, bits & 63, whole, part) +
+              RFA_NAME(rfa_entry)(t5, bits >> 6 & 31, whole, part);
+    V second = RFA_NAME(rfa_entry)(t + half, bits >> 16 & 63, whole, part) +
+               RFA_NAME(rfa_entry)(t5 + half, bits >> 22 & 31, whole, part);
+    return (first + RFA_NAME(rfa_entry)(t11, bits >> 11 & 31, whole, part)) +
+           (second + RFA_NAME(rfa_entry)(t11 + half, bits >> 27 & 31, whole, part));
+}
+
+static inline __attribute__((always_inline)) void
+RFA_NAME(rfa_add_listed)(const REAL *tables, const uint64_t *masks, int shift, const uint8_t *list,
+                         ptrdiff_t count, int whole, REAL *out)
+{
+    for (ptrdiff_t l = 0; l < count; ++l) {
+        REAL *sum = out + list[l] * COLUMNS;
+        uint64_t bits = masks[list[l]] >> shift;
+        for (int part = 0; part < COLUMNS; part += VL)
+            STORE(sum + part,
+                  LOAD(sum + part) + RFA_NAME(rfa_six)(tables, bits, whole, part));
+    }
 }
 
 /* out[j] += the entries of the tables that masks[j] >> shift selects, for the listed neurons. */
 static void RFA_NAME(rfa_look_up)(const REAL *tables, const uint64_t *masks, int shift,
-                                  const uint8_t *list, ptrdiff_t count, REAL *out)
+                                  const uint8_t *list, ptrdiff_t count, int whole, REAL *out)
 {
-    for (ptrdiff_t l = 0; l < count; ++l) {
-        REAL *sum = out + list[l] * COLUMNS;
-        for (int part = 0; part < COLUMNS; part += VL)
-            STORE(sum + part,
-                  LOAD(sum + part) + RFA_NAME(rfa_six)(tables, masks[list[l]] >> shift, part));
-    }
+    if (whole)
+        RFA_NAME(rfa_add_listed)(tables, masks, shift, list, count, 1, out);
+    else
+        RFA_NAME(rfa_add_listed)(tables, masks, shift, list, count, 0, out);
 }
 
 /* out[j] += row, for the listed neurons. */
@@ -70,25 +116,36 @@ static void RFA_NAME(rfa_add_row)(const REAL *row, const uint8_t *list, ptrdiff_
         }
 }
 
-/* out[l] = the entries that masks[list[l]] >> shift selects. */
-static void RFA_NAME(rfa_entries)(const REAL *tables, const uint64_t *masks, int shift,
-                                  const uint8_t *list, ptrdiff_t count, REAL *out)
+static inline __attribute__((always_inline)) void
+RFA_NAME(rfa_list_entries)(const REAL *tables, const uint64_t *masks, int shift,
+                           const uint8_t *list, ptrdiff_t count, int whole, REAL *out)
 {
-    for (ptrdiff_t l = 0; l < count; ++l)
+    for (ptrdiff_t l = 0; l < count; ++l) {
+        uint64_t bits = masks[list[l]] >> shift;
         for (int part = 0; part < COLUMNS; part += VL)
-            STORE(out + l * COLUMNS + part,
-                  RFA_NAME(rfa_six)(tables, masks[list[l]] >> shift, part));
+            STORE(out + l * COLUMNS + part, RFA_NAME(rfa_six)(tables, bits, whole, part));
+    }
 }
 
-/* out[j] += entries[b][numbers[b][j]] for so many batches b, in order. */
-static void RFA_NAME(rfa_add_entries)(const REAL *const *entries, const uint8_t *const *numbers,
-                                      ptrdiff_t batches, ptrdiff_t count, REAL *out)
+/* out[l] = the entries that masks[list[l]] >> shift selects. */
+static void RFA_NAME(rfa_entries)(const REAL *tables, const uint64_t *masks, int shift,
+                                  const uint8_t *list, ptrdiff_t count, int whole, REAL *out)
 {
-    for (ptrdiff_t j = 0; j < count; ++j)
+    if (whole)
+        RFA_NAME(rfa_list_entries)(tables, masks, shift, list, count, 1, out);
+    else
+        RFA_NAME(rfa_list_entries)(tables, masks, shift, list, count, 0, out);
+}
+
+/* out[j] += store[index[j][b]] for so many batches b, in order. */
+static void RFA_NAME(rfa_add_entries)(const REAL *store, const uint16_t *index, ptrdiff_t batches,
+                                      ptrdiff_t count, REAL *out)
+{
+    for (ptrdiff_t j = 0; j < count; ++j, index += batches)
         for (int part = 0; part < COLUMNS; part += VL) {
             V sum = LOAD(out + j * COLUMNS + part);
             for (ptrdiff_t b = 0; b < batches; ++b)
-                sum += LOAD(entries[b] + numbers[b][j] * COLUMNS + part);
+                sum += LOAD(store + index[b] * COLUMNS + part);
             STORE(out + j * COLUMNS + part, sum);
         }
 }
@@ -135,3 +192,6 @@ static void RFA_NAME(rfa_fold)(const REAL *rows, ptrdiff_t count, REAL *out)
         out[i] = v[0];
     }
 }
+
+#undef SUBSETS
+#undef HALF_TABLES

@@ -43,10 +43,10 @@ MUTANTS = [
     ("rfa/_kernels.pyx", "memset(entries[gathered], 0, width * sizeof(floating))", "pass"),
     ("rfa/_kernels.pyx", "min(neurons - j, <Py_ssize_t>BLOCK)",
      "min(neurons - j, <Py_ssize_t>BLOCK - TILE)"),
-    ("rfa/_kernels.pyx", "count = min(neurons - j, <Py_ssize_t>SUM_BLOCK)",
-     "count = min(neurons - j, <Py_ssize_t>SUM_BLOCK - 1)"),
-    ("rfa/_kernels.pyx", "count = min(samples - i, <Py_ssize_t>SUM_BLOCK)",
-     "count = min(samples - i, <Py_ssize_t>SUM_BLOCK - 1)"),
+    ("rfa/_kernels.pyx", "count = min(neurons - j, <Py_ssize_t>BLOCK)",
+     "count = min(neurons - j, <Py_ssize_t>BLOCK - 1)"),
+    ("rfa/_kernels.pyx", "count = min(samples - i, <Py_ssize_t>BLOCK)",
+     "count = min(samples - i, <Py_ssize_t>BLOCK - 1)"),
     ("rfa/_kernels.pyx", "for b in range(blocks):", "for b in range(min(blocks, 2)):"),
     ("rfa/_kernels.pyx", "(~<uint64_t>0 >> (WORD - (i - begin)))",
      "(~<uint64_t>0 >> (WORD - 1 - (i - begin)))"),
@@ -100,7 +100,7 @@ MUTANTS = [
     # a batch that is active everywhere is left out; two words are taken for one
     ("rfa/_kernels.pyx", "every += shortcuts != 0 and bits == ~<uint32_t>0", "every += 0"),
     ("rfa/_kernels.pyx", "and words[slots[slot]] != bits", "and words[slots[slot]] < 0"),
-    ("rfa/_kernels.pyx", "numbers[plan[2 * SUM_BLOCK - 1 - i]] = <uint8_t>distinct", "pass"),
+    ("rfa/_kernels.pyx", "numbers[plan[2 * BLOCK - 1 - i]] = <uint8_t>distinct", "pass"),
     ("rfa/_kernels.pyx", "stored += 1 + counted[0]", "stored += counted[0]"),
     # signs: a part of the bound is missing, or something that it needs is not brought up to date
     ("rfa/_leaves_level.h", "outside = SPLAT(lane[k + 1]) *", "outside = SPLAT(0.0) *"),

@@ -510,25 +510,31 @@ def test_the_ends_of_arcs_pass_what_changes():
 
 @pytest.mark.parametrize("dtype", problems.DTYPES)
 def test_gram_does_not_drift(dtype, monkeypatch):
-    """4000 steps anchored every 64, as it is, and never, against W stepped in float64."""
+    """4000 steps anchored every 64, as it is, and never, against W stepped in float64.
+
+    A pre-activation within rounding of 0 sends a run on another way whatever the period: the
+    median of five tells.
+    """
     exp = rfa.Experiment(n=70, d=40, m=12, alpha=0.05, steps=4000, dtype=dtype)
-    data, net = exp.sample(rng=1), exp.network(rng=1)
-    W = reference.train(data.X.astype(float), data.y, net.W, net.a, 0.05, 4000)
-    differences = []
-    for period in (64, gram.PERIOD, 10**9):
-        monkeypatch.setattr(gram, "PERIOD", period)
-        run = rfa.train(net, data, alpha=0.05, steps=4000, engine="gram", record=100)
-        differences.append(np.abs(run.network.W - W).max() / np.abs(W).max())
-        expected = np.linalg.norm(run.network.W.astype(float), axis=1)
-        assert run.history.norm[-1] == pytest.approx(
-            expected, rel=1e-3 if dtype == "float32" else 1e-9
-        )
+    differences = np.empty((5, 3))
+    for seed in range(5):
+        data, net = exp.sample(rng=seed), exp.network(rng=seed)
+        W = reference.train(data.X.astype(float), data.y, net.W, net.a, 0.05, 4000)
+        for k, period in enumerate((64, gram.PERIOD, 10**9)):
+            with monkeypatch.context() as patch:
+                patch.setattr(gram, "PERIOD", period)
+                run = rfa.train(net, data, alpha=0.05, steps=4000, engine="gram", record=100)
+            differences[seed, k] = np.abs(run.network.W - W).max() / np.abs(W).max()
+            expected = np.linalg.norm(run.network.W.astype(float), axis=1)
+            assert run.history.norm[-1] == pytest.approx(
+                expected, rel=1e-3 if dtype == "float32" else 1e-9
+            )
+    often, usual, never = np.median(differences, axis=0)
     problems.FIGURES[f"gram after 4000 steps, {dtype}, anchored every 64, 1024 or never"] = (
-        ", ".join(f"{difference:.1e}" for difference in differences)
+        f"{often:.1e}, {usual:.1e}, {never:.1e}"
     )
-    often, _, never = differences
     # a rounding error in each of the 4000 steps, all of one sign
-    assert max(differences) < 4000 * np.finfo(dtype).eps
+    assert differences.max() < 4000 * np.finfo(dtype).eps
     # in float64 both are what a few operations round off
     assert dtype == "float64" or often < never / 5
 

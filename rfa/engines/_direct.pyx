@@ -166,7 +166,8 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
             plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
             if not masked_sum(current, words, neurons, &plan[0], &counts[0], &c[0],
                               common, &rows[0, 0, 0], NULL, chunks, weights, shrink, &a[0],
-                              stride, WORD, after, &scratch[0], n_threads, &last):
+                              stride, WORD, after, NULL, <floating*>NULL, &scratch[0], n_threads,
+                              &last):
                 clock[DIVERGED] = 1
                 break
             # not interrupted until the step is committed

@@ -15,8 +15,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
-    ENTRY, TILE, WORD, check_signals, evaluate, level, masked_sum, multiply, pack_lanes, plan_sums,
-    rfa_f32, rfa_f64, rfa_seconds,
+    ENTRY, TILE, WORD, add_partial, check_signals, evaluate, level, masked_sum, multiply, pack_lanes, plan_sums,
+    rfa_f32, rfa_f64, rfa_seconds, sums_at_once,
 )
 from rfa.engines._linear cimport add_linear, rescale
 from rfa.engines._observe cimport (
@@ -26,6 +26,11 @@ from rfa.engines._observe cimport (
 
 cdef enum:
     NEURONS = 32   # to a task of the accumulation
+    # clock[EVALUATED]: of the masks and f of this step there are none, or masks and the blocks'
+    # shares of f, which the last step has left, or all
+    NOT = 0
+    IN_PARTS = 2
+    WHOLE = 1
 
 
 def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::1] at, out,
@@ -33,9 +38,11 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     """Take steps until t = `until`; see rfa.engines for the contract.
 
     H (2, words, neurons, 64) holds <w_j, x> at t on side clock[SIDE], of the samples and then of
-    the means, and room for t+1 on the other; anchor_H, anchor_test_H and norm2 are those of the
-    anchor. The masks hold A_{t-1} on side clock[MASK_SIDE] and room for A_t on the other. Only when
-    the rest of a step is there are C and the clock changed, which nothing interrupts.
+    the means; H at t + 1 takes its place if nothing can interrupt the change, since half the memory
+    stays in a nearer cache, else that of the other side. anchor_H, anchor_test_H and norm2 are those
+    of the anchor. The masks hold A_{t-1} on side clock[MASK_SIDE] and room for A_t on the other.
+    Only when the rest of a step is there are C and the clock changed, which nothing interrupts. If
+    H at t + 1 is not finite, that at t may be lost; W_t is not, it comes from C.
     """
     cdef int64_t[::1] clock = engine.clock
     cdef const floating[:, :, ::1] lanes = engine.lanes, rows = engine.rows_of_K
@@ -81,11 +88,11 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef Py_ssize_t test_groups = right.shape[1] - groups, k = projection.shape[2]
     cdef Py_ssize_t test_words = test_lanes.shape[0]
     cdef Py_ssize_t next_at = 0, to, j, q
-    cdef bint due, ranged
+    cdef Py_ssize_t after_side
+    cdef bint due, ranged, in_place = engine.in_place
     cdef double last = rfa_seconds(), factor
     cdef floating* h
     cdef floating* C_common = &C[C.shape[0] - TILE, 0]
-    cdef floating* after
     cdef uint64_t* current
     cdef uint64_t* previous
 
@@ -113,7 +120,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                 clock[ANCHOR] = clock[STEP]
                 clock[ANCHOR_SIDE] = q
                 clock[SIDE] = 1 - clock[SIDE]
-                clock[EVALUATED] = 0
+                clock[EVALUATED] = NOT
             due = next_at < at.shape[0] and at[next_at] == clock[STEP]
             if not due and clock[STEP] >= until:
                 break
@@ -122,19 +129,22 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             h = &H[clock[SIDE], 0, 0, 0]
             previous = &masks[clock[MASK_SIDE], 0, 0]
             current = &masks[1 - clock[MASK_SIDE], 0, 0]
-            if not clock[EVALUATED] or ranged:
-                clock[EVALUATED] = 0
-                if ranged:
-                    ranges[:, :, :, 0] = INFINITY
-                    ranges[:, :, :, 1] = -INFINITY
-                evaluate(&lanes[0, 0, 0], words, d, h, WORD, h, &a[0], neurons, current,
-                         &partial[0], &scratch[0], &segments[0, 0], segments.shape[0], groups,
-                         &ranges[0, 0, 0, 0] if ranged else NULL, &f[0], n_threads, &last)
+            if clock[EVALUATED] != WHOLE or ranged:
+                if clock[EVALUATED] == NOT or ranged:
+                    clock[EVALUATED] = NOT
+                    if ranged:
+                        ranges[:, :, :, 0] = INFINITY
+                        ranges[:, :, :, 1] = -INFINITY
+                    evaluate(&lanes[0, 0, 0], words, d, h, WORD, h, &a[0], neurons, current,
+                             &partial[0], &scratch[0], &segments[0, 0], segments.shape[0], groups,
+                             &ranges[0, 0, 0, 0] if ranged else NULL, <floating*>NULL, n_threads,
+                             &last)
+                add_partial(&partial[0], words, neurons, &f[0])
                 if slope > 0:
                     add_linear(h, words, neurons, &tile[0, 0], neurons, slope, &product[0, 0, 0],
                                &f[0], n_threads, &last)
                 rescale(&f[0], words * WORD, factor)
-                clock[EVALUATED] = 1
+                clock[EVALUATED] = WHOLE
             if not loss_gradient(&f[0], &y[0], &weighted[0], words * WORD, loss_number,
                                  step_scale * (1 - slope) / (factor * shrink), &c[0]):
                 clock[DIVERGED] = 1
@@ -175,21 +185,23 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                 next_at += 1
             if clock[STEP] >= until:
                 break
-            after = &H[1 - clock[SIDE], 0, 0, 0]
+            after_side = clock[SIDE] if in_place else 1 - clock[SIDE]
             plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
             if not masked_sum(current, words, neurons, &plan[0], &counts[0], &c[0],
                               common, &rows[0, 0, 0], &chosen[0], chosen.shape[0], h, 1, &a[0],
-                              WORD, neurons * WORD, after, &scratch[0], n_threads, &last):
+                              WORD, neurons * WORD, &H[after_side, 0, 0, 0],
+                              previous if in_place else NULL, &partial[0], &scratch[0], n_threads,
+                              &last):
                 clock[DIVERGED] = 1
                 break
             accumulate(current, words, neurons, &c[0], C, n_threads)
             if slope > 0:
                 for j in range(words * WORD):
                     C_common[j] += <floating>(common * c[j])
-            clock[SIDE] = 1 - clock[SIDE]
+            clock[SIDE] = after_side
             clock[MASK_SIDE] = 1 - clock[MASK_SIDE]
             count_batches(counts, tally)
-            clock[EVALUATED] = 0
+            clock[EVALUATED] = IN_PARTS if in_place else NOT
             clock[STEP] += 1
             check_signals(&last)
     return clock[ROW] - row
@@ -285,6 +297,11 @@ cdef void square_norms(const floating* W, Py_ssize_t neurons, Py_ssize_t stride,
             rfa_f32(level()).dots(W + j * stride, NULL, 0, stride, norm2 + j)
         else:
             rfa_f64(level()).dots(W + j * stride, NULL, 0, stride, norm2 + j)
+
+
+def in_one_go(Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t chunks):
+    """Whether nothing interrupts the change of H once it has begun."""
+    return bool(sums_at_once(words, neurons, chunks))
 
 
 def weights(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,

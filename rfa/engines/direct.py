@@ -72,7 +72,7 @@ class DirectEngine:
         self.linear = Linear(max(words, test_words), chunks * width, dtype)
         self.partial = aligned_zeros(partial, dtype)
         self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
-        blocks = -(-neurons // _kernels.SIZES["sums"])
+        blocks = -(-neurons // _kernels.SIZES["block"])
         self.plan, self.counts = room_for_plans(2 * words * blocks)
         neuron_words = -(-self.m // WORD)
         self.output_plan, self.output_counts = room_for_plans(self.n_threads * 2 * neuron_words)

@@ -54,12 +54,13 @@ class GramEngine:
         all_words = words + mean_words
         width, partial, scratch = _direct.layout(np.empty(1, dtype), words, test_words, neurons)
         columns = -(-self.d // WORD)
-        blocks = -(-neurons // _kernels.SIZES["sums"])
+        blocks = -(-neurons // _kernels.SIZES["block"])
         # samples and means begin at words of their own: some chunks are padding
         points = np.concatenate([np.arange(self.n), words * WORD + np.arange(k)])
         self.chunks_with_points = np.unique(points // width).astype(np.int32)
         pieces = len(self.chunks_with_points) * blocks
         self.n_threads = threads_for(self.n * self.m * (self.n + k), pieces, n_threads)
+        self.in_place = _gram.in_one_go(words, neurons, len(self.chunks_with_points))
 
         self.lanes = aligned_zeros((all_words, self.d, WORD), dtype)
         self.test_lanes = aligned_zeros((test_words, self.d, WORD), dtype)

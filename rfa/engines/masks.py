@@ -29,7 +29,7 @@ class Linear:
 
 def room_for_plans(batches: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """How so many batches of a block of neurons are summed: their plans and counts."""
-    plan = np.zeros(batches * 2 * _kernels.SIZES["sums"], np.uint8)
+    plan = np.zeros(batches * 4 * _kernels.SIZES["block"], np.uint8)
     return plan, np.zeros(batches * _kernels.SIZES["counts"], np.int32)
 
 
