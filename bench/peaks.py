@@ -1,4 +1,6 @@
-"""The machine's measured peak on one core: multiply-adds, loads from the L1 and the L2 cache.
+"""The machine's measured peaks on one core: multiply-adds and the time that one addition takes;
+loads from the L1 and the L2 cache in order; loads from L1 where bits of words say from which of the
+cache lines, as masked sums do; stores to L1.
 
 A few loops in C, compiled for the vector length of the SIMD level that rfa uses.
 """
@@ -23,6 +25,7 @@ LEVELS = {
 SECONDS = 0.05
 
 SOURCE = r"""#include <stddef.h>
+#include <stdint.h>
 #include <time.h>
 
 typedef float F __attribute__((vector_size(BYTES)));
@@ -73,11 +76,63 @@ double bytes(const char *buffer, ptrdiff_t size, ptrdiff_t repeats)
             }
     return (double)size * repeats / (now() - begin);
 }
+
+/* Bytes a second of the six cache lines that each of 252 words selects in tables of 16 KiB, and of
+ * nothing else: no sums. */
+#define LINE(bits, samples)                                                             \
+    _Pragma("GCC unroll 4") for (int part = 0; part < 64; part += BYTES)                \
+    {                                                                                   \
+        D loaded = *(const D *)(line + ((bits) & ((1 << samples) - 1)) * 64 + part);    \
+        __asm__ volatile("" : : "x"(loaded));                                           \
+    }                                                                                   \
+    line += 64 << samples;
+double random_bytes(const char *tables, const uint32_t *words, ptrdiff_t repeats)
+{
+    double begin = now();
+    for (ptrdiff_t r = 0; r < repeats; ++r)
+        for (int j = 0; j < 252; ++j) {
+            uint64_t bits = words[j];
+            const char *line = tables;
+            LINE(bits, 6)
+            LINE(bits >> 6, 5)
+            LINE(bits >> 11, 5)
+            LINE(bits >> 16, 6)
+            LINE(bits >> 22, 5)
+            LINE(bits >> 27, 5)
+        }
+    return 6 * 64 * 252.0 * repeats / (now() - begin);
+}
+
+double store_bytes(char *buffer, ptrdiff_t size, ptrdiff_t repeats)
+{
+    D value = {0};
+    double begin = now();
+    for (ptrdiff_t r = 0; r < repeats; ++r)
+        for (ptrdiff_t i = 0; i < size; i += 16 * BYTES)
+            _Pragma("GCC unroll 16") for (int k = 0; k < 16; ++k)
+            {
+                *(D *)(buffer + i + k * BYTES) = value;
+                __asm__ volatile("" : : : "memory");
+            }
+    return (double)size * repeats / (now() - begin);
+}
+
+/* Additions a second that wait for one another. */
+double additions(ptrdiff_t repeats)
+{
+    D sum = {0}, one = sum + 1.0;
+    double begin = now();
+    for (ptrdiff_t i = 0; i < repeats; ++i) {
+        sum += one;
+        __asm__ volatile("" : "+x"(sum));
+    }
+    return repeats / (now() - begin);
+}
 """
 
 
 def measure(simd: str) -> dict[str, float]:
-    """flops_float32, flops_float64, L1_bytes and L2_bytes a second; best of twenty."""
+    """flops_float32, flops_float64, additions, and bytes a second; best of twenty."""
     size, flags = LEVELS[simd]
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "peaks.c")
@@ -87,19 +142,29 @@ def measure(simd: str) -> dict[str, float]:
         options = ["-O2", "-ffp-contract=fast", "-shared", "-fPIC", f"-DBYTES={size}", *flags]
         subprocess.run([*compiler, *options, str(source), "-o", library], check=True)
         code = ctypes.CDLL(library)
+    pointer = ctypes.c_void_p
+    # well beyond any L1 and within an L2 of 512 KiB; 16 KiB are half of an L1 of 32 KiB
+    small, large = 2**14, 3 * 2**17
+    buffer = np.zeros(large + 64, np.uint8)
+    start = buffer.ctypes.data
+    start += -start % 64
+    words = np.random.default_rng(0).integers(0, 2**32, 252, dtype=np.uint32)
+    # name: (function, its arguments before the repeats, work of a repeat)
+    loops = {
+        "flops_float32": ("flops_float32", (), 24 * size / 4),
+        "flops_float64": ("flops_float64", (), 24 * size / 8),
+        "additions": ("additions", (), 1),
+        "L1_bytes": ("bytes", (pointer(start), ctypes.c_ssize_t(small)), small),
+        "L2_bytes": ("bytes", (pointer(start), ctypes.c_ssize_t(large)), large),
+        "L1_random_bytes": (
+            "random_bytes", (pointer(start), pointer(words.ctypes.data)), 6 * 64 * 252
+        ),
+        "L1_store_bytes": ("store_bytes", (pointer(start), ctypes.c_ssize_t(small)), small),
+    }  # fmt: skip
     found = {}
-    for name in ("flops_float32", "flops_float64"):
-        function = getattr(code, name)
-        function.restype, function.argtypes = ctypes.c_double, [ctypes.c_ssize_t]
-        repeats = int(function(100_000) * SECONDS / (24 * size / 4))
-        found[name] = max(function(repeats) for _ in range(20))
-    code.bytes.restype = ctypes.c_double
-    code.bytes.argtypes = [ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_ssize_t]
-    # half of an L1 of 32 KiB; well beyond any L1 and within an L2 of 512 KiB
-    for name, total in (("L1_bytes", 2**14), ("L2_bytes", 3 * 2**17)):
-        buffer = np.zeros(total + 64, np.uint8)
-        start = buffer.ctypes.data
-        start += -start % 64
-        repeats = int(code.bytes(start, total, 1000) * SECONDS / total)
-        found[name] = max(code.bytes(start, total, repeats) for _ in range(20))
+    for name, (symbol, arguments, work) in loops.items():
+        function = getattr(code, symbol)
+        function.restype = ctypes.c_double
+        repeats = int(function(*arguments, ctypes.c_ssize_t(1000)) * SECONDS / work)
+        found[name] = max(function(*arguments, ctypes.c_ssize_t(repeats)) for _ in range(20))
     return found

@@ -114,9 +114,9 @@ cdef int active_counts_out(const uint64_t[:, ::1] masks, const int64_t[:] groups
 # The pieces. Packed layouts: lanes [word][k][64 samples]; rows [chunk][sample][columns];
 # W [neuron][columns, padded]; masks [word][neuron], word w holding samples 64 w, ..., 64 w + 63.
 cdef int check_signals(double* last) except -1 nogil
-cdef int pack_lanes(const floating[:, :] X, const int64_t* order, floating* lanes,
+cdef int pack_lanes(const floating[:, :] X, const int64_t* order, floating* lanes, int n_threads,
                     double* last) except -1 nogil
-cdef int pack_rows(const floating[:, :] X, const int64_t* order, floating* rows,
+cdef int pack_rows(const floating[:, :] X, const int64_t* order, floating* rows, int n_threads,
                    double* last) except -1 nogil
 cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
                   Py_ssize_t stride, const floating* H, const floating* a, Py_ssize_t neurons,

@@ -42,7 +42,7 @@ cdef enum:
     # decides the bits; whole tiles, at most 255
     BLOCK = 252
     DEPTH = 512           # columns of a panel of the matrix multiply that stay in cache
-    STORE = 256           # sums of distinct words that are kept beside the tables, at most
+    STORE = 256           # sums of distinct words that are kept beside the tables, 16 KiB at most
     GROUP = 16            # batches whose distinct words are kept so, at most
     FEW = 40              # sums for which whole tables do not pay (same bits)
     SLOTS = 512           # of the hash table of words, more than twice BLOCK
@@ -129,32 +129,49 @@ cdef int handle_signals() except -1:
 
 # --------------------------------------------------------------------------- packed layouts
 
-cdef int pack_lanes(const floating[:, :] X, const int64_t* order, floating* lanes,
+cdef int pack_lanes(const floating[:, :] X, const int64_t* order, floating* lanes, int n_threads,
                     double* last) except -1 nogil:
     """lanes[w][k][s] = X[order[64 w + s], k], zero beyond the last sample; order NULL: 0, 1, ..."""
-    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], words = (n + WORD - 1) // WORD, i, k, r
-    memset(lanes, 0, words * d * WORD * sizeof(floating))
-    for i in range(n):
-        if i * d % PACKED < d:
-            check_signals(last)
-        r = order[i] if order != NULL else i
-        for k in range(d):
-            lanes[((i // WORD) * d + k) * WORD + i % WORD] = X[r, k]
+    cdef Py_ssize_t words = (X.shape[0] + WORD - 1) // WORD, first = 0, stop, w
+    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, PACKED // (X.shape[1] * WORD + 1))
+    while first < words:
+        check_signals(last)
+        stop = min(first + share, words)
+        for w in prange(first, stop, num_threads=n_threads, schedule="static"):
+            pack_word(X, order, w * WORD, lanes + w * X.shape[1] * WORD)
+        first = stop
     return 0
 
 
-cdef int pack_rows(const floating[:, :] X, const int64_t* order, floating* rows,
+cdef void pack_word(const floating[:, :] X, const int64_t* order, Py_ssize_t begin,
+                    floating* lane) noexcept nogil:
+    """lane[k][s] of the samples from begin on: written in order, read from 64 rows side by side."""
+    cdef Py_ssize_t places[WORD]
+    cdef Py_ssize_t count = min(X.shape[0] - begin, <Py_ssize_t>WORD), k, s
+    for s in range(count):
+        places[s] = order[begin + s] if order != NULL else begin + s
+    for k in range(X.shape[1]):
+        for s in range(count):
+            lane[k * WORD + s] = X[places[s], k]
+        for s in range(count, WORD):
+            lane[k * WORD + s] = 0
+
+
+cdef int pack_rows(const floating[:, :] X, const int64_t* order, floating* rows, int n_threads,
                    double* last) except -1 nogil:
     """rows[q][i][c] = X[order[i], q * columns + c], zero beyond the last sample or column."""
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1], padded = (n + WORD - 1) // WORD * WORD
-    cdef Py_ssize_t width = columns(rows), i, k, r
+    cdef Py_ssize_t width = columns(rows), first = 0, stop, i, k, r
+    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, PACKED // (d + 1))
     memset(rows, 0, (d + width - 1) // width * width * padded * sizeof(floating))
-    for i in range(n):
-        if i * d % PACKED < d:
-            check_signals(last)
-        r = order[i] if order != NULL else i
-        for k in range(d):
-            rows[((k // width) * padded + i) * width + k % width] = X[r, k]
+    while first < n:
+        check_signals(last)
+        stop = min(first + share, n)
+        for i in prange(first, stop, num_threads=n_threads, schedule="static"):
+            r = order[i] if order != NULL else i
+            for k in range(d):
+                rows[((k // width) * padded + i) * width + k % width] = X[r, k]
+        first = stop
     return 0
 
 
@@ -468,7 +485,7 @@ cdef Py_ssize_t group_size(const int32_t* counts, Py_ssize_t blocks,
 cdef void plan_groups(Py_ssize_t batches, Py_ssize_t blocks, Py_ssize_t neurons,
                       const uint8_t* plan, const int32_t* counts, uint16_t* index) noexcept nogil:
     """index [batch][BLOCK]: for the batches of each group of a block, instead, [neuron][batch
-    of the group], the number of the neuron's sum in the group's store, 0 for inactive neurons."""
+    of the group], where the neuron's sum is in the group's store, in bytes, 0 for inactive ones."""
     cdef Py_ssize_t batch = 0, group, stored, b, j
     cdef const uint8_t* numbers
     cdef uint16_t* own
@@ -479,7 +496,8 @@ cdef void plan_groups(Py_ssize_t batches, Py_ssize_t blocks, Py_ssize_t neurons,
         for b in range(batch, batch + group):
             numbers = plan + b * blocks * 2 * BLOCK
             for j in range(neurons):
-                own[j * group + b - batch] = <uint16_t>(numbers[j] + stored if numbers[j] else 0)
+                own[j * group + b - batch] = <uint16_t>(
+                    (numbers[j] + stored) * ENTRY if numbers[j] else 0)
             stored += counts[b * blocks * COUNTS]
         batch += max(group, <Py_ssize_t>1)
 
@@ -709,7 +727,7 @@ cdef int _masks_and_outputs(const floating[:, :] X, const floating[:, :] W, cons
         with gil:
             raise MemoryError()
     try:
-        pack_lanes(X, NULL, lanes, &last)
+        pack_lanes(X, NULL, lanes, n_threads, &last)
         memset(weights, 0, (size_w + neurons) * sizeof(floating))
         for j in range(m):
             for k in range(d):
@@ -792,7 +810,7 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
         rfa_common(_level).loss_weights[0](s, words * WORD, g)
         for i in range(words * WORD):
             f[i] = <floating>(y[i] * g[i] / n) if i < n else 0
-        pack_rows(X, NULL, rows, &last)
+        pack_rows(X, NULL, rows, n_threads, &last)
         memset(scale, 0, neurons * sizeof(floating))
         for j in range(m):
             scale[j] = -a[j]

@@ -137,17 +137,22 @@ static void RFA_NAME(rfa_entries)(const REAL *tables, const uint64_t *masks, int
         RFA_NAME(rfa_list_entries)(tables, masks, shift, list, count, 0, out);
 }
 
-/* out[j] += store[index[j][b]] for so many batches b, in order. */
+/* out[j] += what stands index[j][b] bytes on in the store, for so many batches b, in order. */
 static void RFA_NAME(rfa_add_entries)(const REAL *store, const uint16_t *index, ptrdiff_t batches,
                                       ptrdiff_t count, REAL *out)
 {
+#define ENTRY(b) LOAD((const REAL *)((const char *)(store + part) + index[b]))
     for (ptrdiff_t j = 0; j < count; ++j, index += batches)
         for (int part = 0; part < COLUMNS; part += VL) {
             V sum = LOAD(out + j * COLUMNS + part);
-            for (ptrdiff_t b = 0; b < batches; ++b)
-                sum += LOAD(store + index[b] * COLUMNS + part);
+            ptrdiff_t b = 0;
+            for (; b + 4 <= batches; b += 4)
+                sum = (((sum + ENTRY(b)) + ENTRY(b + 1)) + ENTRY(b + 2)) + ENTRY(b + 3);
+            for (; b < batches; ++b)
+                sum += ENTRY(b);
             STORE(out + j * COLUMNS + part, sum);
         }
+#undef ENTRY
 }
 
 /* out[j] = keep base[j] + (scale[j] (sums[j] + common) - decay base[j]) for COLUMNS columns; out and

@@ -214,18 +214,20 @@ cdef int check_masks(const floating[:, :, ::1] lanes, const floating* W, Py_ssiz
     return 0
 
 
-def pack(const floating[:, :] X, const int64_t[::1] order, floating[:, :, ::1] lanes):
+def pack(const floating[:, :] X, const int64_t[::1] order, floating[:, :, ::1] lanes,
+         int n_threads):
     """Fill lanes (words, d, 64) with X in the given order."""
     cdef double last = rfa_seconds()
     with nogil:
-        pack_lanes(X, &order[0], &lanes[0, 0, 0], &last)
+        pack_lanes(X, &order[0], &lanes[0, 0, 0], n_threads, &last)
 
 
-def pack_for_sums(const floating[:, :] X, const int64_t[::1] order, floating[:, :, ::1] rows):
+def pack_for_sums(const floating[:, :] X, const int64_t[::1] order, floating[:, :, ::1] rows,
+                  int n_threads):
     """Fill rows (chunks, samples, columns) with X in the given order."""
     cdef double last = rfa_seconds()
     with nogil:
-        pack_rows(X, &order[0], &rows[0, 0, 0], &last)
+        pack_rows(X, &order[0], &rows[0, 0, 0], n_threads, &last)
 
 
 def layout(floating[::1] real, Py_ssize_t words, Py_ssize_t test_words, Py_ssize_t neurons):

@@ -15,8 +15,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
-    ENTRY, TILE, WORD, add_partial, check_signals, evaluate, level, masked_sum, multiply, pack_lanes, plan_sums,
-    rfa_f32, rfa_f64, rfa_seconds, sums_at_once,
+    ENTRY, TILE, WORD, add_partial, check_signals, evaluate, level, masked_sum, multiply,
+    pack_lanes, plan_sums, rfa_f32, rfa_f64, rfa_seconds, sums_at_once,
 )
 from rfa.engines._linear cimport add_linear, rescale
 from rfa.engines._observe cimport (
@@ -49,7 +49,8 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef const floating[:, :, ::1] test_lanes = engine.test_lanes, test_K = engine.test_K
     cdef floating[:, :, ::1] anchor_test_H = engine.anchor_test_H, test_H = engine.test_H
     cdef const floating[:, :, ::1] X_columns = engine.X_columns
-    cdef floating[:, :, ::1] anchor = engine.anchor, recovered = engine.recovered
+    cdef floating[:, :, ::1] anchor = engine.anchor
+    cdef floating[:, ::1] recovered = engine.recovered
     cdef floating[:, ::1] C = engine.C
     cdef floating[::1] a = engine.padded_a
     cdef const double[::1] y = engine.y, weighted = engine.weighted, test_y = engine.test_y
@@ -273,19 +274,20 @@ cdef void observe_norms(const floating[:, ::1] C, const floating* before, const 
 
 
 cdef int recover(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
-                 const floating* anchor, const floating[::1] a, floating[:, :, ::1] product,
+                 const floating* anchor, const floating[::1] a, floating[:, ::1] product,
                  double factor, floating[:, ::1] W, int n_threads, double* last) except -1 nogil:
     """W_j = factor (anchor_j + a_j sum_i (C_ji + C_i) x_i) for the rows and columns that W has, C_i
-    what all neurons have in common; X_columns [word of columns][i][64]. 2 n m d flops."""
+    what all neurons have in common; X_columns [word of columns][i][64], product room for a word.
+    2 n m d flops."""
     cdef Py_ssize_t words = X_columns.shape[0], common = C.shape[0] - TILE, q, j, k
-    multiply(&X_columns[0, 0, 0], words, X_columns.shape[1], &C[0, 0], C.shape[1], C.shape[0],
-             &product[0, 0, 0], n_threads, last)
-    for j in prange(W.shape[0], num_threads=n_threads, schedule="static"):
-        for q in range(words):
+    for q in range(words):
+        multiply(&X_columns[q, 0, 0], 1, X_columns.shape[1], &C[0, 0], C.shape[1], C.shape[0],
+                 &product[0, 0], n_threads, last)
+        for j in prange(W.shape[0], num_threads=n_threads, schedule="static"):
             for k in range(min(W.shape[1] - q * WORD, <Py_ssize_t>WORD)):
                 W[j, q * WORD + k] = <floating>(factor * (
                     anchor[(j * words + q) * WORD + k]
-                    + a[j] * (product[q, j, k] + product[q, common, k])))
+                    + a[j] * (product[j, k] + product[common, k])))
     return 0
 
 
@@ -305,7 +307,7 @@ def in_one_go(Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t chunks):
 
 
 def weights(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
-            const floating[:, ::1] anchor, const floating[::1] a, floating[:, :, ::1] product,
+            const floating[:, ::1] anchor, const floating[::1] a, floating[:, ::1] product,
             double factor, floating[:, ::1] W, int n_threads):
     """Fill W with W_t."""
     cdef double last = rfa_seconds()
@@ -355,16 +357,16 @@ def load(const floating[:, :] samples, const int64_t[::1] order, const floating[
     cdef Py_ssize_t w, i, j, k, q, begin, first
     cdef double last = rfa_seconds()
     with nogil:
-        pack_lanes(samples, &order[0], &lanes[0, 0, 0], &last)
+        pack_lanes(samples, &order[0], &lanes[0, 0, 0], n_threads, &last)
         if means.shape[0]:
-            pack_lanes(means, NULL, &lanes[words, 0, 0], &last)
+            pack_lanes(means, NULL, &lanes[words, 0, 0], n_threads, &last)
         if tests.shape[0]:
-            pack_lanes(tests, NULL, &test_lanes[0, 0, 0], &last)
-        for i in range(n):
+            pack_lanes(tests, NULL, &test_lanes[0, 0, 0], n_threads, &last)
+        for q in range(X_columns.shape[0]):
             check_signals(&last)
-            for k in range(samples.shape[1]):
-                X[i, k] = samples[order[i], k]
-            for q in range(X_columns.shape[0]):
+            for i in prange(n, num_threads=n_threads, schedule="static"):
+                for k in range(q * WORD, min((q + 1) * WORD, samples.shape[1])):
+                    X[i, k] = samples[order[i], k]
                 memcpy(&X_columns[q, i, 0], &X[i, q * WORD], WORD * sizeof(floating))
         for w in range(lanes.shape[0]):
             begin = w * WORD if w < words else 0

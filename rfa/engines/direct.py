@@ -46,9 +46,9 @@ class DirectEngine:
         basis = directions(problem)
         self.order = order = lane_order(problem, basis, self.n_threads)
         self.lanes = aligned_zeros((words, d, WORD), dtype)
-        _direct.pack(problem.X, order, self.lanes)
+        _direct.pack(problem.X, order, self.lanes, self.n_threads)
         self.rows_of_X = aligned_zeros((chunks, words * WORD, width), dtype)
-        _direct.pack_for_sums(problem.X, order, self.rows_of_X)
+        _direct.pack_for_sums(problem.X, order, self.rows_of_X, self.n_threads)
         self.y, self.group = padded(problem.y[order], problem.groups[order])
         self.weighted = padded(problem.weighted_y[order], problem.groups[order])[0]
         segments = _kernels.mask_segments(self.group[: self.n])
@@ -57,7 +57,7 @@ class DirectEngine:
         test_order = np.arange(len(problem.test_X))
         self.test_lanes = aligned_zeros((test_words, d, WORD), dtype)
         if test_words:
-            _direct.pack(problem.test_X, test_order, self.test_lanes)
+            _direct.pack(problem.test_X, test_order, self.test_lanes, self.n_threads)
         self.test_y, self.test_group = padded(problem.test_y, problem.test_groups)
 
         self.W = aligned_zeros((2, neurons, chunks * width), dtype)

@@ -40,7 +40,7 @@ class GramEngine:
 
     Means are further columns of K; of a test point p <w_j, p> is put together when it is observed.
     Samples are sorted by group. Memory in reals: K, n^2, H three times and the coefficients, 4 n m,
-    three copies of X and three of W; d + n + 2 m for each test point.
+    three copies of X and two of W; d + n + 2 m for each test point.
     """
 
     def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
@@ -74,7 +74,7 @@ class GramEngine:
         self.anchor = aligned_zeros((2, neurons, columns * WORD), dtype)
         # a row for each neuron, then a tile whose first row all of them have in common
         self.C = aligned_zeros((neurons + TILE, words * WORD), dtype)
-        self.recovered = aligned_zeros((columns, neurons + TILE, WORD), dtype)
+        self.recovered = aligned_zeros((neurons + TILE, WORD), dtype)
         self.H = aligned_zeros((2, all_words, neurons, WORD), dtype)
         self.anchor_H = aligned_zeros((words, neurons, WORD), dtype)
         self.anchor_test_H = aligned_zeros((test_words, neurons, WORD), dtype)
