@@ -1,6 +1,6 @@
 """The machine's measured peaks on one core: multiply-adds and the time that one addition takes;
 loads from the L1 and the L2 cache in order; loads from L1 where bits of words say from which of the
-cache lines, as masked sums do; stores to L1.
+cache lines, as masked sums do, alone and with the additions; stores to L1.
 
 A few loops in C, compiled for the vector length of the SIMD level that rfa uses.
 """
@@ -77,31 +77,40 @@ double bytes(const char *buffer, ptrdiff_t size, ptrdiff_t repeats)
     return (double)size * repeats / (now() - begin);
 }
 
-/* Bytes a second of the six cache lines that each of 252 words selects in tables of 16 KiB, and of
- * nothing else: no sums. */
-#define LINE(bits, samples)                                                             \
-    _Pragma("GCC unroll 4") for (int part = 0; part < 64; part += BYTES)                \
-    {                                                                                   \
-        D loaded = *(const D *)(line + ((bits) & ((1 << samples) - 1)) * 64 + part);    \
-        __asm__ volatile("" : : "x"(loaded));                                           \
-    }                                                                                   \
-    line += 64 << samples;
-double random_bytes(const char *tables, const uint32_t *words, ptrdiff_t repeats)
-{
-    double begin = now();
-    for (ptrdiff_t r = 0; r < repeats; ++r)
-        for (int j = 0; j < 252; ++j) {
-            uint64_t bits = words[j];
-            const char *line = tables;
-            LINE(bits, 6)
-            LINE(bits >> 6, 5)
-            LINE(bits >> 11, 5)
-            LINE(bits >> 16, 6)
-            LINE(bits >> 22, 5)
-            LINE(bits >> 27, 5)
-        }
-    return 6 * 64 * 252.0 * repeats / (now() - begin);
-}
+/* Bytes a second of the six cache lines that each of 252 words selects in tables of 16 KiB: loaded
+ * only, or added up and to one of 252 running sums, which the count leaves out. */
+#define LINE(bits, samples) (*(const D *)(line + ((bits) & ((1 << samples) - 1)) * 64 + part))
+#define LOOK_UP(NAME, WITH_SIX)                                                             \
+    double NAME(const char *tables, const uint32_t *words, char *sums, ptrdiff_t repeats)   \
+    {                                                                                       \
+        double begin = now();                                                               \
+        for (ptrdiff_t r = 0; r < repeats; ++r)                                             \
+            for (int j = 0; j < 252; ++j) {                                                 \
+                uint64_t bits = words[j];                                                   \
+                _Pragma("GCC unroll 4") for (int part = 0; part < 64; part += BYTES)        \
+                {                                                                           \
+                    const char *line = tables;                                              \
+                    D t0 = LINE(bits, 6);                                                   \
+                    line += 64 * 64;                                                        \
+                    D t1 = LINE(bits >> 6, 5);                                              \
+                    line += 32 * 64;                                                        \
+                    D t2 = LINE(bits >> 11, 5);                                             \
+                    line += 32 * 64;                                                        \
+                    D t3 = LINE(bits >> 16, 6);                                             \
+                    line += 64 * 64;                                                        \
+                    D t4 = LINE(bits >> 22, 5);                                             \
+                    line += 32 * 64;                                                        \
+                    D t5 = LINE(bits >> 27, 5);                                             \
+                    WITH_SIX                                                                \
+                }                                                                           \
+            }                                                                               \
+        return 6 * 64 * 252.0 * repeats / (now() - begin);                                  \
+    }
+
+LOOK_UP(random_bytes,
+        __asm__ volatile("" : : "x"(t0), "x"(t1), "x"(t2), "x"(t3), "x"(t4), "x"(t5));)
+LOOK_UP(look_up_bytes, *(D *)(sums + j * 64 + part) += ((t0 + t1) + t2) + ((t3 + t4) + t5);
+        __asm__ volatile("" : : : "memory");)
 
 double store_bytes(char *buffer, ptrdiff_t size, ptrdiff_t repeats)
 {
@@ -149,6 +158,7 @@ def measure(simd: str) -> dict[str, float]:
     start = buffer.ctypes.data
     start += -start % 64
     words = np.random.default_rng(0).integers(0, 2**32, 252, dtype=np.uint32)
+    tables = pointer(start), pointer(words.ctypes.data), pointer(start + small)
     # name: (function, its arguments before the repeats, work of a repeat)
     loops = {
         "flops_float32": ("flops_float32", (), 24 * size / 4),
@@ -156,9 +166,8 @@ def measure(simd: str) -> dict[str, float]:
         "additions": ("additions", (), 1),
         "L1_bytes": ("bytes", (pointer(start), ctypes.c_ssize_t(small)), small),
         "L2_bytes": ("bytes", (pointer(start), ctypes.c_ssize_t(large)), large),
-        "L1_random_bytes": (
-            "random_bytes", (pointer(start), pointer(words.ctypes.data)), 6 * 64 * 252
-        ),
+        "L1_random_bytes": ("random_bytes", tables, 6 * 64 * 252),
+        "L1_look_up_bytes": ("look_up_bytes", tables, 6 * 64 * 252),
         "L1_store_bytes": ("store_bytes", (pointer(start), ctypes.c_ssize_t(small)), small),
     }  # fmt: skip
     found = {}

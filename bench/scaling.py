@@ -3,13 +3,14 @@
 The time of a step is that of stretches of one run, without its set-up, over their steps. Exponents
 are fitted by least squares to logarithms.
 
-The roofline's peaks are measured on one core (peaks.py): multiply-adds in registers, loads from L1
-and from L2. The kernels run on one thread on shapes whose loops are long:
+The roofline's peaks are measured on one core (peaks.py): multiply-adds in registers, loads from L1,
+look-ups, loads from L2. The kernels run on one thread on shapes whose loops are long:
 - matrix multiply: rfa.kernels.activation_masks, 2 n m d flops, packing of its arguments included,
   which is little for so many neurons;
 - masked sums: a step of gram with the shortcuts off, so that every sum is looked up; its other
-  work is O(n m) beside O(n^2 m). Loads are, for each batch of 32 samples and each cache line of
-  columns, six entries of tables and the sum of every neuron, and what tables are made from;
+  work is O(n m) beside O(n^2 m). Counted are the six entries of tables that each neuron loads for
+  each batch of 32 samples and each cache line of columns, beside loads of this kind and beside the
+  bare loop that adds them up;
 - planar step: 14 loads of float64 a sample (running sums, f, loss weights), arrays in L2.
 
 Use: python bench/scaling.py [--engines NAME ...] [--threads N] [--pairs K] [--quick]
@@ -22,14 +23,11 @@ import numpy as np
 import peaks
 
 import rfa
-from rfa import _kernels, _runtime
+from rfa import _runtime
 from rfa.engines import Observations
 from rfa.training import ENGINES, make_problem
 
-# cache lines that are loaded for a neuron, and for the tables of a block of neurons: 32 rows, and
-# entries again where a table has more than 16
-LINES_OF_NEURON = 7
-LINES_OF_TABLES = 32 + 2 * (16 + 32) + 4 * 16
+ENTRIES = 6  # cache lines that are looked up for a neuron and a batch
 PLANAR_LOADS = 14
 
 # the shape from which one size at a time is varied, its type, and the factors
@@ -123,8 +121,9 @@ def roofline(options):
         row("matrix multiply", (n, d, m), dtype, 2 * n * d * m, seconds, f"flops_{dtype}")
         n, d, m = (128, 128, 64) if options.quick else (768, 768, 480)
         seconds, engine = step_seconds("gram", (n, d, m), dtype, 1, options.pairs, budget, False)
-        row("masked sums (step of gram)", (n, d, m), dtype, bytes_of_sums(engine), seconds,
-            "L1_bytes")  # fmt: skip
+        for limit in ("L1_random_bytes", "L1_look_up_bytes"):
+            work = bytes_of_sums(engine)
+            row("masked sums (step of gram)", (n, d, m), dtype, work, seconds, limit)
     shape = (1000, 2, 50) if options.quick else (5000, 2, 500)
     seconds, _ = step_seconds("planar", shape, "float64", 1, options.pairs, budget)
     work = PLANAR_LOADS * 8 * shape[0]
@@ -133,10 +132,9 @@ def roofline(options):
 
 
 def bytes_of_sums(engine):
-    """Bytes that the masked sums of a step of gram load where every sum is looked up."""
+    """Bytes of entries that a step of gram loads where every sum is looked up."""
     chunks, samples, width = engine.rows_of_K.shape
-    blocks = -(-engine.masks.shape[2] // _kernels.SIZES["block"])
-    lines = LINES_OF_NEURON * engine.masks.shape[2] + LINES_OF_TABLES * blocks
+    lines = ENTRIES * engine.masks.shape[2]
     return chunks * samples // 32 * lines * width * engine.rows_of_K.itemsize
 
 

@@ -43,7 +43,7 @@ MAX_HISTORY = 2**34
 
 # An engine of up to so many bytes waits for the next run of its thread: in many small runs fresh
 # memory costs as much as the steps.
-KEPT_BYTES = 2**24
+KEPT_BYTES = 2**26
 _waiting = threading.local()
 
 # Progress is shown for runs that last longer than DELAY, in pieces of about INTERVAL seconds.

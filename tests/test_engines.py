@@ -508,6 +508,31 @@ def test_the_ends_of_arcs_pass_what_changes():
     assert flips <= run.stats["passed"] <= 2 * flips
 
 
+@pytest.mark.parametrize("variant", [bounds.PLAIN, bounds.Variant(slope=0.25, shrink=0.995)])
+@pytest.mark.parametrize("dtype", problems.DTYPES)
+def test_gram_steps_alike_in_place_and_aside(dtype, variant):
+    """Large problems, whose steps can be interrupted, leave H_t and A_{t-1} until the step is done.
+
+    What is small changes H where it is, and has the next masks and outputs from the same loop.
+    """
+    exp = rfa.Experiment(n=210, d=80, m=270, alpha=0.05, dtype=dtype)
+    problem, net = make_problem(exp.sample(rng=1), None, 0.05, 3), exp.network(rng=1)
+    problem = replace(problem, **variant._asdict())
+    W, a = net.W.astype(dtype), net.a.astype(dtype)
+    at = np.array([0, 1, 2, 7, 20])
+    found = []
+    for in_place in (True, False):
+        engine = ENGINES["gram"](problem, W, a, 2)
+        assert engine.in_place
+        engine.in_place = in_place
+        rows = Observations.allocate(problem, net.m, at)
+        engine.advance(20, at, rows, 0)
+        state = engine.get_state()
+        found.append([*vars(rows).values(), *(state[k] for k in ("W", "previous", "C", "H"))])
+    assert all(one.tobytes() == other.tobytes() for one, other in zip(*found, strict=True))
+    assert 0 < rows.flips[1] and 0 < (state["H"] > 0).mean() < 1
+
+
 @pytest.mark.parametrize("dtype", problems.DTYPES)
 def test_gram_does_not_drift(dtype, monkeypatch):
     """4000 steps anchored every 64, as it is, and never, against W stepped in float64.
