@@ -1,8 +1,8 @@
-"""The machine's measured peaks on one core: multiply-adds and the time that one addition takes;
-loads from the L1 and the L2 cache in order; loads from L1 where bits of words say from which of the
-cache lines, as masked sums do, alone and with the additions; stores to L1.
+"""The machine's measured peaks on one core: what the kernels' rates are put beside.
 
-A few loops in C, compiled for the vector length of the SIMD level that rfa uses.
+Multiply-adds, and additions that wait for one another; loads from L1 and L2 in order; loads from L1
+where the bits of words say of which cache lines, as masked sums do, alone and with the additions;
+stores to L1. A few loops in C, compiled for the vector length of the SIMD level that rfa uses.
 """
 
 import ctypes

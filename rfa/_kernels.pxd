@@ -23,8 +23,8 @@ cdef extern from "_leaves.h" nogil:
         void (*matmul_tile)(const float*, const float*, Py_ssize_t, Py_ssize_t, int,
                             float*) noexcept nogil
         void (*activate_tile)(const float*, const float*, uint64_t*, float*) noexcept nogil
-        void (*activate_chunk)(const float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, uint64_t*,
-                               float*) noexcept nogil
+        void (*activate_chunk)(const float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
+                               uint64_t*, float*) noexcept nogil
         void (*subset_sums)(const float*, Py_ssize_t, const float*, int, float*) noexcept nogil
         void (*look_up)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         float*) noexcept nogil
@@ -51,8 +51,8 @@ cdef extern from "_leaves.h" nogil:
         void (*matmul_tile)(const double*, const double*, Py_ssize_t, Py_ssize_t, int,
                             double*) noexcept nogil
         void (*activate_tile)(const double*, const double*, uint64_t*, double*) noexcept nogil
-        void (*activate_chunk)(const double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, uint64_t*,
-                               double*) noexcept nogil
+        void (*activate_chunk)(const double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
+                               uint64_t*, double*) noexcept nogil
         void (*subset_sums)(const double*, Py_ssize_t, const double*, int, double*) noexcept nogil
         void (*look_up)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         double*) noexcept nogil

@@ -39,10 +39,10 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
 
     H (2, words, neurons, 64) holds <w_j, x> at t on side clock[SIDE], of the samples and then of
     the means; H at t + 1 takes its place if nothing can interrupt the change, since half the memory
-    stays in a nearer cache, else that of the other side. anchor_H, anchor_test_H and norm2 are those
-    of the anchor. The masks hold A_{t-1} on side clock[MASK_SIDE] and room for A_t on the other.
-    Only when the rest of a step is there are C and the clock changed, which nothing interrupts. If
-    H at t + 1 is not finite, that at t may be lost; W_t is not, it comes from C.
+    stays in a nearer cache, else that of the other side. anchor_H, anchor_test_H and norm2 are
+    those of the anchor. The masks hold A_{t-1} on side clock[MASK_SIDE] and room for A_t on the
+    other. Only when the rest of a step is there are C and the clock changed, which nothing
+    interrupts. If H at t + 1 is not finite, H at t may be lost; W_t is not, it comes from C.
     """
     cdef int64_t[::1] clock = engine.clock
     cdef const floating[:, :, ::1] lanes = engine.lanes, rows = engine.rows_of_K
