@@ -1,20 +1,19 @@
-"""What limits the cases of peers.py: the time that a run's work would take at the machine's peaks.
+"""What limits the cases of peers.py: how long a run's work takes at the machine's peaks.
 
-On one thread, one case after the other. Counted is what the algorithm cannot do without, from
-run.stats where it depends on the data, each kind of work at its own measured peak (peaks.py):
+On one thread, one kind of work after the other, each at its own measured peak (peaks.py):
 - products: of the set-up (H_0, half of K, W at the end) or of the signs that were evaluated;
-- look-ups: six cache lines for each sum that was looked up, at the rate of the bare loop that adds
-  them up; a line for each sum that was there and was added; direct's outputs: a line for each
-  sample, batch of neurons and chunk of columns;
-- tables: for each batch, block and chunk 32 lines loaded and 80 stored, or 256 where more than 40
-  sums a table were looked up;
+- look-ups: the six cache lines of each sum that was looked up, twelve where tables are halves, at
+  the rate of the bare loop that adds them up, and a line for each sum that was there and was added;
+  of direct the gradient's alone, not the outputs';
+- tables: 32 lines loaded and 256, or 80 for halves, stored for each batch, block and chunk;
 - state: gram's H and coefficients, read and written once in every step, from L2;
 - weights: the losses' derivatives, at the rate of rfa's own function on an array in L2;
 - scans: planar's two running sums over the ring, eight of them side by side, which wait for one
-  another's additions, and its 14 loads a sample, from L2;
+  another's additions, or its 14 loads a sample from L2, whichever takes longer;
 - drawing: the data and the weights of a trial by NumPy, as every peer draws them.
-What is left are bits, plans, arcs, copies, Python and what does not run at its peak. The ratio of
-peers.py over the share of its case is what this algorithm could reach if nothing were left.
+What is left are plans, arcs, copies, fresh memory, Python and what does not run at its peak. A core
+can do some of this at the same time, so that the sum is an estimate of what the algorithm costs and
+no bound: the ratio of peers.py over the share is about where code without the rest would be.
 
 Use: python bench/limits.py [--cases NAME ...] [--pairs K] [--quick]
 """
@@ -27,12 +26,13 @@ import peaks
 
 import rfa
 from rfa import _kernels, _runtime
+from rfa.engines import Observations, auto
+from rfa.training import ENGINES, make_problem
 
 LINE = 64  # bytes of a cache line, which is the width of a chunk
-BATCH = 32  # samples, or neurons, to a batch
-ENTRIES = 6  # lines that are looked up for a sum over a batch
-# stored for a batch: the tables of halves, and whole ones, which more sums than FEW need
-HALF_TABLES, WHOLE_TABLES, FEW = 80, 256, 40
+BATCH = 32  # samples to a batch
+# lines that are looked up for a sum over a batch, and stored for its tables: whole, as halves
+LOOKED_UP, STORED = (6, 12), (256, 80)
 PLANAR_LOADS = 14
 
 KINDS = ("products", "look-ups", "tables", "state", "weights", "scans", "drawing")
@@ -60,58 +60,66 @@ def chunks_of(size, dtype):
     return -(-size * np.dtype(dtype).itemsize // LINE)
 
 
-def sums_floor(stats, m, chunks, peak):
-    """Look-ups and tables of the masked sums that the stats count, for so many chunks."""
-    batches = stats["batches"] / m * -(-m // _kernels.SIZES["block"])
-    stored = WHOLE_TABLES if stats["looked_up"] > FEW * batches else HALF_TABLES
-    look_ups = ENTRIES * stats["looked_up"] / peak["L1_look_up_bytes"]
-    look_ups += stats["added"] / peak["L1_bytes"]
-    tables = batches * (BATCH / peak["L1_bytes"] + stored / peak["L1_store_bytes"])
-    return {"look-ups": LINE * chunks * look_ups, "tables": LINE * chunks * tables}
+def sums_floor(exp, name, chunks, peak):
+    """(Look-ups and tables of the masked sums of a run for so many chunks, the engine after it)."""
+    net = exp.network(0)
+    problem = make_problem(exp.sample(0), None, exp.alpha, 0)
+    engine = ENGINES[name](problem, net.W.astype(exp.dtype), net.a.astype(exp.dtype), 1)
+    never = np.empty(0, np.int64)
+    out = Observations.allocate(problem, exp.m, never)
+    looked_up, added, tables, stored = 0, 0, 0, 0
+    for t in range(exp.steps):
+        engine.advance(t + 1, never, out, 0)
+        sums, there, _ = engine.counts.reshape(-1, _kernels.SIZES["counts"]).T
+        halves = (sums <= _kernels.SIZES["few"]).astype(int)
+        made = (sums > 0) | (there > 0)
+        looked_up += int((sums * np.take(LOOKED_UP, halves)).sum())
+        added += int(there.sum())
+        tables += int(made.sum())
+        stored += int(np.take(STORED, halves)[made].sum())
+    look_ups = looked_up / peak["L1_look_up_bytes"] + added / peak["L1_bytes"]
+    making = BATCH * tables / peak["L1_bytes"] + stored / peak["L1_store_bytes"]
+    return {"look-ups": LINE * chunks * look_ups, "tables": LINE * chunks * making}, engine
 
 
-def gram_floor(exp, run, peak):
+def gram_floor(exp, peak):
     size = np.dtype(exp.dtype).itemsize
-    means = 0 if run.data.means is None else len(run.data.means)
-    chunks = chunks_of(exp.n, exp.dtype) + chunks_of(means, exp.dtype)
+    means = exp.sample(0).means
+    chunks = chunks_of(exp.n, exp.dtype) + chunks_of(len(means), exp.dtype)
     flops = 4 * exp.n * exp.m * exp.d + exp.n**2 * exp.d
     return {
         "products": flops / peak[f"flops_{exp.dtype}"],
-        **sums_floor(run.stats, exp.m, chunks, peak),
-        "state": 4 * run.t * exp.n * exp.m * size / peak["L2_bytes"],
+        **sums_floor(exp, "gram", chunks, peak)[0],
+        "state": 4 * exp.steps * exp.n * exp.m * size / peak["L2_bytes"],
     }
 
 
-def direct_floor(exp, run, peak):
-    chunks = chunks_of(exp.d, exp.dtype)
-    found = sums_floor(run.stats, exp.m, chunks, peak)
-    outputs = run.t * exp.n * -(-exp.m // BATCH) * chunks
-    found["look-ups"] += LINE * outputs / peak["L1_bytes"]
-    found["products"] = 2 * run.stats["evaluated"] * exp.d / peak[f"flops_{exp.dtype}"]
-    return found
+def direct_floor(exp, peak):
+    found, engine = sums_floor(exp, "direct", chunks_of(exp.d, exp.dtype), peak)
+    flops = 2 * engine.stats["evaluated"] * exp.d
+    return {"products": flops / peak[f"flops_{exp.dtype}"], **found}
 
 
-def planar_floor(exp, run, peak):
+def planar_floor(exp, peak):
     loads = PLANAR_LOADS * 8 * exp.n / peak["L2_bytes"]
     waits = 2 * exp.n / _kernels.SIZES["lanes"] / peak["additions"]
-    return {"scans": run.t * (loads + waits)}
+    return {"scans": exp.steps * max(loads, waits)}
 
 
 FLOORS = {"gram": gram_floor, "direct": direct_floor, "planar": planar_floor}
 
 
 def floor(case, peak, weight):
-    """Seconds of each kind of work of a run of the case."""
+    """(The engine, seconds of each kind of work) of a run of the case."""
     exp = case.experiment
-    data, net = exp.sample(0), exp.network(0)
-    settings = {"record": None, "snapshots": None, "n_threads": 1}
-    run = rfa.train(net, data, exp.alpha, exp.steps, **settings)
-    found = {"weights": run.t * exp.n * weight, **FLOORS[run.engine](exp, run, peak)}
+    means = exp.sample(0).means
+    name = auto.choose(exp.n, exp.d, exp.m, len(means), 0, np.dtype(exp.dtype))
+    found = {"weights": exp.steps * exp.n * weight, **FLOORS[name](exp, peak)}
     if case.trials:
         batch = case.start(1)
         X, y, W = batch.empty(1)
         found["drawing"] = best_seconds(lambda: batch.draw(0, X[0], y[0], W[0]))
-    return run.engine, found
+    return name, found
 
 
 def seconds(case):

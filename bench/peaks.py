@@ -152,7 +152,8 @@ def measure(simd: str) -> dict[str, float]:
         subprocess.run([*compiler, *options, str(source), "-o", library], check=True)
         code = ctypes.CDLL(library)
     pointer = ctypes.c_void_p
-    # well beyond any L1 and within an L2 of 512 KiB; 16 KiB are half of an L1 of 32 KiB
+    # well beyond any L1 and within an L2 of 512 KiB; 16 KiB are half of an L1 of 32 KiB, to which
+    # look-ups add sums of nearly as much
     small, large = 2**14, 3 * 2**17
     buffer = np.zeros(large + 64, np.uint8)
     start = buffer.ctypes.data

@@ -130,7 +130,6 @@ cdef int multiply(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
                   double* last) except -1 nogil
 cdef void plan_sums(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, int shortcuts,
                     uint8_t* plan, int32_t* counts, int n_threads) noexcept nogil
-cdef bint sums_at_once(Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t chunks) noexcept nogil
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
                     double common, const floating* rows, const int32_t* chosen,

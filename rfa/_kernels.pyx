@@ -44,7 +44,7 @@ cdef enum:
     DEPTH = 512           # columns of a panel of the matrix multiply that stay in cache
     STORE = 256           # sums of distinct words that are kept beside the tables, 16 KiB at most
     GROUP = 16            # batches whose distinct words are kept so, at most
-    FEW = 40              # sums for which whole tables do not pay (same bits)
+    FEW = 40              # sums of a batch for which whole tables do not pay (same bits)
     SLOTS = 512           # of the hash table of words, more than twice BLOCK
     COUNTS = 3            # of a batch and block, see plan_batch
     SHARED = 1
@@ -74,7 +74,7 @@ cdef int _level = _chosen_level()
 SIMD_LEVEL = LEVELS[_level]
 # for those who allocate
 SIZES = {"word": WORD, "lane": LANE, "tile": TILE, "lanes": LANES, "block": BLOCK,
-         "counts": COUNTS}
+         "counts": COUNTS, "few": FEW}
 OPENMP = rfa_openmp()   # the date of the OpenMP specification, 0 without OpenMP
 
 
@@ -583,9 +583,9 @@ cdef inline Py_ssize_t sum_share(Py_ssize_t words) noexcept nogil:
     return TASK_WORK // (words * BLOCK * (WORD // 4) + 1)
 
 
-cdef bint sums_at_once(Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t chunks) noexcept nogil:
+def sums_at_once(Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t chunks):
     """Whether nothing interrupts masked_sum once it has begun to write."""
-    return chunks * ((neurons + BLOCK - 1) // BLOCK) <= sum_share(words)
+    return bool(chunks * ((neurons + BLOCK - 1) // BLOCK) <= sum_share(words))
 
 
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
@@ -600,7 +600,8 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
 
     A is binary: the subset sums of five or six scaled rows are tabulated once for all neurons, and
     each neuron adds the entries that its mask bits select, six for a batch of 32 samples. 3/16 n m
-    d adds and loads from L1 in place of 2 n m d flops; as few as 1/32 where neurons have the same
+    d adds and loads from L1 in place of 2 n m d flops (twice the loads where tables are halves); as
+    few as 1/32 where neurons have the same
     bits, since each distinct word of 32 is then summed once; nothing where a neuron is inactive.
     plan and counts are plan_sums'. The order of the sum is that of the batches, whatever the
     number of threads, each of which has whole (chunk of columns) x (block of neurons) pieces of

@@ -20,7 +20,7 @@ from rfa import _kernels, _validate
 MAX_THREADS = 1024
 
 # Free memory that many small runs are to find again; glibc looks at blocks of up to 32 MiB only.
-KEPT_BYTES = 2**24
+FREED_BYTES = 2**24
 
 # Where Linux shows its cgroups; those of v1 by controller.
 CGROUPS = Path("/sys/fs/cgroup")
@@ -145,13 +145,13 @@ def _checkout_commit() -> str | None:
 
 
 def keep_freed_memory() -> None:
-    """Ask the C library to keep what is freed, up to twice KEPT_BYTES for each thread.
+    """Ask the C library to keep what is freed, up to twice FREED_BYTES for each thread.
 
     glibc gives the arrays of a run back to the system when they are freed, and page faults of the
     next run's cost as much as many steps. How much it keeps follows the largest block that it has
     seen freed, unless the user has set it; elsewhere this has no effect.
     """
-    np.empty(KEPT_BYTES, np.uint8)
+    np.empty(FREED_BYTES, np.uint8)
 
 
 def provenance(engine: str, n_threads: int, seeds: dict[str, Any]) -> dict[str, Any]:

@@ -176,7 +176,7 @@ def train(
     W_{t+1} = W_t - alpha * gradient of (1/n) sum_i log(1 + exp(-y_i f(x_i; W_t))), Section 2.1.
     X decides the type: float32 if X is float32, else float64; W_0 is rounded to it once. A step
     costs O(n m d), gram O(n^2 m), planar O(n + m + changes of A). What is recorded, snapshots, stop
-    and progress never change W. A gram engine of up to 16 MiB is kept for the next run of its
+    and progress never change W. A gram engine of up to 64 MiB is kept for the next run of its
     thread. Rounding errors of planar are relative to sums over all samples: if one sample is larger
     than the rest by ten orders of magnitude or more, take engine="direct".
 

@@ -152,6 +152,7 @@ MUTANTS = [
     ("rfa/engines/_gram.pyx", "memset(&C[0, 0], 0, C.shape[0] * C.shape[1] * sizeof(floating))\n"
      "        for", "for"),
     ("rfa/engines/gram.py", "        self.tally[:] = 0\n", ""),
+    ("rfa/engines/_gram.pyx", "neurons, NULL, &partial[1, 0]", "neurons, NULL, &partial[0, 0]"),
     ("rfa/training.py", '_waiting.__dict__.pop("engine", None)', '_waiting.__dict__.get("engine")'),
     # signs decided by rounded products
     ("rfa/engines/_planar.pyx", "(a, b, c, d)\n    p, q = fma(a, b, -p), -fma(c, d, q)",

@@ -533,6 +533,23 @@ def test_gram_steps_alike_in_place_and_aside(dtype, variant):
     assert 0 < rows.flips[1] and 0 < (state["H"] > 0).mean() < 1
 
 
+def test_outputs_of_test_points_beyond_the_range_change_no_step():
+    """n = 10: chunks of the word are padding, which a step does not write."""
+    X = np.random.default_rng(0).standard_normal((10, 3)).astype(np.float32)
+    X[:, 2] = 0
+    data = rfa.Dataset(X, np.where(X[:, 0] > 0, 1, -1))
+    test = rfa.Dataset(np.array([[0, 0, 1e10]], np.float32), np.array([1]))
+    W = np.random.default_rng(1).standard_normal((6, 3))
+    W[:, 2] = 1e30
+    net = rfa.Network(W, np.full(6, 1 / np.sqrt(6)))
+    runs = [
+        rfa.train(net, data, steps=10, test=test, engine="gram", record=record)
+        for record in (None, "all")
+    ]
+    assert [run.status for run in runs] == ["finished"] * 2
+    assert runs[0].network.W.tobytes() == runs[1].network.W.tobytes()
+
+
 @pytest.mark.parametrize("dtype", problems.DTYPES)
 def test_gram_does_not_drift(dtype, monkeypatch):
     """4000 steps anchored every 64, as it is, and never, against W stepped in float64.

@@ -25,6 +25,9 @@ filled (``engine.rows`` tells how many are), and going on gives the bits of an u
   step, and the samples that ends of arcs pass; in float64 whatever the type of W. Observing takes
   4 bytes a sample and group.
 - ``reference``: the oracle in NumPy, slow.
+
+After a step that was not taken because its numbers are not finite, t and W are those of the step
+before; where gram would go on from (h, the last masks) is then lost.
 """
 
 from __future__ import annotations

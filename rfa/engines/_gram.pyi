@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 def advance(
     H: NDArray[Any], engine: Any, until: int, at: NDArray[Any], out: Any, row: int
 ) -> int: ...
-def in_one_go(words: int, neurons: int, chunks: int) -> bool: ...
 def weights(
     X_columns: NDArray[Any],
     C: NDArray[Any],

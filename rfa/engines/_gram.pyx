@@ -16,7 +16,7 @@ from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
     ENTRY, TILE, WORD, add_partial, check_signals, evaluate, level, masked_sum, multiply,
-    pack_lanes, plan_sums, rfa_f32, rfa_f64, rfa_seconds, sums_at_once,
+    pack_lanes, plan_sums, rfa_f32, rfa_f64, rfa_seconds,
 )
 from rfa.engines._linear cimport add_linear, rescale
 from rfa.engines._observe cimport (
@@ -29,8 +29,8 @@ cdef enum:
     # clock[EVALUATED]: of the masks and f of this step there are none, or masks and the blocks'
     # shares of f, which the last step has left, or all
     NOT = 0
-    IN_PARTS = 2
     WHOLE = 1
+    IN_PARTS = 2
 
 
 def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::1] at, out,
@@ -40,9 +40,10 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     H (2, words, neurons, 64) holds <w_j, x> at t on side clock[SIDE], of the samples and then of
     the means; H at t + 1 takes its place if nothing can interrupt the change, since half the memory
     stays in a nearer cache, else that of the other side. anchor_H, anchor_test_H and norm2 are
-    those of the anchor. The masks hold A_{t-1} on side clock[MASK_SIDE] and room for A_t on the
-    other. Only when the rest of a step is there are C and the clock changed, which nothing
-    interrupts. If H at t + 1 is not finite, H at t may be lost; W_t is not, it comes from C.
+    those of the anchor. The masks hold A_{t-1} on side clock[MASK_SIDE] and A_t or room for it on
+    the other, as clock[EVALUATED] says. Only when the rest of a step is there are C and the clock
+    changed, which nothing interrupts. If H at t + 1 is not finite, H_t and A_{t-1} may be lost; W_t
+    is not, it comes from C.
     """
     cdef int64_t[::1] clock = engine.clock
     cdef const floating[:, :, ::1] lanes = engine.lanes, rows = engine.rows_of_K
@@ -58,7 +59,8 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef const int64_t[:, ::1] segments = engine.segments
     cdef uint64_t[:, :, ::1] masks = engine.masks
     cdef floating[::1] f = engine.f, c = engine.c, test_f = engine.test_f
-    cdef floating[::1] partial = engine.partial, scratch = engine.scratch
+    cdef floating[:, ::1] partial = engine.partial
+    cdef floating[::1] scratch = engine.scratch
     cdef uint8_t[::1] plan = engine.plan
     cdef int32_t[::1] counts = engine.counts
     cdef const int32_t[::1] chosen = engine.chunks_with_points
@@ -137,10 +139,10 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                         ranges[:, :, :, 0] = INFINITY
                         ranges[:, :, :, 1] = -INFINITY
                     evaluate(&lanes[0, 0, 0], words, d, h, WORD, h, &a[0], neurons, current,
-                             &partial[0], &scratch[0], &segments[0, 0], segments.shape[0], groups,
-                             &ranges[0, 0, 0, 0] if ranged else NULL, <floating*>NULL, n_threads,
-                             &last)
-                add_partial(&partial[0], words, neurons, &f[0])
+                             &partial[0, 0], &scratch[0], &segments[0, 0], segments.shape[0],
+                             groups, &ranges[0, 0, 0, 0] if ranged else NULL, <floating*>NULL,
+                             n_threads, &last)
+                add_partial(&partial[0, 0], words, neurons, &f[0])
                 if slope > 0:
                     add_linear(h, words, neurons, &tile[0, 0], neurons, slope, &product[0, 0, 0],
                                &f[0], n_threads, &last)
@@ -156,8 +158,8 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                     evaluate_tests(test_K, C, anchor_test_H, a, slope, product, test_H, n_threads,
                                    &last)
                     evaluate(&test_lanes[0, 0, 0], test_words, d, h, WORD, &test_H[0, 0, 0], &a[0],
-                             neurons, NULL, &partial[0], &scratch[0], NULL, 0, 0, NULL, &test_f[0],
-                             n_threads, &last)
+                             neurons, NULL, &partial[1, 0], &scratch[0], NULL, 0, 0, NULL,
+                             &test_f[0], n_threads, &last)
                     if slope > 0:
                         add_linear(&test_H[0, 0, 0], test_words, neurons, &tile[0, 0], neurons,
                                    slope, &product[0, 0, 0], &test_f[0], n_threads, &last)
@@ -191,8 +193,8 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             if not masked_sum(current, words, neurons, &plan[0], &counts[0], &c[0],
                               common, &rows[0, 0, 0], &chosen[0], chosen.shape[0], h, 1, &a[0],
                               WORD, neurons * WORD, &H[after_side, 0, 0, 0],
-                              previous if in_place else NULL, &partial[0], &scratch[0], n_threads,
-                              &last):
+                              previous if in_place else NULL, &partial[0, 0], &scratch[0],
+                              n_threads, &last):
                 clock[DIVERGED] = 1
                 break
             accumulate(current, words, neurons, &c[0], C, n_threads)
@@ -299,11 +301,6 @@ cdef void square_norms(const floating* W, Py_ssize_t neurons, Py_ssize_t stride,
             rfa_f32(level()).dots(W + j * stride, NULL, 0, stride, norm2 + j)
         else:
             rfa_f64(level()).dots(W + j * stride, NULL, 0, stride, norm2 + j)
-
-
-def in_one_go(Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t chunks):
-    """Whether nothing interrupts the change of H once it has begun."""
-    return bool(sums_at_once(words, neurons, chunks))
 
 
 def weights(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,

@@ -26,7 +26,7 @@ class DirectEngine:
 
     Samples are sorted by group, within a group as Signs wants them, and stored twice: 64 side by
     side for the signs, in chunks of columns for the sums. Memory beside W (three times): two copies
-    of X, 3/8 n m bytes of masks, n m / 16 of plans, and what Signs takes.
+    of X, 3/8 n m bytes of masks, n m / 8 of plans, and what Signs takes.
     """
 
     def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:

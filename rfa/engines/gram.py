@@ -60,7 +60,7 @@ class GramEngine:
         self.chunks_with_points = np.unique(points // width).astype(np.int32)
         pieces = len(self.chunks_with_points) * blocks
         self.n_threads = threads_for(self.n * self.m * (self.n + k), pieces, n_threads)
-        self.in_place = _gram.in_one_go(words, neurons, len(self.chunks_with_points))
+        self.in_place = _kernels.sums_at_once(words, neurons, len(self.chunks_with_points))
 
         self.lanes = aligned_zeros((all_words, self.d, WORD), dtype)
         self.test_lanes = aligned_zeros((test_words, self.d, WORD), dtype)
@@ -85,7 +85,8 @@ class GramEngine:
         self.test_f = aligned_zeros(max(1, test_words) * WORD, dtype)
         self.c = aligned_zeros(words * WORD, dtype)
         self.linear = Linear(max(words, test_words), neurons, dtype)
-        self.partial = aligned_zeros(partial, dtype)
+        # of the samples, and of the test points: a step rewrites no padding
+        self.partial = aligned_zeros((2, partial), dtype)
         self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
         self.plan, self.counts = room_for_plans(2 * words * blocks)
         self.shortcuts = 2
