@@ -538,7 +538,7 @@ def test_outputs_of_test_points_beyond_the_range_change_no_step():
     X = np.random.default_rng(0).standard_normal((10, 3)).astype(np.float32)
     X[:, 2] = 0
     data = rfa.Dataset(X, np.where(X[:, 0] > 0, 1, -1))
-    test = rfa.Dataset(np.array([[0, 0, 1e10]], np.float32), np.array([1]))
+    test = rfa.Dataset(np.full((64, 3), [0, 0, 1e10], np.float32), np.ones(64, int))
     W = np.random.default_rng(1).standard_normal((6, 3))
     W[:, 2] = 1e30
     net = rfa.Network(W, np.full(6, 1 / np.sqrt(6)))
