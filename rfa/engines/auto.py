@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-# gram if n + means is at most a ratio times d: a step of direct costs 3/8 n m d look-ups and the
-# signs that it has to evaluate, one of gram 3/16 n (n + means) m. They break even between 2 d and
-# 4 d, later if K stays in cache; and if K has short rows gram is faster for any d (bench/auto.py).
-CACHED_RATIO, RATIO = 3.1, 2.7
-CACHED_BYTES = 2**22
-ROW_BYTES = 2**10
+# gram if n + means is at most RATIO d, and so many more as ROW_BYTES have room for: a step of direct
+# costs 3/8 n m d look-ups, the signs that it has to evaluate, and, whatever d, what gram spends on
+# 920 bytes of each row of K; one of gram costs 3/16 n (n + means) m look-ups. Fitted to the times
+# of both for n from 150 to 800 and d from 5 to 100; bench/auto.py has more.
+RATIO = 2.7
+ROW_BYTES = 920
 
 # and if its arrays, K, H three times and the coefficients, and what it keeps of test points, take
 # at most this many bytes.
@@ -26,6 +26,5 @@ def choose(n: int, d: int, m: int, means: int, tests: int, dtype: np.dtype[np.fl
         return "planar"
     points = n + means
     size = (n * points + 2 * points * m + 2 * n * m + tests * (n + 2 * m)) * dtype.itemsize
-    ratio = CACHED_RATIO if n * points * dtype.itemsize <= CACHED_BYTES else RATIO
-    few = points <= ratio * d or points * dtype.itemsize <= ROW_BYTES
+    few = points <= RATIO * d + ROW_BYTES / dtype.itemsize
     return "gram" if few and size <= GRAM_BYTES else "direct"
