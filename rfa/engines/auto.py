@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 # gram if n + means is at most RATIO d, and so many more as ROW_BYTES have room for: a step of
-# direct costs 3/8 n m d look-ups, the signs that it has to evaluate, and, whatever d, what gram spends on
-# 920 bytes of each row of K; one of gram costs 3/16 n (n + means) m look-ups. Fitted to the times
-# of both for n from 150 to 800 and d from 5 to 100; bench/auto.py has more.
+# direct costs 3/8 n m d look-ups, the signs that it has to evaluate, and, whatever d, what gram
+# spends on 920 bytes of each row of K; one of gram costs 3/16 n (n + means) m look-ups. Fitted to
+# the times of both for n from 150 to 800 and d from 5 to 100; bench/auto.py has more.
 RATIO = 2.8
 ROW_BYTES = 920
 
