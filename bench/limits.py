@@ -58,7 +58,7 @@ def chunks_of(size, dtype):
     return -(-size * np.dtype(dtype).itemsize // LINE)
 
 
-def sums_floor(exp, name, chunks, peak):
+def sums_at_peak(exp, name, chunks, peak):
     """(Look-ups and tables of the masked sums of a run for so many chunks, the engine after it)."""
     net = exp.network(0)
     problem = make_problem(exp.sample(0), None, exp.alpha, 0)
@@ -80,39 +80,39 @@ def sums_floor(exp, name, chunks, peak):
     return {"look-ups": LINE * chunks * look_ups, "tables": LINE * chunks * making}, engine
 
 
-def gram_floor(exp, peak):
+def gram_at_peak(exp, peak):
     size = np.dtype(exp.dtype).itemsize
     means = exp.sample(0).means
     chunks = chunks_of(exp.n, exp.dtype) + chunks_of(len(means), exp.dtype)
     flops = 4 * exp.n * exp.m * exp.d + exp.n**2 * exp.d
     return {
         "products": flops / peak[f"flops_{exp.dtype}"],
-        **sums_floor(exp, "gram", chunks, peak)[0],
+        **sums_at_peak(exp, "gram", chunks, peak)[0],
         "state": 4 * exp.steps * exp.n * exp.m * size / peak["L2_bytes"],
     }
 
 
-def direct_floor(exp, peak):
-    found, engine = sums_floor(exp, "direct", chunks_of(exp.d, exp.dtype), peak)
+def direct_at_peak(exp, peak):
+    found, engine = sums_at_peak(exp, "direct", chunks_of(exp.d, exp.dtype), peak)
     flops = 2 * engine.stats["evaluated"] * exp.d
     return {"products": flops / peak[f"flops_{exp.dtype}"], **found}
 
 
-def planar_floor(exp, peak):
+def planar_at_peak(exp, peak):
     loads = PLANAR_LOADS * 8 * exp.n / peak["L2_bytes"]
     waits = 2 * exp.n / _kernels.SIZES["lanes"] / peak["additions"]
     return {"scans": exp.steps * max(loads, waits)}
 
 
-FLOORS = {"gram": gram_floor, "direct": direct_floor, "planar": planar_floor}
+AT_PEAK = {"gram": gram_at_peak, "direct": direct_at_peak, "planar": planar_at_peak}
 
 
-def floor(case, peak, weight):
+def at_peak(case, peak, weight):
     """(The engine, seconds of each kind of work) of a run of the case."""
     exp = case.experiment
     means = exp.sample(0).means
     name = auto.choose(exp.n, exp.d, exp.m, len(means), 0, np.dtype(exp.dtype))
-    found = {"weights": exp.steps * exp.n * weight, **FLOORS[name](exp, peak)}
+    found = {"weights": exp.steps * exp.n * weight, **AT_PEAK[name](exp, peak)}
     if case.trials:
         batch = case.start(1)
         X, y, W = batch.empty(1)
@@ -132,20 +132,20 @@ def seconds(case):
 
 
 def measure(case, pairs, peak, weight):
-    engine, found = floor(case, peak, weight)
+    engine, found = at_peak(case, peak, weight)
     taken = min(seconds(case) for _ in range(pairs))  # the peaks are the best of many, too
     total = sum(found.values())
     return {"case": case.key, "shape": case.shape, "engine": engine, "seconds": taken,
-            "floor": found, "share": total / taken}  # fmt: skip
+            "at_peak": found, "share": total / taken}  # fmt: skip
 
 
 def report(rows):
-    kinds = [kind for kind in KINDS if any(kind in row["floor"] for row in rows)]
+    kinds = [kind for kind in KINDS if any(kind in row["at_peak"] for row in rows)]
     cells = [
         [
             f"{row['case']} ({row['engine']})",
             common.duration(row["seconds"]),
-            *(common.duration(row["floor"][k]) if k in row["floor"] else "" for k in kinds),
+            *(common.duration(row["at_peak"][k]) if k in row["at_peak"] else "" for k in kinds),
             f"{100 * row['share']:.0f}%",
         ]
         for row in rows

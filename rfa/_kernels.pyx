@@ -484,8 +484,10 @@ cdef Py_ssize_t group_size(const int32_t* counts, Py_ssize_t blocks,
 
 cdef void plan_groups(Py_ssize_t batches, Py_ssize_t blocks, Py_ssize_t neurons,
                       const uint8_t* plan, const int32_t* counts, uint16_t* index) noexcept nogil:
-    """index [batch][BLOCK]: for the batches of each group of a block, instead, [neuron][batch
-    of the group], where the neuron's sum is in the group's store, in bytes, 0 for inactive ones."""
+    """Where in its group's store a neuron's sum of a batch is, in bytes; 0 if it is inactive.
+
+    A group of batches has index + BLOCK * (its first batch), there [neuron][batch of the group].
+    """
     cdef Py_ssize_t batch = 0, group, stored, b, j
     cdef const uint8_t* numbers
     cdef uint16_t* own
