@@ -83,16 +83,21 @@ static inline __attribute__((always_inline)) V RFA_NAME(rfa_six)(const REAL *t, 
            (second + RFA_NAME(rfa_entry)(t11 + half, bits >> 27 & 31, whole, part));
 }
 
+/* The entries that the bits of the listed neurons select: added to the neurons' rows of out, or
+ * stored in its rows one after the other. */
 static inline __attribute__((always_inline)) void
-RFA_NAME(rfa_add_listed)(const REAL *tables, const uint64_t *masks, int shift, const uint8_t *list,
-                         ptrdiff_t count, int whole, REAL *out)
+RFA_NAME(rfa_listed)(const REAL *tables, const uint64_t *masks, int shift, const uint8_t *list,
+                     ptrdiff_t count, int whole, int add, REAL *out)
 {
     for (ptrdiff_t l = 0; l < count; ++l) {
-        REAL *sum = out + list[l] * COLUMNS;
+        REAL *row = out + (add ? list[l] : l) * COLUMNS;
         uint64_t bits = masks[list[l]] >> shift;
-        for (int part = 0; part < COLUMNS; part += VL)
-            STORE(sum + part,
-                  LOAD(sum + part) + RFA_NAME(rfa_six)(tables, bits, whole, part));
+        for (int part = 0; part < COLUMNS; part += VL) {
+            V sum = RFA_NAME(rfa_six)(tables, bits, whole, part);
+            if (add)
+                sum = LOAD(row + part) + sum;
+            STORE(row + part, sum);
+        }
     }
 }
 
@@ -101,9 +106,9 @@ static void RFA_NAME(rfa_look_up)(const REAL *tables, const uint64_t *masks, int
                                   const uint8_t *list, ptrdiff_t count, int whole, REAL *out)
 {
     if (whole)
-        RFA_NAME(rfa_add_listed)(tables, masks, shift, list, count, 1, out);
+        RFA_NAME(rfa_listed)(tables, masks, shift, list, count, 1, 1, out);
     else
-        RFA_NAME(rfa_add_listed)(tables, masks, shift, list, count, 0, out);
+        RFA_NAME(rfa_listed)(tables, masks, shift, list, count, 0, 1, out);
 }
 
 /* out[j] += row, for the listed neurons. */
@@ -116,25 +121,14 @@ static void RFA_NAME(rfa_add_row)(const REAL *row, const uint8_t *list, ptrdiff_
         }
 }
 
-static inline __attribute__((always_inline)) void
-RFA_NAME(rfa_list_entries)(const REAL *tables, const uint64_t *masks, int shift,
-                           const uint8_t *list, ptrdiff_t count, int whole, REAL *out)
-{
-    for (ptrdiff_t l = 0; l < count; ++l) {
-        uint64_t bits = masks[list[l]] >> shift;
-        for (int part = 0; part < COLUMNS; part += VL)
-            STORE(out + l * COLUMNS + part, RFA_NAME(rfa_six)(tables, bits, whole, part));
-    }
-}
-
 /* out[l] = the entries that masks[list[l]] >> shift selects. */
 static void RFA_NAME(rfa_entries)(const REAL *tables, const uint64_t *masks, int shift,
                                   const uint8_t *list, ptrdiff_t count, int whole, REAL *out)
 {
     if (whole)
-        RFA_NAME(rfa_list_entries)(tables, masks, shift, list, count, 1, out);
+        RFA_NAME(rfa_listed)(tables, masks, shift, list, count, 1, 0, out);
     else
-        RFA_NAME(rfa_list_entries)(tables, masks, shift, list, count, 0, out);
+        RFA_NAME(rfa_listed)(tables, masks, shift, list, count, 0, 0, out);
 }
 
 /* out[j] += what stands index[j][b] bytes on in the store, for so many batches b, in order. */

@@ -30,9 +30,7 @@ MUTANTS = [
     ("rfa/_kernels.pyx", "range(w * WORD, min((w + 1) * WORD, n))",
      "range(w * WORD, min((w + 1) * WORD - 1, n))"),
     # the wrong half of a mask word
-    ("rfa/_leaves_sums.h", "shift;\n        for (int part = 0; part < COLUMNS; part += VL)\n"
-     "            STORE(out", "0;\n        for (int part = 0; part < COLUMNS; part += VL)\n"
-     "            STORE(out"),
+    ("rfa/_leaves_sums.h", "bits = masks[list[l]] >> shift", "bits = masks[list[l]]"),
     ("rfa/_kernels.pyx", "k % WORD,\n                                signs",
      "0,\n                                signs"),
     # wrong signs
