@@ -23,18 +23,17 @@ cdef extern from "_leaves.h" nogil:
         void (*matmul_tile)(const float*, const float*, Py_ssize_t, Py_ssize_t, int,
                             float*) noexcept nogil
         void (*activate_tile)(const float*, const float*, uint64_t*, float*) noexcept nogil
-        void (*activate_chunk)(const float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
-                               uint64_t*, float*) noexcept nogil
         void (*subset_sums)(const float*, Py_ssize_t, const float*, int, float*) noexcept nogil
         void (*look_up)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         float*) noexcept nogil
         void (*add_row)(const float*, const uint8_t*, Py_ssize_t, float*) noexcept nogil
         void (*entries)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         float*) noexcept nogil
-        void (*add_entries)(const float*, const uint16_t*, Py_ssize_t, Py_ssize_t,
-                            float*) noexcept nogil
-        float (*finish)(const float*, float, float, const float*, const float*, const float*,
-                        Py_ssize_t, Py_ssize_t, float*) noexcept nogil
+        void (*gather)(const float*, const float*, const uint16_t*, Py_ssize_t, Py_ssize_t,
+                       float*) noexcept nogil
+        float (*finish)(const float*, float, float, const float*, const float*, const float*, const uint16_t*, Py_ssize_t,
+                    const float*, Py_ssize_t, Py_ssize_t, float*, uint64_t*, Py_ssize_t,
+                    float*) noexcept nogil
         void (*add_products)(const float*, const float*, Py_ssize_t, float*) noexcept nogil
         void (*fold)(const float*, Py_ssize_t, float*) noexcept nogil
         float (*lane_signs)(
@@ -51,18 +50,17 @@ cdef extern from "_leaves.h" nogil:
         void (*matmul_tile)(const double*, const double*, Py_ssize_t, Py_ssize_t, int,
                             double*) noexcept nogil
         void (*activate_tile)(const double*, const double*, uint64_t*, double*) noexcept nogil
-        void (*activate_chunk)(const double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
-                               uint64_t*, double*) noexcept nogil
         void (*subset_sums)(const double*, Py_ssize_t, const double*, int, double*) noexcept nogil
         void (*look_up)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         double*) noexcept nogil
         void (*add_row)(const double*, const uint8_t*, Py_ssize_t, double*) noexcept nogil
         void (*entries)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         double*) noexcept nogil
-        void (*add_entries)(const double*, const uint16_t*, Py_ssize_t, Py_ssize_t,
-                            double*) noexcept nogil
-        double (*finish)(const double*, double, double, const double*, const double*, const double*,
-                         Py_ssize_t, Py_ssize_t, double*) noexcept nogil
+        void (*gather)(const double*, const double*, const uint16_t*, Py_ssize_t, Py_ssize_t,
+                       double*) noexcept nogil
+        double (*finish)(const double*, double, double, const double*, const double*, const double*, const uint16_t*, Py_ssize_t,
+                    const double*, Py_ssize_t, Py_ssize_t, double*, uint64_t*, Py_ssize_t,
+                    double*) noexcept nogil
         void (*add_products)(const double*, const double*, Py_ssize_t, double*) noexcept nogil
         void (*fold)(const double*, Py_ssize_t, double*) noexcept nogil
         double (*lane_signs)(

@@ -193,15 +193,6 @@ cdef inline void _activate_tile(const floating* h, const floating* a, uint64_t* 
         rfa_f64(_level).activate_tile(h, a, masks, f)
 
 
-cdef inline void _activate_chunk(const floating* h, Py_ssize_t stride, const floating* a,
-                                 Py_ssize_t neurons, Py_ssize_t sample, uint64_t* masks,
-                                 floating* f) noexcept nogil:
-    if floating is float:
-        rfa_f32(_level).activate_chunk(h, stride, a, neurons, sample, masks, f)
-    else:
-        rfa_f64(_level).activate_chunk(h, stride, a, neurons, sample, masks, f)
-
-
 cdef inline void _widen(const floating* h, Py_ssize_t begin, Py_ssize_t end,
                         double* bounds) noexcept nogil:
     """bounds = (min, max) of themselves and h[begin], ..., h[end - 1]."""
@@ -373,27 +364,29 @@ cdef inline void _entries(const floating* tables, const uint64_t* masks, int shi
         rfa_f64(_level).entries(tables, masks, shift, list, count, whole, out)
 
 
-cdef inline void _add_entries(const floating* store, const uint16_t* index, Py_ssize_t batches,
-                              Py_ssize_t count, floating* out) noexcept nogil:
+cdef inline void _gather(const floating* sums, const floating* store, const uint16_t* index,
+                         Py_ssize_t batches, Py_ssize_t count, floating* out) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).add_entries(store, index, batches, count, out)
+        rfa_f32(_level).gather(sums, store, index, batches, count, out)
     else:
-        rfa_f64(_level).add_entries(store, index, batches, count, out)
+        rfa_f64(_level).gather(sums, store, index, batches, count, out)
 
 
 cdef inline bint _finish(const floating* base, double shrink, const floating* scale,
-                         const floating* sums, const floating* common, Py_ssize_t neurons,
-                         Py_ssize_t stride, floating* out) noexcept nogil:
+                         const floating* sums, const floating* store, const uint16_t* index,
+                         Py_ssize_t batches, const floating* common, Py_ssize_t neurons,
+                         Py_ssize_t stride, floating* out, uint64_t* masks, Py_ssize_t sample,
+                         floating* f) noexcept nogil:
     """Whether all of out is finite. The smaller one of shrink and 1 - shrink is rounded to the
     type, so that 1e-9 is not lost beside 1 in single precision, and nothing cancels."""
     cdef floating keep = 1 if shrink >= 0.5 else <floating>shrink
     cdef floating decay = <floating>(1 - shrink) if shrink >= 0.5 else 0
     if floating is float:
-        return rfa_f32(_level).finish(base, keep, decay, scale, sums, common, neurons, stride,
-                                      out) == 0
+        return rfa_f32(_level).finish(base, keep, decay, scale, sums, store, index, batches,
+                                      common, neurons, stride, out, masks, sample, f) == 0
     else:
-        return rfa_f64(_level).finish(base, keep, decay, scale, sums, common, neurons, stride,
-                                      out) == 0
+        return rfa_f64(_level).finish(base, keep, decay, scale, sums, store, index, batches,
+                                      common, neurons, stride, out, masks, sample, f) == 0
 
 
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil:
@@ -528,27 +521,28 @@ cdef inline uint16_t* group_index(const uint8_t* plan, Py_ssize_t batches, Py_ss
     return <uint16_t*>(plan + batches * blocks * 2 * BLOCK) + block * batches * BLOCK
 
 
-cdef void sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t count,
-                    const uint8_t* plan, const int32_t* counts, Py_ssize_t blocks,
-                    const uint16_t* index, const floating* c, const floating* rows, Py_ssize_t ldr,
-                    floating* scratch, floating* sums, floating* total) noexcept nogil:
-    """sums [neuron][column] = sum_i A_ij c_i rows_i for a block of neurons, a chunk of columns, and
-    total the sum of all c_i rows_i unless it is NULL.
+cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
+                          Py_ssize_t count, const uint8_t* plan, const int32_t* counts,
+                          Py_ssize_t blocks, const uint16_t* index, const floating* c,
+                          const floating* rows, Py_ssize_t ldr, floating* scratch, floating* sums,
+                          floating* total) noexcept nogil:
+    """sum_i A_ij c_i rows_i for a block of neurons, a chunk of columns, and total the sum of all
+    c_i rows_i unless it is NULL.
 
     Batch by batch; masks, plan, counts and index begin with those of the block, the next batch's
-    plan being that of so many blocks later. Sums of distinct words are gathered for as many batches
-    as there is room for and then added to the neurons' sums, which has to load and store those less
-    often.
+    plan being that of so many blocks later. Sums of distinct words are stored for as many batches
+    as there is room for and then gathered by the neurons. Those of the last batches, as many as is
+    returned, are left for the caller to gather; sums [neuron][column] has the others, if there are
+    others.
     """
     cdef Py_ssize_t width = columns(rows), batches = words * (WORD // BATCH)
-    cdef Py_ssize_t batch, group, first = 0, stored
+    cdef Py_ssize_t batch, group = 0, first = 0, stored
     cdef floating* store = scratch + TABLES * width
     cdef const uint64_t* word
     cdef const uint8_t* listed
     cdef const int32_t* counted
     cdef int shift
-    cdef bint whole
-    memset(sums, 0, count * width * sizeof(floating))
+    cdef bint whole, begun = False
     memset(store, 0, ENTRY)   # entry 0 is that of the inactive: adding it changes nothing
     if total != NULL:
         memset(total, 0, ENTRY)
@@ -571,13 +565,21 @@ cdef void sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                          store + stored * width)
                 stored += counted[0]
                 continue
+            if not begun:
+                memset(sums, 0, count * width * sizeof(floating))
+                begun = True
             _look_up(scratch, word, shift, listed, counted[0], whole, sums)
             if counted[1] > 0:
                 _entries(scratch, &ALL_ONES, 0, &FIRST, 1, whole, store + width)
                 _add_row(store + width, listed + 2 * BLOCK - counted[1], counted[1], sums)
-        if group > 0:
-            _add_entries(store, index + first * BLOCK, group, count, sums)
         first += max(group, <Py_ssize_t>1)
+        if group > 0 and first < batches:
+            _gather(sums if begun else <floating*>NULL, store,
+                    index + (first - group) * BLOCK, group, count, sums)
+            begun = True
+    if not begun and group < batches:
+        memset(sums, 0, count * width * sizeof(floating))
+    return group
 
 
 cdef inline Py_ssize_t sum_share(Py_ssize_t words) noexcept nogil:
@@ -615,8 +617,11 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     cdef Py_ssize_t width = columns(rows), blocks = (neurons + BLOCK - 1) // BLOCK
     cdef Py_ssize_t tasks = chunks * blocks
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, sum_share(words))
-    cdef Py_ssize_t first = 0, stop, task, j, q, k, count, place
+    cdef Py_ssize_t batches = words * (WORD // BATCH)
+    cdef Py_ssize_t first = 0, stop, task, j, q, k, count, place, group
     cdef int infinite = 0   # pieces of out that are not finite
+    cdef bint evaluating
+    cdef uint16_t* index
     cdef floating* own
     cdef floating* sums
     cdef floating* total
@@ -633,22 +638,22 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
             sums = own + (TABLES + STORE) * width
             total = sums + BLOCK * width
             memset(total, 0, ENTRY)
-            sum_block(masks + j, words, neurons, count, plan + task % blocks * 2 * BLOCK,
-                      counts + task % blocks * COUNTS, blocks,
-                      group_index(plan, words * (WORD // BATCH), blocks, task % blocks), c,
-                      rows + q * words * WORD * width, width, own, sums,
-                      total if common > 0 else NULL)
+            index = group_index(plan, batches, blocks, task % blocks)
+            group = sum_block(masks + j, words, neurons, count, plan + task % blocks * 2 * BLOCK,
+                              counts + task % blocks * COUNTS, blocks, index, c,
+                              rows + q * words * WORD * width, width, own, sums,
+                              total if common > 0 else NULL)
             for k in range(width):
                 total[k] = <floating>(common * total[k])
             place = q * width // WORD * block + q * width % WORD + j * stride
-            if not _finish(base + place, shrink, scale + j, sums, total, count, stride,
-                           out + place):
+            k = q * width
+            evaluating = signs != NULL and k < words * WORD
+            if not _finish(base + place, shrink, scale + j, sums if group < batches else <floating*>NULL,
+                           own + TABLES * width, index + (batches - group) * BLOCK, group, total,
+                           count, stride, out + place,
+                           signs + k // WORD * neurons + j if evaluating else NULL, k % WORD,
+                           partial + task % blocks * words * WORD + k if evaluating else NULL):
                 infinite += 1
-            if signs != NULL and q * width < words * WORD:
-                k = q * width
-                _activate_chunk(out + place, stride, scale + j, count, k % WORD,
-                                signs + k // WORD * neurons + j,
-                                partial + task % blocks * words * WORD + k)
         first = stop
     return infinite == 0
 
@@ -667,6 +672,8 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (
         chunks * words * BLOCK * (WORD // 4) + 1))
     cdef Py_ssize_t batches = words * (WORD // BATCH), first = 0, stop, block, batch, q, i, count
+    cdef Py_ssize_t group
+    cdef uint16_t* index
     cdef uint8_t* own_plan
     cdef int32_t* own_counts
     cdef floating* own
@@ -687,12 +694,13 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
             for batch in range(batches):
                 plan_batch(masks + batch * BATCH // WORD * samples + i, batch * BATCH % WORD, count,
                            shortcuts, own_plan + batch * 2 * BLOCK, own_counts + batch * COUNTS)
-            plan_groups(batches, 1, count, own_plan, own_counts,
-                        group_index(own_plan, batches, 1, 0))
+            index = group_index(own_plan, batches, 1, 0)
+            plan_groups(batches, 1, count, own_plan, own_counts, index)
             for q in range(chunks):
-                sum_block(masks + i, words, samples, count, own_plan, own_counts, 1,
-                          group_index(own_plan, batches, 1, 0), a, W + q * width, stride, own,
-                          sums, <floating*>NULL)
+                group = sum_block(masks + i, words, samples, count, own_plan, own_counts, 1, index,
+                                  a, W + q * width, stride, own, sums, <floating*>NULL)
+                _gather(sums if group < batches else <floating*>NULL, own + TABLES * width,
+                        index + (batches - group) * BLOCK, group, count, sums)
                 if floating is float:
                     rfa_f32(_level).add_products(rows + (q * samples + i) * width, sums, count,
                                                  products)

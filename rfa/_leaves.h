@@ -37,8 +37,6 @@
         void (*matmul_tile)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t depth,          \
                             int first, REAL *h);                                                   \
         void (*activate_tile)(const REAL *h, const REAL *a, uint64_t *masks, REAL *f);             \
-        void (*activate_chunk)(const REAL *h, ptrdiff_t stride, const REAL *a, ptrdiff_t neurons,  \
-                               ptrdiff_t sample, uint64_t *masks, REAL *f);                        \
         void (*subset_sums)(const REAL *rows, ptrdiff_t ldr, const REAL *c, int whole,             \
                             REAL *tables);                                                         \
         void (*look_up)(const REAL *tables, const uint64_t *masks, int shift,                      \
@@ -46,11 +44,12 @@
         void (*add_row)(const REAL *row, const uint8_t *list, ptrdiff_t count, REAL *out);         \
         void (*entries)(const REAL *tables, const uint64_t *masks, int shift,                      \
                         const uint8_t *list, ptrdiff_t count, int whole, REAL *out);               \
-        void (*add_entries)(const REAL *store, const uint16_t *index, ptrdiff_t batches,           \
-                            ptrdiff_t count, REAL *out);                                           \
+        void (*gather)(const REAL *sums, const REAL *store, const uint16_t *index,                 \
+                       ptrdiff_t batches, ptrdiff_t neurons, REAL *out);                           \
         REAL (*finish)(const REAL *base, REAL keep, REAL decay, const REAL *scale,                 \
-                       const REAL *sums, const REAL *common, ptrdiff_t neurons, ptrdiff_t stride,  \
-                       REAL *out);                                                                 \
+                       const REAL *sums, const REAL *store, const uint16_t *index,                 \
+                       ptrdiff_t batches, const REAL *common, ptrdiff_t neurons,                   \
+                       ptrdiff_t stride, REAL *out, uint64_t *masks, ptrdiff_t sample, REAL *f);   \
         void (*add_products)(const REAL *rows, const REAL *factors, ptrdiff_t count, REAL *sums);  \
         void (*fold)(const REAL *rows, ptrdiff_t count, REAL *out);                                \
         REAL (*lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d,               \
@@ -125,6 +124,15 @@ typedef struct {
     (unsigned)_mm256_movemask_pd(_mm256_cmp_pd(v, _mm256_setzero_pd(), _CMP_GT_OQ))
 #define RFA_POSITIVE_avx512_f32(v) _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ)
 #define RFA_POSITIVE_avx512_f64(v) _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GT_OQ)
+
+/* a * v + c in the lanes that are positive in v, whose bits above has, and c in the others. */
+#define RFA_FMA_WHERE(above, a, v, c) FMA(a, (V)((I)(v) & (I)((v) > (V){0})), c)
+#define RFA_FMA_WHERE_baseline_f32 RFA_FMA_WHERE
+#define RFA_FMA_WHERE_baseline_f64 RFA_FMA_WHERE
+#define RFA_FMA_WHERE_avx2_f32 RFA_FMA_WHERE
+#define RFA_FMA_WHERE_avx2_f64 RFA_FMA_WHERE
+#define RFA_FMA_WHERE_avx512_f32(above, a, v, c) _mm512_mask3_fmadd_ps(a, v, c, (__mmask16)(above))
+#define RFA_FMA_WHERE_avx512_f64(above, a, v, c) _mm512_mask3_fmadd_pd(a, v, c, (__mmask8)(above))
 
 /* The least of 16 or 8 lanes; other levels have few enough for a loop. */
 #define RFA_LEAST_avx512_f32(v) _mm512_reduce_min_ps(v)

@@ -9,6 +9,8 @@
 #define WL (RFA_BYTES / 8)
 #define FMA(a, b, c) ((V)RFA_JOIN(RFA_FMA, RFA_LEVEL, RFA_REAL)(a, b, c))
 #define WIDE_FMA(a, b, c) ((W)RFA_JOIN(RFA_FMA, RFA_LEVEL, f64)(a, b, c))
+#define FMA_WHERE(above, a, v, c)                                                                  \
+    ((V)RFA_JOIN(RFA_FMA_WHERE, RFA_LEVEL, RFA_REAL)(above, a, v, c))
 #define POSITIVE(v) RFA_JOIN(RFA_POSITIVE, RFA_LEVEL, RFA_REAL)(v)
 #define LOAD(p) (*(const VU *)(p))
 #define STORE(p, v) (*(VU *)(p) = (v))
@@ -72,29 +74,6 @@ static void RFA_NAME(rfa_activate_tile)(const REAL *h, const REAL *a, uint64_t *
         }
         STORE(f + s, sum);
     }
-}
-
-/* The same for the COLUMNS samples of a word that begin with this one, neuron after neuron of a
- * block: their bits of masks, the others stay, and f. The rows of h are stride apart. */
-static void RFA_NAME(rfa_activate_chunk)(const REAL *h, ptrdiff_t stride, const REAL *a,
-                                         ptrdiff_t neurons, ptrdiff_t sample, uint64_t *masks,
-                                         REAL *f)
-{
-    /* bytes, since other threads may be writing the rest of the word */
-    unsigned char *bytes = (unsigned char *)masks + RFA_BYTES_OF(sample / 8, COLUMNS / 8);
-    V sums[RFA_ENTRY / RFA_BYTES];
-    memset(sums, 0, sizeof sums);
-    for (ptrdiff_t j = 0; j < neurons; ++j) {
-        unsigned bits = 0;
-        for (int p = 0; p < RFA_ENTRY / RFA_BYTES; ++p) {
-            V v = LOAD(h + j * stride + p * VL);
-            bits |= (unsigned)POSITIVE(v) << p * VL;
-            sums[p] = FMA(SPLAT(a[j]), (V)((I)v & ~(I)(v <= (V){0})), sums[p]);
-        }
-        CHUNK chunk = (CHUNK)bits;
-        memcpy(bytes + j * sizeof *masks, &chunk, sizeof chunk);
-    }
-    memcpy(f, sums, sizeof sums);
 }
 
 #include "_leaves_sums.h"
@@ -255,12 +234,11 @@ static void RFA_NAME(rfa_dots)(const REAL *w, const double *rows, ptrdiff_t k, p
 static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) = {
     RFA_NAME(rfa_matmul_tile),
     RFA_NAME(rfa_activate_tile),
-    RFA_NAME(rfa_activate_chunk),
     RFA_NAME(rfa_subset_sums),
     RFA_NAME(rfa_look_up),
     RFA_NAME(rfa_add_row),
     RFA_NAME(rfa_entries),
-    RFA_NAME(rfa_add_entries),
+    RFA_NAME(rfa_gather),
     RFA_NAME(rfa_finish),
     RFA_NAME(rfa_add_products),
     RFA_NAME(rfa_fold),
@@ -280,6 +258,7 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
 #undef WL
 #undef FMA
 #undef WIDE_FMA
+#undef FMA_WHERE
 #undef POSITIVE
 #undef LOAD
 #undef STORE

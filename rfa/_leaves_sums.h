@@ -131,44 +131,89 @@ static void RFA_NAME(rfa_entries)(const REAL *tables, const uint64_t *masks, int
         RFA_NAME(rfa_listed)(tables, masks, shift, list, count, 0, 0, out);
 }
 
-/* out[j] += what stands index[j][b] bytes on in the store, for so many batches b, in order. */
-static void RFA_NAME(rfa_add_entries)(const REAL *store, const uint16_t *index, ptrdiff_t batches,
-                                      ptrdiff_t count, REAL *out)
+/* A part of the sum of neuron j: sum, what its row of sums has, unless that is NULL, and then what
+ * stands index[j][b] bytes on in the store for so many batches b, in order. */
+static inline __attribute__((always_inline)) V
+RFA_NAME(rfa_gathered)(V sum, const REAL *sums, const REAL *store, const uint16_t *index,
+                       ptrdiff_t batches, ptrdiff_t j, int part)
 {
 #define ENTRY(b) LOAD((const REAL *)((const char *)(store + part) + index[b]))
-    for (ptrdiff_t j = 0; j < count; ++j, index += batches)
-        for (int part = 0; part < COLUMNS; part += VL) {
-            V sum = LOAD(out + j * COLUMNS + part);
-            ptrdiff_t b = 0;
-            for (; b + 4 <= batches; b += 4)
-                sum = (((sum + ENTRY(b)) + ENTRY(b + 1)) + ENTRY(b + 2)) + ENTRY(b + 3);
-            for (; b < batches; ++b)
-                sum += ENTRY(b);
-            STORE(out + j * COLUMNS + part, sum);
-        }
+    const uint16_t *end = index + (j + 1) * batches;
+    index += j * batches;
+    if (sums)
+        sum += LOAD(sums + j * COLUMNS + part);
+    for (; index + 4 <= end; index += 4)
+        sum = (((sum + ENTRY(0)) + ENTRY(1)) + ENTRY(2)) + ENTRY(3);
+    for (; index < end; ++index)
+        sum += ENTRY(0);
+    return sum;
 #undef ENTRY
 }
 
-/* out[j] = keep base[j] + (scale[j] (sums[j] + common) - decay base[j]) for COLUMNS columns; out and
- * base have rows of stride. Returns the sum of x - x over out: 0 if all of it is finite, NaN if
- * not. */
-static REAL RFA_NAME(rfa_finish)(const REAL *base, REAL keep, REAL decay, const REAL *scale,
-                                 const REAL *sums, const REAL *common, ptrdiff_t neurons,
-                                 ptrdiff_t stride, REAL *out)
+/* out[j] = sums[j] + the entries of the store, as rfa_gathered says; out may be sums. */
+static void RFA_NAME(rfa_gather)(const REAL *sums, const REAL *store, const uint16_t *index,
+                                 ptrdiff_t batches, ptrdiff_t neurons, REAL *out)
 {
-    V rest = {0};
-    REAL result = 0;
     for (ptrdiff_t j = 0; j < neurons; ++j)
-        for (int part = 0; part < COLUMNS; part += VL) {
-            V old = LOAD(base + j * stride + part);
-            V sum = LOAD(sums + j * COLUMNS + part) + LOAD(common + part);
-            V v = keep * old + (scale[j] * sum - decay * old);
-            STORE(out + j * stride + part, v);
-            rest += v - v;
+        for (int part = 0; part < COLUMNS; part += VL)
+            STORE(out + j * COLUMNS + part,
+                  RFA_NAME(rfa_gathered)((V){0}, sums, store, index, batches, j, part));
+}
+
+static inline __attribute__((always_inline)) REAL
+RFA_NAME(rfa_step)(const REAL *base, REAL keep, REAL decay, const REAL *scale, const REAL *sums,
+                   const REAL *store, const uint16_t *index, ptrdiff_t batches, const REAL *common,
+                   ptrdiff_t neurons, ptrdiff_t stride, REAL *out, unsigned char *bits, REAL *f)
+{
+    V rest = {0}, outputs[RFA_ENTRY / RFA_BYTES];
+    REAL result = 0;
+    memset(outputs, 0, sizeof outputs);
+    for (ptrdiff_t j = 0; j < neurons; ++j) {
+        unsigned positive = 0;
+        for (int p = 0; p < RFA_ENTRY / RFA_BYTES; ++p) {
+            V sum = RFA_NAME(rfa_gathered)(LOAD(common + p * VL), sums, store, index, batches, j,
+                                           p * VL);
+            V old = LOAD(base + j * stride + p * VL), factor = SPLAT(scale[j]);
+            V v = FMA(SPLAT(keep), old, FMA(SPLAT(-decay), old, factor * sum));
+            STORE(out + j * stride + p * VL, v);
+            rest = FMA(v, (V){0}, rest);
+            if (bits) {
+                unsigned above = POSITIVE(v);
+                positive |= above << p * VL;
+                outputs[p] = FMA_WHERE(above, factor, v, outputs[p]);
+            }
         }
+        if (bits) {
+            CHUNK chunk = (CHUNK)positive;
+            memcpy(bits + j * sizeof(uint64_t), &chunk, sizeof chunk);
+        }
+    }
+    if (bits)
+        memcpy(f, outputs, sizeof outputs);
     for (int l = 0; l < VL; ++l)
         result += rest[l];
     return result;
+}
+
+/* out[j] = keep base[j] + (scale[j] (s_j + common) - decay base[j]) for COLUMNS columns, s_j as
+ * rfa_gathered says; out and base have rows of stride. Returns the sum of 0 x over out: 0 if all of
+ * it is finite, NaN if not.
+ * Unless masks is NULL, columns are the samples of a word from this one on, and what
+ * rfa_activate_tile makes of h = out and a = scale is made, too: these samples' bits of masks, the
+ * others stay, and f. */
+static REAL RFA_NAME(rfa_finish)(const REAL *base, REAL keep, REAL decay, const REAL *scale,
+                                 const REAL *sums, const REAL *store, const uint16_t *index,
+                                 ptrdiff_t batches, const REAL *common, ptrdiff_t neurons,
+                                 ptrdiff_t stride, REAL *out, uint64_t *masks, ptrdiff_t sample,
+                                 REAL *f)
+{
+    if (!masks)
+        return RFA_NAME(rfa_step)(base, keep, decay, scale, sums, store, index, batches, common,
+                                  neurons, stride, out, NULL, NULL);
+    /* bytes, since other threads may be writing the rest of the word */
+    return RFA_NAME(rfa_step)(base, keep, decay, scale, sums, store, index, batches, common,
+                              neurons, stride, out,
+                              (unsigned char *)masks + RFA_BYTES_OF(sample / 8, COLUMNS / 8), f);
 }
 
 /* sums[i][k] += rows[i][k] factors[i][k], COLUMNS to a row. */
