@@ -41,8 +41,8 @@ cdef extern from "_leaves.h" nogil:
             uint16_t*, float*, float*) noexcept nogil
         void (*moves)(const float*, const float*, const double*, Py_ssize_t, Py_ssize_t,
                       double*) noexcept nogil
-        void (*accumulate)(const uint64_t*, const float*, Py_ssize_t, float*,
-                           Py_ssize_t) noexcept nogil
+        void (*accumulate)(const uint64_t*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
+                           Py_ssize_t, float*, Py_ssize_t) noexcept nogil
         void (*products)(const float*, Py_ssize_t, const float*, Py_ssize_t, const float*,
                          const float*, double*) noexcept nogil
         void (*dots)(const float*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
@@ -68,8 +68,8 @@ cdef extern from "_leaves.h" nogil:
             uint16_t*, double*, double*) noexcept nogil
         void (*moves)(const double*, const double*, const double*, Py_ssize_t, Py_ssize_t,
                       double*) noexcept nogil
-        void (*accumulate)(const uint64_t*, const double*, Py_ssize_t, double*,
-                           Py_ssize_t) noexcept nogil
+        void (*accumulate)(const uint64_t*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
+                           Py_ssize_t, double*, Py_ssize_t) noexcept nogil
         void (*products)(const double*, Py_ssize_t, const double*, Py_ssize_t, const double*,
                          const double*, double*) noexcept nogil
         void (*dots)(const double*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil

@@ -57,8 +57,8 @@
                            REAL *high);                                                            \
         void (*moves)(const REAL *v, const REAL *w, const double *rows, ptrdiff_t k, ptrdiff_t d,  \
                       double *out);                                                                \
-        void (*accumulate)(const uint64_t *masks, const REAL *c, ptrdiff_t neurons, REAL *sums,    \
-                           ptrdiff_t lds);                                                         \
+        void (*accumulate)(const uint64_t *masks, ptrdiff_t ldm, const REAL *c, ptrdiff_t ldc,     \
+                           ptrdiff_t steps, ptrdiff_t neurons, REAL *sums, ptrdiff_t lds);         \
         void (*products)(const REAL *sums, ptrdiff_t lds, const REAL *common, ptrdiff_t neurons,   \
                          const REAL *before, const REAL *after, double *dots);                     \
         void (*dots)(const REAL *w, const double *rows, ptrdiff_t k, ptrdiff_t d, double *out);    \
@@ -133,6 +133,15 @@ typedef struct {
 #define RFA_FMA_WHERE_avx2_f64 RFA_FMA_WHERE
 #define RFA_FMA_WHERE_avx512_f32(above, a, v, c) _mm512_mask3_fmadd_ps(a, v, c, (__mmask16)(above))
 #define RFA_FMA_WHERE_avx512_f64(above, a, v, c) _mm512_mask3_fmadd_pd(a, v, c, (__mmask8)(above))
+
+/* sum + v in the lanes that bits has, sum in the others. */
+#define RFA_ADD_WHERE(bits, sum, v) ((sum) + (V)((N)(v) & RFA_NAME(rfa_lanes)(bits)))
+#define RFA_ADD_WHERE_baseline_f32 RFA_ADD_WHERE
+#define RFA_ADD_WHERE_baseline_f64 RFA_ADD_WHERE
+#define RFA_ADD_WHERE_avx2_f32 RFA_ADD_WHERE
+#define RFA_ADD_WHERE_avx2_f64 RFA_ADD_WHERE
+#define RFA_ADD_WHERE_avx512_f32(bits, sum, v) _mm512_mask_add_ps(sum, (__mmask16)(bits), sum, v)
+#define RFA_ADD_WHERE_avx512_f64(bits, sum, v) _mm512_mask_add_pd(sum, (__mmask8)(bits), sum, v)
 
 /* The least of 16 or 8 lanes; other levels have few enough for a loop. */
 #define RFA_LEAST_avx512_f32(v) _mm512_reduce_min_ps(v)

@@ -11,6 +11,8 @@
 #define WIDE_FMA(a, b, c) ((W)RFA_JOIN(RFA_FMA, RFA_LEVEL, f64)(a, b, c))
 #define FMA_WHERE(above, a, v, c)                                                                  \
     ((V)RFA_JOIN(RFA_FMA_WHERE, RFA_LEVEL, RFA_REAL)(above, a, v, c))
+#define ADD_WHERE(bits, sum, v)                                                                    \
+    ((V)RFA_JOIN(RFA_ADD_WHERE, RFA_LEVEL, RFA_REAL)(bits, sum, v))
 #define POSITIVE(v) RFA_JOIN(RFA_POSITIVE, RFA_LEVEL, RFA_REAL)(v)
 #define LOAD(p) (*(const VU *)(p))
 #define STORE(p, v) (*(VU *)(p) = (v))
@@ -30,6 +32,15 @@ typedef double W __attribute__((vector_size(RFA_BYTES)));
 typedef REAL WU __attribute__((vector_size(WL * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
 typedef __typeof__((V){0} < (V){0}) I;
 typedef BITS N __attribute__((vector_size(RFA_BYTES)));
+
+/* All bits of lane l where bit l is set, none in the others. */
+static inline __attribute__((always_inline)) N RFA_NAME(rfa_lanes)(unsigned bits)
+{
+    N lane;
+    for (int l = 0; l < VL; ++l)
+        lane[l] = (BITS)1 << l;
+    return (((N){0} + (BITS)bits) & lane) != 0;
+}
 
 /* h[j][s] (+)= sum_k w[j][k] x[k][s] for RFA_TILE neurons and RFA_WORD samples, k ascending. */
 static void RFA_NAME(rfa_matmul_tile)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t depth,
@@ -168,20 +179,26 @@ static void RFA_NAME(rfa_moves)(const REAL *v, const REAL *w, const double *rows
     }
 }
 
-/* sums[j][i] += c[i] where bit i of masks[j] is set, for RFA_WORD samples; sums has rows of lds. */
-static void RFA_NAME(rfa_accumulate)(const uint64_t *masks, const REAL *c, ptrdiff_t neurons,
-                                     REAL *sums, ptrdiff_t lds)
+/* sums[j][i] += c[t][i] where bit i of masks[t][j] is set, step after step, for RFA_WORD samples;
+ * masks, c and sums have rows of ldm, ldc and lds. */
+static void RFA_NAME(rfa_accumulate)(const uint64_t *masks, ptrdiff_t ldm, const REAL *c,
+                                     ptrdiff_t ldc, ptrdiff_t steps, ptrdiff_t neurons, REAL *sums,
+                                     ptrdiff_t lds)
 {
-    N lane;
-    for (int l = 0; l < VL; ++l)
-        lane[l] = (BITS)1 << l;
-    for (ptrdiff_t j = 0; j < neurons; ++j) {
-        for (int i = 0; i < RFA_WORD; i += VL) {
-            N bits = (N){0} + (BITS)(masks[j] >> i & ((1u << VL) - 1));
-            V part = (V)((N)LOAD(c + i) & (N)((bits & lane) != 0));
-            STORE(sums + j * lds + i, LOAD(sums + j * lds + i) + part);
+    for (int i = 0; i < RFA_WORD; i += STACK * VL)
+        for (ptrdiff_t j = 0; j < neurons; ++j) {
+            REAL *row = sums + j * lds + i;
+            V sum[STACK];
+            for (int r = 0; r < STACK; ++r)
+                sum[r] = LOAD(row + r * VL);
+            for (ptrdiff_t t = 0; t < steps; ++t)
+                for (int r = 0; r < STACK; ++r) {
+                    unsigned bits = (unsigned)(masks[t * ldm + j] >> (i + r * VL));
+                    sum[r] = ADD_WHERE(bits, sum[r], LOAD(c + t * ldc + i + r * VL));
+                }
+            for (int r = 0; r < STACK; ++r)
+                STORE(row + r * VL, sum[r]);
         }
-    }
 }
 
 /* dots[j] += the sum over RFA_WORD samples of (sums[j][i] + common[i]) (before[j][i] + after[j][i]),
@@ -259,6 +276,7 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
 #undef FMA
 #undef WIDE_FMA
 #undef FMA_WHERE
+#undef ADD_WHERE
 #undef POSITIVE
 #undef LOAD
 #undef STORE

@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 def advance(
     H: NDArray[Any], engine: Any, until: int, at: NDArray[Any], out: Any, row: int
 ) -> int: ...
+def catch_up(
+    masks: NDArray[Any], c: NDArray[Any], C: NDArray[Any], clock: NDArray[Any], n_threads: int
+) -> None: ...
 def weights(
     X_columns: NDArray[Any],
     C: NDArray[Any],

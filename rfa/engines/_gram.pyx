@@ -27,7 +27,7 @@ from rfa.engines._observe cimport (
 cdef enum:
     NEURONS = 32   # to a task of the accumulation
     # clock[EVALUATED]: of the masks and f of this step there are none, or masks and the blocks'
-    # shares of f, which the last step has left, or all
+    # shares of f, which the last step has made, or all
     NOT = 0
     WHOLE = 1
     IN_PARTS = 2
@@ -40,10 +40,10 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     H (2, words, neurons, 64) holds <w_j, x> at t on side clock[SIDE], of the samples and then of
     the means; H at t + 1 takes its place if nothing can interrupt the change, since half the memory
     stays in a nearer cache, else that of the other side. anchor_H, anchor_test_H and norm2 are
-    those of the anchor. The masks hold A_{t-1} on side clock[MASK_SIDE] and A_t or room for it on
-    the other, as clock[EVALUATED] says. Only when the rest of a step is there are C and the clock
-    changed, which nothing interrupts. If H at t + 1 is not finite, H_t and A_{t-1} may be lost; W_t
-    is not, it comes from C.
+    those of the anchor. C lacks the last clock[MASK_SIDE] steps, see accumulate: masks has A_{t-1}
+    at this place, A_t or room for it at the next and A_{t+1} at the one after. Only when the rest of
+    a step is there is the clock changed, which nothing interrupts. If H at t + 1 is not finite, H_t
+    may be lost; W_t is not, it comes from C.
     """
     cdef int64_t[::1] clock = engine.clock
     cdef const floating[:, :, ::1] lanes = engine.lanes, rows = engine.rows_of_K
@@ -58,7 +58,8 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef const int32_t[::1] group = engine.group, test_group = engine.test_group
     cdef const int64_t[:, ::1] segments = engine.segments
     cdef uint64_t[:, :, ::1] masks = engine.masks
-    cdef floating[::1] f = engine.f, c = engine.c, test_f = engine.test_f
+    cdef floating[::1] f = engine.f, test_f = engine.test_f
+    cdef floating[:, ::1] c_kept = engine.c
     cdef floating[:, ::1] partial = engine.partial
     cdef floating[::1] scratch = engine.scratch
     cdef uint8_t[::1] plan = engine.plan
@@ -95,9 +96,11 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef bint due, ranged, in_place = engine.in_place
     cdef double last = rfa_seconds(), factor
     cdef floating* h
+    cdef floating* c
     cdef floating* C_common = &C[C.shape[0] - TILE, 0]
     cdef uint64_t* current
     cdef uint64_t* previous
+    cdef uint64_t* following
 
     clock[DIVERGED] = 0
     clock[ROW] = row
@@ -107,6 +110,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
         while True:
             if clock[STEP] % period == 0 and clock[ANCHOR] != clock[STEP]:
                 # another W of the same value up to rounding, and H, norms from it afresh
+                accumulate(masks, c_kept, C, clock, n_threads)
                 q = 1 - clock[ANCHOR_SIDE]
                 factor = pow(shrink, <double>(clock[STEP] - clock[ANCHOR]))
                 recover(X_columns, C, &anchor[1 - q, 0, 0], a, recovered, factor,
@@ -127,11 +131,15 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             due = next_at < at.shape[0] and at[next_at] == clock[STEP]
             if not due and clock[STEP] >= until:
                 break
+            if due or clock[MASK_SIDE] == c_kept.shape[0]:
+                accumulate(masks, c_kept, C, clock, n_threads)
             ranged = due and clock[STEP] <= horizon
             factor = pow(shrink, <double>(clock[STEP] - clock[ANCHOR]))
             h = &H[clock[SIDE], 0, 0, 0]
             previous = &masks[clock[MASK_SIDE], 0, 0]
-            current = &masks[1 - clock[MASK_SIDE], 0, 0]
+            current = &masks[clock[MASK_SIDE] + 1, 0, 0]
+            following = &masks[clock[MASK_SIDE] + 2, 0, 0]
+            c = &c_kept[clock[MASK_SIDE], 0]
             if clock[EVALUATED] != WHOLE or ranged:
                 if clock[EVALUATED] == NOT or ranged:
                     clock[EVALUATED] = NOT
@@ -149,7 +157,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                 rescale(&f[0], words * WORD, factor)
                 clock[EVALUATED] = WHOLE
             if not loss_gradient(&f[0], &y[0], &weighted[0], words * WORD, loss_number,
-                                 step_scale * (1 - slope) / (factor * shrink), &c[0]):
+                                 step_scale * (1 - slope) / (factor * shrink), c):
                 clock[DIVERGED] = 1
                 break
             if due:
@@ -190,41 +198,55 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                 break
             after_side = clock[SIDE] if in_place else 1 - clock[SIDE]
             plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
-            if not masked_sum(current, words, neurons, &plan[0], &counts[0], &c[0],
+            if not masked_sum(current, words, neurons, &plan[0], &counts[0], c,
                               common, &rows[0, 0, 0], &chosen[0], chosen.shape[0], h, 1, &a[0],
                               WORD, neurons * WORD, &H[after_side, 0, 0, 0],
-                              previous if in_place else NULL, &partial[0, 0], &scratch[0],
-                              n_threads, &last):
+                              following, &partial[0, 0], &scratch[0], n_threads, &last):
                 clock[DIVERGED] = 1
                 break
-            accumulate(current, words, neurons, &c[0], C, n_threads)
             if slope > 0:
                 for j in range(words * WORD):
                     C_common[j] += <floating>(common * c[j])
             clock[SIDE] = after_side
-            clock[MASK_SIDE] = 1 - clock[MASK_SIDE]
+            clock[MASK_SIDE] += 1
             count_batches(counts, tally)
-            clock[EVALUATED] = IN_PARTS if in_place else NOT
+            clock[EVALUATED] = IN_PARTS
             clock[STEP] += 1
             check_signals(&last)
     return clock[ROW] - row
 
 
-cdef void accumulate(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
-                     const floating* c, floating[:, ::1] C, int n_threads) noexcept nogil:
-    """C_ji += c_i A_ij. O(n m)."""
-    cdef Py_ssize_t task, j, w, count
+cdef void accumulate(uint64_t[:, :, ::1] masks, const floating[:, ::1] c, floating[:, ::1] C,
+                     int64_t[::1] clock, int n_threads) noexcept nogil:
+    """C_ji += c_i A_ij for the last clock[MASK_SIDE] steps, in their order, so that C is read and
+    written once for all of them; c has a row for each, masks A_{t-1} of the step before the first
+    and then theirs. What masks has of the last step and of this one is then moved to the front.
+    O(n m)."""
+    cdef Py_ssize_t words = masks.shape[1], neurons = masks.shape[2], size = words * neurons
+    cdef Py_ssize_t task, j, w, count, steps = clock[MASK_SIDE]
+    if steps == 0:
+        return
     for task in prange((neurons + NEURONS - 1) // NEURONS, num_threads=n_threads,
                        schedule="static"):
         j = task * NEURONS
         count = min(neurons - j, <Py_ssize_t>NEURONS)
         for w in range(words):
             if floating is float:
-                rfa_f32(level()).accumulate(masks + w * neurons + j, c + w * WORD, count,
-                                            &C[j, w * WORD], C.shape[1])
+                rfa_f32(level()).accumulate(&masks[1, w, j], size, &c[0, w * WORD], c.shape[1],
+                                            steps, count, &C[j, w * WORD], C.shape[1])
             else:
-                rfa_f64(level()).accumulate(masks + w * neurons + j, c + w * WORD, count,
-                                            &C[j, w * WORD], C.shape[1])
+                rfa_f64(level()).accumulate(&masks[1, w, j], size, &c[0, w * WORD], c.shape[1],
+                                            steps, count, &C[j, w * WORD], C.shape[1])
+    for j in range(2):
+        memcpy(&masks[j, 0, 0], &masks[j + steps, 0, 0], size * sizeof(uint64_t))
+    clock[MASK_SIDE] = 0
+
+
+def catch_up(uint64_t[:, :, ::1] masks, const floating[:, ::1] c, floating[:, ::1] C,
+             int64_t[::1] clock, int n_threads):
+    """Let C have all steps; see accumulate."""
+    with nogil:
+        accumulate(masks, c, C, clock, n_threads)
 
 
 cdef int evaluate_tests(const floating[:, :, ::1] test_K, const floating[:, ::1] C,

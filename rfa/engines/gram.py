@@ -24,6 +24,9 @@ from rfa.engines.masks import TILE, WORD, Linear, batch_stats, padded, room_for_
 # a million steps do not add up.
 PERIOD = 1024
 
+# Steps whose masks are kept until C gets them all at once.
+KEPT_STEPS = 16
+
 # With weight decay W, H and C are kept over shrink^(steps since then), which is not to get smaller.
 SMALLEST_FACTOR = 2.0**-16
 
@@ -80,10 +83,10 @@ class GramEngine:
         self.anchor_test_H = aligned_zeros((test_words, neurons, WORD), dtype)
         self.test_H = aligned_zeros((test_words, neurons, WORD), dtype)
         self.norm2 = np.zeros(neurons)
-        self.masks = aligned_zeros((2, words, neurons), np.uint64)
+        self.masks = aligned_zeros((KEPT_STEPS + 2, words, neurons), np.uint64)
         self.f = aligned_zeros(words * WORD, dtype)
         self.test_f = aligned_zeros(max(1, test_words) * WORD, dtype)
-        self.c = aligned_zeros(words * WORD, dtype)
+        self.c = aligned_zeros((KEPT_STEPS, words * WORD), dtype)
         self.linear = Linear(max(words, test_words), neurons, dtype)
         # of the samples, and of the test points: a step rewrites no padding
         self.partial = aligned_zeros((2, partial), dtype)
@@ -195,6 +198,7 @@ class GramEngine:
 
     def weights(self) -> tuple[FloatArray, FloatArray]:
         """W_t, recovered, and a copy of a."""
+        self._catch_up()
         W = np.empty((self.m, self.d), self.anchor.dtype)
         factor = self.shrink ** (self.t - int(self.clock[_observe.ANCHOR]))
         anchor = self.anchor[self.clock[_observe.ANCHOR_SIDE]]
@@ -203,6 +207,10 @@ class GramEngine:
         )
         return W, self.a.copy()
 
+    def _catch_up(self) -> None:
+        """Let C have all steps that were taken."""
+        _gram.catch_up(self.masks, self.c, self.C, self.clock, self.n_threads)
+
     @property
     def stats(self) -> dict[str, int]:
         """How much of the masked sums there was to do; see :class:`rfa.Run`."""
@@ -210,12 +218,13 @@ class GramEngine:
 
     def get_state(self) -> dict[str, Any]:
         """t, A_{t-1} (which flips needs), and what stands for W_t."""
+        self._catch_up()
         side = self.clock[_observe.SIDE]
         anchor = self.anchor[self.clock[_observe.ANCHOR_SIDE]]
         return {
             "t": self.t,
             "W": anchor[: self.m, : self.d].copy(),
-            "previous": self.masks[self.clock[_observe.MASK_SIDE]].copy(),
+            "previous": self.masks[0].copy(),
             "C": self.C.copy(),
             "H": self.H[side].copy(),
             "anchored": int(self.clock[_observe.ANCHOR]),
