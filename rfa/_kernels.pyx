@@ -34,6 +34,8 @@ cdef extern from * nogil:
     """
     int rfa_openmp()
     void rfa_pause_threads()
+    int64_t __atomic_fetch_add(int64_t*, int64_t, int)
+    int __ATOMIC_RELAXED
     int __builtin_ctzll(unsigned long long)
     int __builtin_popcountll(unsigned long long)
 
@@ -125,6 +127,40 @@ cdef int handle_signals() except -1:
     if cancelled is not None and cancelled.is_set():
         raise KeyboardInterrupt
     return 0
+
+
+# --------------------------------------------------------------------------- queues of tasks
+
+cdef Py_ssize_t queue_scratch() noexcept nogil:
+    """Reals that begin the scratch of each thread: the queue of its tasks."""
+    return ENTRY // sizeof(float)
+
+
+cdef void share_tasks(Py_ssize_t first, Py_ssize_t stop, floating* scratch, Py_ssize_t apart,
+                      int n_threads) noexcept nogil:
+    """Put a share of the tasks first, ..., stop - 1 into the queue of each thread. It is the same
+    share in every step, so that what a task changes stays in the caches of one core."""
+    cdef Py_ssize_t k
+    cdef int64_t* queue
+    for k in range(n_threads):
+        queue = <int64_t*>(scratch + k * apart)
+        queue[0] = first + (stop - first) * k // n_threads
+        queue[1] = first + (stop - first) * (k + 1) // n_threads
+
+
+cdef inline Py_ssize_t next_task(floating* scratch, Py_ssize_t apart, int thread, int n_threads
+                                 ) noexcept nogil:
+    """A task of the thread's own queue, or of another's if there is none left; -1 if all are
+    taken."""
+    cdef Py_ssize_t k
+    cdef int64_t task
+    cdef int64_t* queue
+    for k in range(n_threads):
+        queue = <int64_t*>(scratch + (thread + k) % n_threads * apart)
+        task = __atomic_fetch_add(queue, 1, __ATOMIC_RELAXED)
+        if task < queue[1]:
+            return task
+    return -1
 
 
 # --------------------------------------------------------------------------- packed layouts
@@ -390,9 +426,9 @@ cdef inline bint _finish(const floating* base, double shrink, const floating* sc
 
 
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil:
-    """Reals that a thread of masked_sum or masked_outputs works in: tables, distinct sums, the sums
-    of a block and its products or the sum of all."""
-    return (TABLES + STORE + 2 * BLOCK) * columns(real)
+    """Reals that a thread of masked_sum or masked_outputs works in: its tasks, tables, distinct sums,
+    the sums of a block and its products or the sum of all."""
+    return queue_scratch() + (TABLES + STORE + 2 * BLOCK) * columns(real)
 
 
 cdef Py_ssize_t plan_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil:
@@ -619,6 +655,8 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, sum_share(words))
     cdef Py_ssize_t batches = words * (WORD // BATCH)
     cdef Py_ssize_t first = 0, stop, task, j, q, k, count, place, group
+    cdef Py_ssize_t apart = sum_scratch(rows)
+    cdef int thread
     cdef int infinite = 0   # pieces of out that are not finite
     cdef bint evaluating
     cdef uint16_t* index
@@ -628,32 +666,37 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     while first < tasks:
         check_signals(last)
         stop = min(first + share, tasks)
-        for task in prange(first, stop, num_threads=n_threads, schedule="dynamic"):
-            q = task // blocks
-            if chosen != NULL:
-                q = chosen[q]
-            j = task % blocks * BLOCK
-            count = min(neurons - j, <Py_ssize_t>BLOCK)
-            own = scratch + threadid() * sum_scratch(rows)
-            sums = own + (TABLES + STORE) * width
-            total = sums + BLOCK * width
-            memset(total, 0, ENTRY)
-            index = group_index(plan, batches, blocks, task % blocks)
-            group = sum_block(masks + j, words, neurons, count, plan + task % blocks * 2 * BLOCK,
-                              counts + task % blocks * COUNTS, blocks, index, c,
-                              rows + q * words * WORD * width, width, own, sums,
-                              total if common > 0 else NULL)
-            for k in range(width):
-                total[k] = <floating>(common * total[k])
-            place = q * width // WORD * block + q * width % WORD + j * stride
-            k = q * width
-            evaluating = signs != NULL and k < words * WORD
-            if not _finish(base + place, shrink, scale + j, sums if group < batches else <floating*>NULL,
-                           own + TABLES * width, index + (batches - group) * BLOCK, group, total,
-                           count, stride, out + place,
-                           signs + k // WORD * neurons + j if evaluating else NULL, k % WORD,
-                           partial + task % blocks * words * WORD + k if evaluating else NULL):
-                infinite += 1
+        share_tasks(first, stop, scratch, apart, n_threads)
+        for thread in prange(n_threads, num_threads=n_threads, schedule="static", chunksize=1):
+            while True:
+                task = next_task(scratch, apart, thread, n_threads)
+                if task < 0:
+                    break
+                q = task // blocks
+                if chosen != NULL:
+                    q = chosen[q]
+                j = task % blocks * BLOCK
+                count = min(neurons - j, <Py_ssize_t>BLOCK)
+                own = scratch + threadid() * apart + queue_scratch()
+                sums = own + (TABLES + STORE) * width
+                total = sums + BLOCK * width
+                memset(total, 0, ENTRY)
+                index = group_index(plan, batches, blocks, task % blocks)
+                group = sum_block(masks + j, words, neurons, count, plan + task % blocks * 2 * BLOCK,
+                                  counts + task % blocks * COUNTS, blocks, index, c,
+                                  rows + q * words * WORD * width, width, own, sums,
+                                  total if common > 0 else NULL)
+                for k in range(width):
+                    total[k] = <floating>(common * total[k])
+                place = q * width // WORD * block + q * width % WORD + j * stride
+                k = q * width
+                evaluating = signs != NULL and k < words * WORD
+                if not _finish(base + place, shrink, scale + j, sums if group < batches else <floating*>NULL,
+                               own + TABLES * width, index + (batches - group) * BLOCK, group, total,
+                               count, stride, out + place,
+                               signs + k // WORD * neurons + j if evaluating else NULL, k % WORD,
+                               partial + task % blocks * words * WORD + k if evaluating else NULL):
+                    infinite += 1
         first = stop
     return infinite == 0
 
@@ -672,7 +715,8 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (
         chunks * words * BLOCK * (WORD // 4) + 1))
     cdef Py_ssize_t batches = words * (WORD // BATCH), first = 0, stop, block, batch, q, i, count
-    cdef Py_ssize_t group
+    cdef Py_ssize_t group, apart = sum_scratch(rows)
+    cdef int thread
     cdef uint16_t* index
     cdef uint8_t* own_plan
     cdef int32_t* own_counts
@@ -682,35 +726,41 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
     while first < blocks:
         check_signals(last)
         stop = min(first + share, blocks)
-        for block in prange(first, stop, num_threads=n_threads, schedule="dynamic"):
-            i = block * BLOCK
-            count = min(samples - i, <Py_ssize_t>BLOCK)
-            own = scratch + threadid() * sum_scratch(rows)
-            sums = own + (TABLES + STORE) * width
-            products = sums + BLOCK * width
-            memset(products, 0, count * width * sizeof(floating))
-            own_plan = plan + threadid() * plan_size(words, BLOCK)
-            own_counts = counts + threadid() * batches * COUNTS
-            for batch in range(batches):
-                plan_batch(masks + batch * BATCH // WORD * samples + i, batch * BATCH % WORD, count,
-                           shortcuts, own_plan + batch * 2 * BLOCK, own_counts + batch * COUNTS)
-            index = group_index(own_plan, batches, 1, 0)
-            plan_groups(batches, 1, count, own_plan, own_counts, index)
-            for q in range(chunks):
-                group = sum_block(masks + i, words, samples, count, own_plan, own_counts, 1, index,
-                                  a, W + q * width, stride, own, sums, <floating*>NULL)
-                _gather(sums if group < batches else <floating*>NULL, own + TABLES * width,
-                        index + (batches - group) * BLOCK, group, count, sums)
+        share_tasks(first, stop, scratch, apart, n_threads)
+        for thread in prange(n_threads, num_threads=n_threads, schedule="static", chunksize=1):
+            while True:
+                block = next_task(scratch, apart, thread, n_threads)
+                if block < 0:
+                    break
+                i = block * BLOCK
+                count = min(samples - i, <Py_ssize_t>BLOCK)
+                own = scratch + threadid() * apart + queue_scratch()
+                sums = own + (TABLES + STORE) * width
+                products = sums + BLOCK * width
+                memset(products, 0, count * width * sizeof(floating))
+                own_plan = plan + threadid() * plan_size(words, BLOCK)
+                own_counts = counts + threadid() * batches * COUNTS
+                for batch in range(batches):
+                    plan_batch(masks + batch * BATCH // WORD * samples + i, batch * BATCH % WORD, count,
+                               shortcuts, own_plan + batch * 2 * BLOCK, own_counts + batch * COUNTS)
+                index = group_index(own_plan, batches, 1, 0)
+                plan_groups(batches, 1, count, own_plan, own_counts, index)
+                for q in range(chunks):
+                    group = sum_block(masks + i, words, samples, count, own_plan, own_counts, 1, index,
+                                      a, W + q * width, stride, own, sums, <floating*>NULL)
+                    if group > 0:
+                        _gather(sums if group < batches else <floating*>NULL, own + TABLES * width,
+                                index + (batches - group) * BLOCK, group, count, sums)
+                    if floating is float:
+                        rfa_f32(_level).add_products(rows + (q * samples + i) * width, sums, count,
+                                                     products)
+                    else:
+                        rfa_f64(_level).add_products(rows + (q * samples + i) * width, sums, count,
+                                                     products)
                 if floating is float:
-                    rfa_f32(_level).add_products(rows + (q * samples + i) * width, sums, count,
-                                                 products)
+                    rfa_f32(_level).fold(products, count, f + i)
                 else:
-                    rfa_f64(_level).add_products(rows + (q * samples + i) * width, sums, count,
-                                                 products)
-            if floating is float:
-                rfa_f32(_level).fold(products, count, f + i)
-            else:
-                rfa_f64(_level).fold(products, count, f + i)
+                    rfa_f64(_level).fold(products, count, f + i)
         first = stop
     return 0
 
