@@ -16,7 +16,6 @@ from setuptools.command.build_ext import build_ext
 MODULES = (
     "rfa._kernels",
     "rfa.engines._observe",
-    "rfa.engines._linear",
     "rfa.engines._signs",
     "rfa.engines._direct",
     "rfa.engines._gram",

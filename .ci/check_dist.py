@@ -19,7 +19,7 @@ for name in (
     "rfa/_leaves_losses.h", "rfa/_leaves_real.h", "rfa/_leaves_sums.h", "rfa/engines/_direct.pyx",
     "rfa/engines/_gram.pyx", "rfa/engines/_planar.pyx", "rfa/engines/_signs.pyx",
     "rfa/engines/_observe.pyx", "rfa/engines/_observe.pxd",
-    "rfa/engines/_linear.pyx", "rfa/engines/_linear.pxd", "setup.py", "pyproject.toml",
+    "setup.py", "pyproject.toml",
     "README.md", "LICENSE", "CITATION.cff", "tests/test_engines.py", "bench/step.py",
     "docs/index.rst",
 ):  # fmt: skip

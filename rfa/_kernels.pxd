@@ -20,9 +20,9 @@ cdef extern from "_leaves.h" nogil:
         LANES "RFA_LANES"   # segments of a planar ring that are scanned side by side
     double rfa_seconds()
     ctypedef struct rfa_leaves_f32:
-        void (*matmul_tile)(const float*, const float*, Py_ssize_t, Py_ssize_t, int,
-                            float*) noexcept nogil
-        void (*activate_tile)(const float*, const float*, uint64_t*, float*) noexcept nogil
+        void (*matmul_tile)(const float*, const float*, Py_ssize_t, Py_ssize_t, int, float*,
+                            Py_ssize_t) noexcept nogil
+        void (*activate_tile)(const float*, Py_ssize_t, const float*, float, uint64_t*, float*) noexcept nogil
         void (*subset_sums)(const float*, Py_ssize_t, const float*, int, float*) noexcept nogil
         void (*look_up)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         float*) noexcept nogil
@@ -32,7 +32,7 @@ cdef extern from "_leaves.h" nogil:
         void (*gather)(const float*, const float*, const uint16_t*, Py_ssize_t, Py_ssize_t,
                        float*) noexcept nogil
         float (*finish)(const float*, float, float, const float*, const float*, const float*, const uint16_t*, Py_ssize_t,
-                    const float*, Py_ssize_t, Py_ssize_t, float*, uint64_t*, Py_ssize_t,
+                    const float*, Py_ssize_t, Py_ssize_t, float*, float, uint64_t*, Py_ssize_t,
                     float*) noexcept nogil
         void (*add_products)(const float*, const float*, Py_ssize_t, float*) noexcept nogil
         void (*fold)(const float*, Py_ssize_t, float*) noexcept nogil
@@ -43,13 +43,13 @@ cdef extern from "_leaves.h" nogil:
                       double*) noexcept nogil
         void (*accumulate)(const uint64_t*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
                            Py_ssize_t, float*, Py_ssize_t) noexcept nogil
-        void (*products)(const float*, Py_ssize_t, const float*, Py_ssize_t, const float*,
-                         const float*, double*) noexcept nogil
+        void (*products)(const float*, Py_ssize_t, const float*, Py_ssize_t, const float*, const float*,
+                         Py_ssize_t, double*) noexcept nogil
         void (*dots)(const float*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
     ctypedef struct rfa_leaves_f64:
-        void (*matmul_tile)(const double*, const double*, Py_ssize_t, Py_ssize_t, int,
-                            double*) noexcept nogil
-        void (*activate_tile)(const double*, const double*, uint64_t*, double*) noexcept nogil
+        void (*matmul_tile)(const double*, const double*, Py_ssize_t, Py_ssize_t, int, double*,
+                            Py_ssize_t) noexcept nogil
+        void (*activate_tile)(const double*, Py_ssize_t, const double*, double, uint64_t*, double*) noexcept nogil
         void (*subset_sums)(const double*, Py_ssize_t, const double*, int, double*) noexcept nogil
         void (*look_up)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         double*) noexcept nogil
@@ -59,7 +59,7 @@ cdef extern from "_leaves.h" nogil:
         void (*gather)(const double*, const double*, const uint16_t*, Py_ssize_t, Py_ssize_t,
                        double*) noexcept nogil
         double (*finish)(const double*, double, double, const double*, const double*, const double*, const uint16_t*, Py_ssize_t,
-                    const double*, Py_ssize_t, Py_ssize_t, double*, uint64_t*, Py_ssize_t,
+                    const double*, Py_ssize_t, Py_ssize_t, double*, double, uint64_t*, Py_ssize_t,
                     double*) noexcept nogil
         void (*add_products)(const double*, const double*, Py_ssize_t, double*) noexcept nogil
         void (*fold)(const double*, Py_ssize_t, double*) noexcept nogil
@@ -70,8 +70,8 @@ cdef extern from "_leaves.h" nogil:
                       double*) noexcept nogil
         void (*accumulate)(const uint64_t*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
                            Py_ssize_t, double*, Py_ssize_t) noexcept nogil
-        void (*products)(const double*, Py_ssize_t, const double*, Py_ssize_t, const double*,
-                         const double*, double*) noexcept nogil
+        void (*products)(const double*, Py_ssize_t, const double*, Py_ssize_t, const double*, const double*,
+                         Py_ssize_t, double*) noexcept nogil
         void (*dots)(const double*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
     ctypedef void rfa_margins(const double*, Py_ssize_t, double*) noexcept nogil
     ctypedef struct rfa_leaves:
@@ -110,7 +110,8 @@ cdef int active_counts_out(const uint64_t[:, ::1] masks, const int64_t[:] groups
                            int64_t[:, ::1] counts) except -1 nogil
 
 # The pieces. Packed layouts: lanes [word][k][64 samples]; rows [chunk][sample][columns];
-# W [neuron][columns, padded]; masks [word][neuron], word w holding samples 64 w, ..., 64 w + 63.
+# H [chunk][neuron][samples], a chunk being as many as a cache line has; W [neuron][columns, padded];
+# masks [word][neuron], word w holding samples 64 w, ..., 64 w + 63.
 cdef int check_signals(double* last) except -1 nogil
 cdef int pack_lanes(const floating[:, :] X, const int64_t* order, floating* lanes, int n_threads,
                     double* last) except -1 nogil
@@ -118,9 +119,9 @@ cdef int pack_rows(const floating[:, :] X, const int64_t* order, floating* rows,
                    double* last) except -1 nogil
 cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
                   Py_ssize_t stride, const floating* H, const floating* a, Py_ssize_t neurons,
-                  uint64_t* masks, floating* partial, floating* scratch, const int64_t* segments,
-                  Py_ssize_t n_segments, Py_ssize_t groups, double* ranges, floating* f,
-                  int n_threads, double* last) except -1 nogil
+                  double slope, uint64_t* masks, floating* partial, floating* scratch,
+                  const int64_t* segments, Py_ssize_t n_segments, Py_ssize_t groups,
+                  double* ranges, floating* f, int n_threads, double* last) except -1 nogil
 cdef void add_partial(const floating* partial, Py_ssize_t words, Py_ssize_t neurons,
                       floating* f) noexcept nogil
 cdef int multiply(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
@@ -132,9 +133,9 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
                     double common, const floating* rows, const int32_t* chosen,
                     Py_ssize_t chunks, const floating* base, double shrink, const floating* scale,
-                    Py_ssize_t stride, Py_ssize_t block, floating* out, uint64_t* signs,
-                    floating* partial, floating* scratch, int n_threads, double* last
-                    ) except -1 nogil
+                    Py_ssize_t stride, Py_ssize_t block, floating* out, double slope,
+                    uint64_t* signs, floating* partial, floating* scratch, int n_threads,
+                    double* last) except -1 nogil
 cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samples, int shortcuts,
                         uint8_t* plan, int32_t* counts, const floating* a, const floating* W,
                         Py_ssize_t stride, const floating* rows, Py_ssize_t chunks, floating* f,

@@ -214,41 +214,47 @@ cdef int pack_rows(const floating[:, :] X, const int64_t* order, floating* rows,
 # --------------------------------------------------------------------------- forward pass
 
 cdef inline void _matmul_tile(const floating* x, const floating* w, Py_ssize_t stride,
-                              Py_ssize_t depth, int first, floating* h) noexcept nogil:
+                              Py_ssize_t depth, int first, floating* h, Py_ssize_t block
+                              ) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).matmul_tile(x, w, stride, depth, first, h)
+        rfa_f32(_level).matmul_tile(x, w, stride, depth, first, h, block)
     else:
-        rfa_f64(_level).matmul_tile(x, w, stride, depth, first, h)
+        rfa_f64(_level).matmul_tile(x, w, stride, depth, first, h, block)
 
 
-cdef inline void _activate_tile(const floating* h, const floating* a, uint64_t* masks,
-                                floating* f) noexcept nogil:
+cdef inline void _activate_tile(const floating* h, Py_ssize_t block, const floating* a,
+                                double slope, uint64_t* masks, floating* f) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).activate_tile(h, a, masks, f)
+        rfa_f32(_level).activate_tile(h, block, a, <float>slope, masks, f)
     else:
-        rfa_f64(_level).activate_tile(h, a, masks, f)
+        rfa_f64(_level).activate_tile(h, block, a, slope, masks, f)
 
 
-cdef inline void _widen(const floating* h, Py_ssize_t begin, Py_ssize_t end,
+cdef inline void _widen(const floating* h, Py_ssize_t block, Py_ssize_t begin, Py_ssize_t end,
                         double* bounds) noexcept nogil:
-    """bounds = (min, max) of themselves and h[begin], ..., h[end - 1]."""
-    cdef Py_ssize_t i
+    """bounds = (min, max) of themselves and of columns begin, ..., end - 1 of a row in chunks."""
+    cdef Py_ssize_t width = columns(h), i, q
     cdef floating low = <floating>bounds[0], high = <floating>bounds[1]
-    for i in range(begin, end):
-        if h[i] < low:
-            low = h[i]
-        if h[i] > high:
-            high = h[i]
+    cdef const floating* chunk
+    for q in range(begin // width, (end + width - 1) // width):
+        chunk = h + q * block
+        for i in range(max(begin - q * width, <Py_ssize_t>0), min(end - q * width, width)):
+            if chunk[i] < low:
+                low = chunk[i]
+            if chunk[i] > high:
+                high = chunk[i]
     bounds[0] = low
     bounds[1] = high
 
 
 cdef void _evaluate_block(const floating* x, Py_ssize_t d, const floating* w, Py_ssize_t stride,
-                          const floating* a, Py_ssize_t neurons, uint64_t* masks, floating* f,
-                          floating* h, const int64_t* segments, Py_ssize_t n_segments,
-                          Py_ssize_t groups, double* ranges, bint given) noexcept nogil:
+                          const floating* a, Py_ssize_t neurons, double slope, uint64_t* masks,
+                          floating* f, floating* h, Py_ssize_t block, const int64_t* segments,
+                          Py_ssize_t n_segments, Py_ssize_t groups, double* ranges, bint given
+                          ) noexcept nogil:
     """One word of samples, one block of neurons: their masks, the block's share of f and, where
-    ranges is given, the smallest and largest h per neuron and group. given: h is there already."""
+    ranges is given, the smallest and largest h per neuron and group. given: h is there already; its
+    chunks are block apart."""
     cdef Py_ssize_t panel, k, depth, t, j, i, q, begin
     cdef uint64_t unused[TILE]
     cdef floating* tile
@@ -259,18 +265,19 @@ cdef void _evaluate_block(const floating* x, Py_ssize_t d, const floating* w, Py
         depth = min(d - k, <Py_ssize_t>DEPTH)
         for t in range(neurons // TILE):
             j = t * TILE
-            tile = h + j * WORD
+            tile = h + j * columns(h)
             if not given:
-                _matmul_tile(x + k * WORD, w + j * stride + k, stride, depth, k == 0, tile)
+                _matmul_tile(x + k * WORD, w + j * stride + k, stride, depth, k == 0, tile, block)
             if k + depth < d:
                 continue
-            _activate_tile(tile, a + j, &unused[0] if masks == NULL else masks + j, f)
+            _activate_tile(tile, block, a + j, slope, &unused[0] if masks == NULL else masks + j,
+                           f)
             if ranges == NULL:
                 continue
             for i in range(TILE):
                 for q in range(n_segments):
                     begin = __builtin_ctzll(segments[3 * q + 2])
-                    _widen(tile + i * WORD, begin,
+                    _widen(tile + i * columns(h), block, begin,
                            begin + __builtin_popcountll(segments[3 * q + 2]),
                            ranges + 2 * ((j + i) * groups + segments[3 * q + 1]))
 
@@ -287,16 +294,17 @@ cdef Py_ssize_t evaluate_scratch() noexcept nogil:
 
 cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
                   Py_ssize_t stride, const floating* H, const floating* a, Py_ssize_t neurons,
-                  uint64_t* masks, floating* partial, floating* scratch, const int64_t* segments,
-                  Py_ssize_t n_segments, Py_ssize_t groups, double* ranges, floating* f,
-                  int n_threads, double* last) except -1 nogil:
-    """masks = 1[H > 0] and f = relu(H) a, H = X W^T in 64-by-BLOCK pieces that stay in cache.
+                  double slope, uint64_t* masks, floating* partial, floating* scratch,
+                  const int64_t* segments, Py_ssize_t n_segments, Py_ssize_t groups,
+                  double* ranges, floating* f, int n_threads, double* last) except -1 nogil:
+    """masks = 1[H > 0] and f = phi(H) a, H = X W^T in 64-by-BLOCK pieces that stay in cache; phi is
+    the ReLU with this slope of its left part.
 
     2 n m d flops; reads X once per block of neurons, writes nm/8 bytes. neurons is padded to TILE
     with rows of zeros. masks may be NULL. With ranges (per thread: neurons x groups x (min, max))
     also the extremes of h per group, the groups being runs of samples given by segments
-    (word, group, bits), ordered by word. f may be NULL, too. H [word][neuron][64], if it is given,
-    is taken as it is and lanes, d and W are not used.
+    (word, group, bits), ordered by word. f may be NULL, too. H [chunk][neuron][column], if it is
+    given, is taken as it is and lanes, d and W are not used.
     """
     cdef Py_ssize_t blocks = (neurons + BLOCK - 1) // BLOCK, tasks = words * blocks
     cdef Py_ssize_t depth = d if H == NULL else 1
@@ -317,11 +325,12 @@ cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
                 while end < n_segments and segments[3 * end] == w:
                     end = end + 1
             _evaluate_block(lanes + w * d * WORD, depth, W + j * stride, stride, a + j,
-                            min(neurons - j, <Py_ssize_t>BLOCK),
+                            min(neurons - j, <Py_ssize_t>BLOCK), slope,
                             NULL if masks == NULL else masks + w * neurons + j,
                             partial + task * WORD,
                             scratch + threadid() * evaluate_scratch() if H == NULL
-                            else <floating*>H + (w * neurons + j) * WORD,
+                            else <floating*>H + w * WORD * neurons + j * columns(H),
+                            (BLOCK if H == NULL else neurons) * columns(H),
                             segments + 3 * q, end - q, groups,
                             NULL if ranges == NULL else
                             ranges + 2 * groups * (threadid() * neurons + j), H != NULL)
@@ -346,7 +355,7 @@ cdef void add_partial(const floating* partial, Py_ssize_t words, Py_ssize_t neur
 cdef int multiply(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
                   Py_ssize_t stride, Py_ssize_t neurons, floating* H, int n_threads,
                   double* last) except -1 nogil:
-    """H [word][neuron][64] = <w_j, x_i>, as evaluate computes it. 2 n m d flops."""
+    """H [chunk][neuron][column] = <w_j, x_i>, as evaluate computes it. 2 n m d flops."""
     cdef Py_ssize_t tiles = neurons // TILE, tasks = words * tiles
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * TILE * d + 1))
     cdef Py_ssize_t first = 0, stop, task, w, j, panel, k
@@ -359,7 +368,8 @@ cdef int multiply(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
             for panel in range((d + DEPTH - 1) // DEPTH):
                 k = panel * DEPTH
                 _matmul_tile(lanes + (w * d + k) * WORD, W + j * stride + k, stride,
-                             min(d - k, <Py_ssize_t>DEPTH), k == 0, H + (w * neurons + j) * WORD)
+                             min(d - k, <Py_ssize_t>DEPTH), k == 0,
+                             H + w * WORD * neurons + j * columns(H), neurons * columns(H))
         first = stop
     return 0
 
@@ -411,23 +421,24 @@ cdef inline void _gather(const floating* sums, const floating* store, const uint
 cdef inline bint _finish(const floating* base, double shrink, const floating* scale,
                          const floating* sums, const floating* store, const uint16_t* index,
                          Py_ssize_t batches, const floating* common, Py_ssize_t neurons,
-                         Py_ssize_t stride, floating* out, uint64_t* masks, Py_ssize_t sample,
-                         floating* f) noexcept nogil:
+                         Py_ssize_t stride, floating* out, double slope, uint64_t* masks,
+                         Py_ssize_t sample, floating* f) noexcept nogil:
     """Whether all of out is finite. The smaller one of shrink and 1 - shrink is rounded to the
     type, so that 1e-9 is not lost beside 1 in single precision, and nothing cancels."""
     cdef floating keep = 1 if shrink >= 0.5 else <floating>shrink
     cdef floating decay = <floating>(1 - shrink) if shrink >= 0.5 else 0
     if floating is float:
         return rfa_f32(_level).finish(base, keep, decay, scale, sums, store, index, batches,
-                                      common, neurons, stride, out, masks, sample, f) == 0
+                                      common, neurons, stride, out, <float>slope, masks, sample,
+                                      f) == 0
     else:
         return rfa_f64(_level).finish(base, keep, decay, scale, sums, store, index, batches,
-                                      common, neurons, stride, out, masks, sample, f) == 0
+                                      common, neurons, stride, out, slope, masks, sample, f) == 0
 
 
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil:
-    """Reals that a thread of masked_sum or masked_outputs works in: its tasks, tables, distinct sums,
-    the sums of a block and its products or the sum of all."""
+    """Reals that a thread of masked_sum or masked_outputs works in: its tasks, tables, distinct
+    sums, the sums of a block and its products or the sum of all."""
     return queue_scratch() + (TABLES + STORE + 2 * BLOCK) * columns(real)
 
 
@@ -632,9 +643,9 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
                     double common, const floating* rows, const int32_t* chosen,
                     Py_ssize_t chunks, const floating* base, double shrink, const floating* scale,
-                    Py_ssize_t stride, Py_ssize_t block, floating* out, uint64_t* signs,
-                    floating* partial, floating* scratch, int n_threads, double* last
-                    ) except -1 nogil:
+                    Py_ssize_t stride, Py_ssize_t block, floating* out, double slope,
+                    uint64_t* signs, floating* partial, floating* scratch, int n_threads,
+                    double* last) except -1 nogil:
     """out_j = shrink base_j + scale_j sum_i (A_ij + common) c_i rows_i; base may be out. 1 if all
     of out is finite, else 0.
 
@@ -645,10 +656,11 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     once; nothing where a neuron is inactive.
     plan and counts are plan_sums'. The order of the sum is that of the batches, whatever the
     number of threads, each of which has whole (chunk of columns) x (block of neurons) pieces of
-    out. Column k of neuron j is at out[k // 64 * block + j * stride + k % 64].
+    out. Chunk q of neuron j is at out[q * block + j * stride].
     chosen: numbers of the chunks of columns that are wanted (NULL: 0, 1, ...).
     Unless signs is NULL, columns are samples, so many words of them and then others, and what
-    evaluate makes of h = out and a = scale is made at once: signs = 1[out > 0] and partial.
+    evaluate makes of H = out, a = scale and the slope is made at once: signs = 1[out > 0] and
+    partial.
     """
     cdef Py_ssize_t width = columns(rows), blocks = (neurons + BLOCK - 1) // BLOCK
     cdef Py_ssize_t tasks = chunks * blocks
@@ -682,18 +694,20 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                 total = sums + BLOCK * width
                 memset(total, 0, ENTRY)
                 index = group_index(plan, batches, blocks, task % blocks)
-                group = sum_block(masks + j, words, neurons, count, plan + task % blocks * 2 * BLOCK,
+                group = sum_block(masks + j, words, neurons, count,
+                                  plan + task % blocks * 2 * BLOCK,
                                   counts + task % blocks * COUNTS, blocks, index, c,
                                   rows + q * words * WORD * width, width, own, sums,
                                   total if common > 0 else NULL)
                 for k in range(width):
                     total[k] = <floating>(common * total[k])
-                place = q * width // WORD * block + q * width % WORD + j * stride
+                place = q * block + j * stride
                 k = q * width
                 evaluating = signs != NULL and k < words * WORD
-                if not _finish(base + place, shrink, scale + j, sums if group < batches else <floating*>NULL,
-                               own + TABLES * width, index + (batches - group) * BLOCK, group, total,
-                               count, stride, out + place,
+                if not _finish(base + place, shrink, scale + j,
+                               sums if group < batches else <floating*>NULL,
+                               own + TABLES * width, index + (batches - group) * BLOCK, group,
+                               total, count, stride, out + place, slope,
                                signs + k // WORD * neurons + j if evaluating else NULL, k % WORD,
                                partial + task % blocks * words * WORD + k if evaluating else NULL):
                     infinite += 1
@@ -741,13 +755,14 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
                 own_plan = plan + threadid() * plan_size(words, BLOCK)
                 own_counts = counts + threadid() * batches * COUNTS
                 for batch in range(batches):
-                    plan_batch(masks + batch * BATCH // WORD * samples + i, batch * BATCH % WORD, count,
-                               shortcuts, own_plan + batch * 2 * BLOCK, own_counts + batch * COUNTS)
+                    plan_batch(masks + batch * BATCH // WORD * samples + i, batch * BATCH % WORD,
+                               count, shortcuts, own_plan + batch * 2 * BLOCK,
+                               own_counts + batch * COUNTS)
                 index = group_index(own_plan, batches, 1, 0)
                 plan_groups(batches, 1, count, own_plan, own_counts, index)
                 for q in range(chunks):
-                    group = sum_block(masks + i, words, samples, count, own_plan, own_counts, 1, index,
-                                      a, W + q * width, stride, own, sums, <floating*>NULL)
+                    group = sum_block(masks + i, words, samples, count, own_plan, own_counts, 1,
+                                      index, a, W + q * width, stride, own, sums, <floating*>NULL)
                     if group > 0:
                         _gather(sums if group < batches else <floating*>NULL, own + TABLES * width,
                                 index + (batches - group) * BLOCK, group, count, sums)
@@ -794,7 +809,7 @@ cdef int _masks_and_outputs(const floating[:, :] X, const floating[:, :] W, cons
             for k in range(d):
                 weights[j * d + k] = W[j, k]
             second[j] = a[j]
-        evaluate(lanes, words, d, weights, d, <const floating*>NULL, second, neurons, masks,
+        evaluate(lanes, words, d, weights, d, <const floating*>NULL, second, neurons, 0, masks,
                  second + neurons, second + neurons + size_partial, NULL, 0, 0, NULL, f, n_threads,
                  &last)
     finally:
@@ -878,7 +893,7 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
         plan_sums(masks, words, neurons, 2, plan, counts, n_threads)
         memset(out, 0, size_out * sizeof(floating))
         masked_sum(masks, words, neurons, plan, counts, f, 0, rows, NULL, chunks, out, 1, scale,
-                   stride, WORD, out, NULL, <floating*>NULL, scale + neurons, n_threads, &last)
+                   stride, width, out, 0, NULL, <floating*>NULL, scale + neurons, n_threads, &last)
         for j in range(m):
             for k in range(d):
                 gradient[j, k] = out[j * stride + k]

@@ -35,8 +35,9 @@
 #define RFA_LEAVES(NAME, REAL)                                                                     \
     typedef struct {                                                                               \
         void (*matmul_tile)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t depth,          \
-                            int first, REAL *h);                                                   \
-        void (*activate_tile)(const REAL *h, const REAL *a, uint64_t *masks, REAL *f);             \
+                            int first, REAL *h, ptrdiff_t block);                                  \
+        void (*activate_tile)(const REAL *h, ptrdiff_t block, const REAL *a, REAL slope,           \
+                              uint64_t *masks, REAL *f);                                           \
         void (*subset_sums)(const REAL *rows, ptrdiff_t ldr, const REAL *c, int whole,             \
                             REAL *tables);                                                         \
         void (*look_up)(const REAL *tables, const uint64_t *masks, int shift,                      \
@@ -49,7 +50,8 @@
         REAL (*finish)(const REAL *base, REAL keep, REAL decay, const REAL *scale,                 \
                        const REAL *sums, const REAL *store, const uint16_t *index,                 \
                        ptrdiff_t batches, const REAL *common, ptrdiff_t neurons,                   \
-                       ptrdiff_t stride, REAL *out, uint64_t *masks, ptrdiff_t sample, REAL *f);   \
+                       ptrdiff_t stride, REAL *out, REAL slope, uint64_t *masks,                   \
+                       ptrdiff_t sample, REAL *f);                                                 \
         void (*add_products)(const REAL *rows, const REAL *factors, ptrdiff_t count, REAL *sums);  \
         void (*fold)(const REAL *rows, ptrdiff_t count, REAL *out);                                \
         REAL (*lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d,               \
@@ -60,7 +62,7 @@
         void (*accumulate)(const uint64_t *masks, ptrdiff_t ldm, const REAL *c, ptrdiff_t ldc,     \
                            ptrdiff_t steps, ptrdiff_t neurons, REAL *sums, ptrdiff_t lds);         \
         void (*products)(const REAL *sums, ptrdiff_t lds, const REAL *common, ptrdiff_t neurons,   \
-                         const REAL *before, const REAL *after, double *dots);                     \
+                         const REAL *before, const REAL *after, ptrdiff_t block, double *dots);    \
         void (*dots)(const REAL *w, const double *rows, ptrdiff_t k, ptrdiff_t d, double *out);    \
     } NAME;
 RFA_LEAVES(rfa_leaves_f32, float)

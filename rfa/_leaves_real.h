@@ -18,6 +18,8 @@
 #define STORE(p, v) (*(VU *)(p) = (v))
 #define SPLAT(s) ((s) - (V){0})
 #define COLUMNS ((ptrdiff_t)(RFA_ENTRY / sizeof(REAL)))
+/* where [chunk][row][COLUMNS] has column s of a row */
+#define IN_CHUNKS(row, s, block) ((s) / COLUMNS * (block) + (row) * COLUMNS + (s) % COLUMNS)
 #if RFA_BYTES == 64 /* 32 vector registers: 24 sums; else 16: 12 sums */
 #define STACK 4
 #else
@@ -42,9 +44,10 @@ static inline __attribute__((always_inline)) N RFA_NAME(rfa_lanes)(unsigned bits
     return (((N){0} + (BITS)bits) & lane) != 0;
 }
 
-/* h[j][s] (+)= sum_k w[j][k] x[k][s] for RFA_TILE neurons and RFA_WORD samples, k ascending. */
+/* h[j][s] (+)= sum_k w[j][k] x[k][s] for RFA_TILE neurons and RFA_WORD samples, k ascending; the
+ * chunks of h, COLUMNS samples of all neurons, are block apart. */
 static void RFA_NAME(rfa_matmul_tile)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t depth,
-                                      int first, REAL *h)
+                                      int first, REAL *h, ptrdiff_t block)
 {
     for (int s = 0; s < RFA_WORD; s += STACK * VL) {
         V sums[RFA_TILE][STACK];
@@ -52,7 +55,7 @@ static void RFA_NAME(rfa_matmul_tile)(const REAL *x, const REAL *w, ptrdiff_t ld
             for (int r = 0; r < STACK; ++r) {
                 sums[j][r] = (V){0};
                 if (!first)
-                    sums[j][r] = LOAD(h + j * RFA_WORD + s + r * VL);
+                    sums[j][r] = LOAD(h + IN_CHUNKS(j, s + r * VL, block));
             }
         for (ptrdiff_t k = 0; k < depth; ++k) {
             V xs[STACK];
@@ -66,22 +69,27 @@ static void RFA_NAME(rfa_matmul_tile)(const REAL *x, const REAL *w, ptrdiff_t ld
         }
         for (int j = 0; j < RFA_TILE; ++j)
             for (int r = 0; r < STACK; ++r)
-                STORE(h + j * RFA_WORD + s + r * VL, sums[j][r]);
+                STORE(h + IN_CHUNKS(j, s + r * VL, block), sums[j][r]);
     }
 }
 
-/* masks[j] bit s = h[j][s] > 0, and f[s] += sum_j a[j] relu(h[j][s]), j ascending; a NaN in h
- * goes through to f. */
-static void RFA_NAME(rfa_activate_tile)(const REAL *h, const REAL *a, uint64_t *masks, REAL *f)
+/* masks[j] bit s = h[j][s] > 0, and f[s] += sum_j a[j] phi(h[j][s]), j ascending, phi(h) = h for
+ * h > 0 and slope h for others; a NaN in h goes through to f. h has chunks as above. */
+static void RFA_NAME(rfa_activate_tile)(const REAL *h, ptrdiff_t block, const REAL *a, REAL slope,
+                                        uint64_t *masks, REAL *f)
 {
+    /* not 0 h: h may be infinite */
+    const I leaky = (I)(SPLAT(slope) > (V){0});
     for (int j = 0; j < RFA_TILE; ++j)
         masks[j] = 0;
     for (int s = 0; s < RFA_WORD; s += VL) {
         V sum = LOAD(f + s);
         for (int j = 0; j < RFA_TILE; ++j) {
-            V v = LOAD(h + j * RFA_WORD + s);
+            V v = LOAD(h + IN_CHUNKS(j, s, block));
+            I other = (I)(v <= (V){0});
             masks[j] |= (uint64_t)POSITIVE(v) << s;
-            sum = FMA(SPLAT(a[j]), (V)((I)v & ~(I)(v <= (V){0})), sum);
+            v = (V)(((I)v & ~other) | ((I)(slope * v) & other & leaky));
+            sum = FMA(SPLAT(a[j]), v, sum);
         }
         STORE(f + s, sum);
     }
@@ -202,17 +210,18 @@ static void RFA_NAME(rfa_accumulate)(const uint64_t *masks, ptrdiff_t ldm, const
 }
 
 /* dots[j] += the sum over RFA_WORD samples of (sums[j][i] + common[i]) (before[j][i] + after[j][i]),
- * in float64; sums has rows of lds. */
+ * in float64; sums has rows of lds, before and after have chunks as in rfa_matmul_tile. */
 static void RFA_NAME(rfa_products)(const REAL *sums, ptrdiff_t lds, const REAL *common,
                                    ptrdiff_t neurons, const REAL *before, const REAL *after,
-                                   double *dots)
+                                   ptrdiff_t block, double *dots)
 {
     for (ptrdiff_t j = 0; j < neurons; ++j) {
         W total = {0};
         double sum = 0;
         for (int i = 0; i < RFA_WORD; i += WL) {
-            W h = __builtin_convertvector(*(const WU *)(before + j * RFA_WORD + i), W) +
-                  __builtin_convertvector(*(const WU *)(after + j * RFA_WORD + i), W);
+            ptrdiff_t at = IN_CHUNKS(j, i, block);
+            W h = __builtin_convertvector(*(const WU *)(before + at), W) +
+                  __builtin_convertvector(*(const WU *)(after + at), W);
             W factor = __builtin_convertvector(*(const WU *)(sums + j * lds + i), W) +
                        __builtin_convertvector(*(const WU *)(common + i), W);
             total = WIDE_FMA(factor, h, total);
@@ -282,6 +291,7 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
 #undef STORE
 #undef SPLAT
 #undef COLUMNS
+#undef IN_CHUNKS
 #undef STACK
 #undef LANE_PARTS
 #undef LANE_ROWS

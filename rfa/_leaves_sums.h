@@ -163,7 +163,8 @@ static void RFA_NAME(rfa_gather)(const REAL *sums, const REAL *store, const uint
 static inline __attribute__((always_inline)) REAL
 RFA_NAME(rfa_step)(const REAL *base, REAL keep, REAL decay, const REAL *scale, const REAL *sums,
                    const REAL *store, const uint16_t *index, ptrdiff_t batches, const REAL *common,
-                   ptrdiff_t neurons, ptrdiff_t stride, REAL *out, unsigned char *bits, REAL *f)
+                   ptrdiff_t neurons, ptrdiff_t stride, REAL *out, REAL slope, int leaky,
+                   unsigned char *bits, REAL *f)
 {
     V rest = {0}, outputs[RFA_ENTRY / RFA_BYTES];
     REAL result = 0;
@@ -180,7 +181,12 @@ RFA_NAME(rfa_step)(const REAL *base, REAL keep, REAL decay, const REAL *scale, c
             if (bits) {
                 unsigned above = POSITIVE(v);
                 positive |= above << p * VL;
-                outputs[p] = FMA_WHERE(above, factor, v, outputs[p]);
+                if (leaky) {
+                    I other = (I)(v <= (V){0});
+                    v = (V)(((I)v & ~other) | ((I)(slope * v) & other));
+                    outputs[p] = FMA(factor, v, outputs[p]);
+                } else
+                    outputs[p] = FMA_WHERE(above, factor, v, outputs[p]);
             }
         }
         if (bits) {
@@ -200,20 +206,22 @@ RFA_NAME(rfa_step)(const REAL *base, REAL keep, REAL decay, const REAL *scale, c
  * it is finite, NaN if not.
  * Unless masks is NULL, columns are the samples of a word from this one on, and what
  * rfa_activate_tile makes of h = out and a = scale is made, too: these samples' bits of masks, the
- * others stay, and f. */
+ * others stay, and f. NaN need not go through. */
 static REAL RFA_NAME(rfa_finish)(const REAL *base, REAL keep, REAL decay, const REAL *scale,
                                  const REAL *sums, const REAL *store, const uint16_t *index,
                                  ptrdiff_t batches, const REAL *common, ptrdiff_t neurons,
-                                 ptrdiff_t stride, REAL *out, uint64_t *masks, ptrdiff_t sample,
-                                 REAL *f)
+                                 ptrdiff_t stride, REAL *out, REAL slope, uint64_t *masks,
+                                 ptrdiff_t sample, REAL *f)
 {
+#define STEP(leaky, bits)                                                                          \
+    RFA_NAME(rfa_step)(base, keep, decay, scale, sums, store, index, batches, common, neurons,     \
+                       stride, out, slope, leaky, bits, f)
     if (!masks)
-        return RFA_NAME(rfa_step)(base, keep, decay, scale, sums, store, index, batches, common,
-                                  neurons, stride, out, NULL, NULL);
+        return STEP(0, NULL);
     /* bytes, since other threads may be writing the rest of the word */
-    return RFA_NAME(rfa_step)(base, keep, decay, scale, sums, store, index, batches, common,
-                              neurons, stride, out,
-                              (unsigned char *)masks + RFA_BYTES_OF(sample / 8, COLUMNS / 8), f);
+    unsigned char *bits = (unsigned char *)masks + RFA_BYTES_OF(sample / 8, COLUMNS / 8);
+    return slope > 0 ? STEP(1, bits) : STEP(0, bits);
+#undef STEP
 }
 
 /* sums[i][k] += rows[i][k] factors[i][k], COLUMNS to a row. */

@@ -72,7 +72,7 @@ def tree(tmp_path):
         "_kernels",
         *(
             f"engines/_{name}"
-            for name in ("observe", "linear", "signs", "direct", "gram", "planar")
+            for name in ("observe", "signs", "direct", "gram", "planar")
         ),
     ):
         (tmp_path / f"rfa/{name}.pyx").write_text(PYX)

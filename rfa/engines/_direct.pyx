@@ -3,13 +3,13 @@ from cython cimport floating
 from cython.parallel cimport prange
 from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
-    WORD, check_signals, columns, evaluate, evaluate_scratch, masked_outputs, masked_sum,
-    pack_lanes, pack_rows, partial_size, plan_sums, rfa_common, rfa_seconds, level, sum_scratch,
+    TILE, WORD, check_signals, columns, evaluate, evaluate_scratch, level, masked_outputs,
+    masked_sum, multiply, pack_lanes, pack_rows, partial_size, plan_sums, rfa_common, rfa_seconds,
+    sum_scratch,
 )
-from rfa.engines._linear cimport add_linear, sum_neurons
 from rfa.engines._observe cimport (
     DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, count_batches, loss_gradient,
     merge_ranges, observe_masks, observe_outputs, observe_weights,
@@ -57,9 +57,8 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef double step_scale = engine.alpha / engine.n, slope = engine.slope, shrink = engine.shrink
     cdef double common = slope / (1 - slope)   # beside the active neurons' c, which has 1 - slope
     cdef int loss_number = engine.loss
-    linear = engine.linear
-    cdef floating[:, ::1] tile = linear.tile
-    cdef floating[:, :, ::1] product = linear.product
+    cdef floating[:, ::1] tile = engine.linear
+    cdef floating[:, ::1] product = engine.linear_H
 
     cdef int64_t[:, ::1] right = out.right
     cdef double[:, ::1] low = out.margin_low, high = out.margin_high, loss = out.loss
@@ -119,9 +118,8 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                                &ordered_W[0, 0], stride, &rows[0, 0, 0], chunks, &f[0],
                                &scratch[0], n_threads, &last)
                 if slope > 0:
-                    sum_neurons(weights, stride, neurons, &a[0], &tile[0, 0], n_threads)
-                    add_linear(&lanes[0, 0, 0], words, d, &tile[0, 0], stride, slope,
-                               &product[0, 0, 0], &f[0], n_threads, &last)
+                    add_linear(lanes, weights, stride, neurons, a, slope, tile, product, f,
+                               n_threads, &last)
                 clock[EVALUATED] = 2
             if not loss_gradient(&f[0], &y[0], &weighted[0], words * WORD, loss_number,
                                  step_scale * (1 - slope), &c[0]):
@@ -133,16 +131,13 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                     ranges[:, :, :, 0] = INFINITY
                     ranges[:, :, :, 1] = -INFINITY
                     evaluate(&lanes[0, 0, 0], words, d, weights, stride, <const floating*>NULL,
-                             &a[0], neurons, NULL, &partial[0], &scratch[0], &segments[0, 0],
-                             segments.shape[0], groups, &ranges[0, 0, 0, 0],
+                             &a[0], neurons, slope, NULL, &partial[0], &scratch[0],
+                             &segments[0, 0], segments.shape[0], groups, &ranges[0, 0, 0, 0],
                              <floating*>NULL, n_threads, &last)
                 if test_words:
                     evaluate(&test_lanes[0, 0, 0], test_words, d, weights, stride,
-                             <const floating*>NULL, &a[0], neurons, NULL, &partial[0], &scratch[0],
-                             NULL, 0, 0, NULL, &test_f[0], n_threads, &last)
-                    if slope > 0:
-                        add_linear(&test_lanes[0, 0, 0], test_words, d, &tile[0, 0], stride, slope,
-                                   &product[0, 0, 0], &test_f[0], n_threads, &last)
+                             <const floating*>NULL, &a[0], neurons, slope, NULL, &partial[0],
+                             &scratch[0], NULL, 0, 0, NULL, &test_f[0], n_threads, &last)
                     observe_outputs(&test_f[0], &test_y[0], &test_y[0], &test_group[0],
                                     test_words * WORD, test_groups, loss_number,
                                     &right[to, groups], &low[to, groups], &high[to, groups],
@@ -166,8 +161,8 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
             plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
             if not masked_sum(current, words, neurons, &plan[0], &counts[0], &c[0],
                               common, &rows[0, 0, 0], NULL, chunks, weights, shrink, &a[0],
-                              stride, WORD, after, NULL, <floating*>NULL, &scratch[0], n_threads,
-                              &last):
+                              stride, columns(weights), after, 0, NULL, <floating*>NULL,
+                              &scratch[0], n_threads, &last):
                 clock[DIVERGED] = 1
                 break
             # not interrupted until the step is committed
@@ -193,6 +188,27 @@ cdef void in_order(const floating* W, Py_ssize_t stride, const floating* a, cons
         ordered_a[p] = a[order[p]]
 
 
+cdef int add_linear(const floating[:, :, ::1] lanes, const floating* W, Py_ssize_t stride,
+                    Py_ssize_t neurons, const floating[::1] a, double slope,
+                    floating[:, ::1] tile, floating[:, ::1] product, floating[::1] f, int n_threads,
+                    double* last) except -1 nogil:
+    """f = (1 - slope) f + slope X v, v = sum_j a_j w_j over j in order, since max(h, s h) = s h +
+    (1 - s) relu(h). tile is room for v and rows of zeros, product [chunk][TILE][column] for X v.
+    O((n + m) d)."""
+    cdef Py_ssize_t task, j, k, i, end, width = columns(W)
+    memset(&tile[0, 0], 0, stride * sizeof(floating))
+    for task in prange((stride + WORD - 1) // WORD, num_threads=n_threads, schedule="static"):
+        end = min((task + 1) * WORD, stride)
+        for j in range(neurons):
+            for k in range(task * WORD, end):
+                tile[0, k] += a[j] * W[j * stride + k]
+    multiply(&lanes[0, 0, 0], lanes.shape[0], lanes.shape[1], &tile[0, 0], stride, TILE,
+             &product[0, 0], n_threads, last)
+    for i in range(f.shape[0]):
+        f[i] = <floating>((1 - slope) * f[i] + slope * product[i // width, i % width])
+    return 0
+
+
 cdef int check_masks(const floating[:, :, ::1] lanes, const floating* W, Py_ssize_t stride,
                      const floating[::1] a, floating[::1] partial, floating[::1] scratch,
                      const uint64_t* masks, const signs_t* signs, uint64_t[:, ::1] checked,
@@ -201,7 +217,7 @@ cdef int check_masks(const floating[:, :, ::1] lanes, const floating* W, Py_ssiz
     cdef Py_ssize_t words = checked.shape[0], neurons = checked.shape[1]
     cdef int64_t wrong
     evaluate(&lanes[0, 0, 0], words, lanes.shape[1], W, stride, <const floating*>NULL, &a[0],
-             neurons, &checked[0, 0], &partial[0], &scratch[0], NULL, 0, 0, NULL,
+             neurons, 0, &checked[0, 0], &partial[0], &scratch[0], NULL, 0, 0, NULL,
              <floating*>NULL, n_threads, last)
     wrong = rfa_common(level()).differences(masks, &checked[0, 0], words * neurons)
     if wrong:

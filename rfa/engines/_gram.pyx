@@ -15,10 +15,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
-    ENTRY, TILE, WORD, add_partial, check_signals, evaluate, level, masked_sum, multiply,
+    TILE, WORD, add_partial, check_signals, columns, evaluate, level, masked_sum, multiply,
     pack_lanes, plan_sums, rfa_f32, rfa_f64, rfa_seconds,
 )
-from rfa.engines._linear cimport add_linear, rescale
 from rfa.engines._observe cimport (
     ANCHOR, ANCHOR_SIDE, DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, count_batches,
     loss_gradient, merge_ranges, observe_masks, observe_outputs,
@@ -37,7 +36,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             Py_ssize_t row):
     """Take steps until t = `until`; see rfa.engines for the contract.
 
-    H (2, words, neurons, 64) holds <w_j, x> at t on side clock[SIDE], of the samples and then of
+    H (2, chunks, neurons, columns) holds <w_j, x> at t on side clock[SIDE], of the samples and then of
     the means; H at t + 1 takes its place if nothing can interrupt the change, since half the memory
     stays in a nearer cache, else that of the other side. anchor_H, anchor_test_H and norm2 are
     those of the anchor. C lacks the last clock[MASK_SIDE] steps, see accumulate: masks has A_{t-1}
@@ -51,7 +50,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef floating[:, :, ::1] anchor_test_H = engine.anchor_test_H, test_H = engine.test_H
     cdef const floating[:, :, ::1] X_columns = engine.X_columns
     cdef floating[:, :, ::1] anchor = engine.anchor
-    cdef floating[:, ::1] recovered = engine.recovered
+    cdef floating[:, :, ::1] recovered = engine.recovered
     cdef floating[:, ::1] C = engine.C
     cdef floating[::1] a = engine.padded_a
     cdef const double[::1] y = engine.y, weighted = engine.weighted, test_y = engine.test_y
@@ -75,9 +74,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef double step_scale = engine.alpha / engine.n, slope = engine.slope, shrink = engine.shrink
     cdef double common = slope / (1 - slope)   # beside the active neurons' c, which has 1 - slope
     cdef int loss_number = engine.loss
-    linear = engine.linear
-    cdef const floating[:, ::1] tile = linear.tile
-    cdef floating[:, :, ::1] product = linear.product
+    cdef floating[:, ::1] common_H = engine.common_H
 
     cdef int64_t[:, ::1] right = out.right
     cdef double[:, ::1] low = out.margin_low, high = out.margin_high, loss = out.loss
@@ -87,7 +84,8 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef int64_t[::1] flips = out.flips
     cdef double[:, :, ::1] h_low = out.h_low, h_high = out.h_high
 
-    cdef Py_ssize_t all_words = H.shape[1], neurons = H.shape[2], words = masks.shape[1]
+    cdef Py_ssize_t neurons = H.shape[2], width = H.shape[3], words = masks.shape[1]
+    cdef Py_ssize_t all_words = lanes.shape[0]
     cdef Py_ssize_t d = lanes.shape[1], groups = active.shape[2]
     cdef Py_ssize_t test_groups = right.shape[1] - groups, k = projection.shape[2]
     cdef Py_ssize_t test_words = test_lanes.shape[0]
@@ -146,14 +144,11 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                     if ranged:
                         ranges[:, :, :, 0] = INFINITY
                         ranges[:, :, :, 1] = -INFINITY
-                    evaluate(&lanes[0, 0, 0], words, d, h, WORD, h, &a[0], neurons, current,
-                             &partial[0, 0], &scratch[0], &segments[0, 0], segments.shape[0],
-                             groups, &ranges[0, 0, 0, 0] if ranged else NULL, <floating*>NULL,
-                             n_threads, &last)
+                    evaluate(&lanes[0, 0, 0], words, d, h, WORD, h, &a[0], neurons, slope,
+                             current, &partial[0, 0], &scratch[0], &segments[0, 0],
+                             segments.shape[0], groups, &ranges[0, 0, 0, 0] if ranged else NULL,
+                             <floating*>NULL, n_threads, &last)
                 add_partial(&partial[0, 0], words, neurons, &f[0])
-                if slope > 0:
-                    add_linear(h, words, neurons, &tile[0, 0], neurons, slope, &product[0, 0, 0],
-                               &f[0], n_threads, &last)
                 rescale(&f[0], words * WORD, factor)
                 clock[EVALUATED] = WHOLE
             if not loss_gradient(&f[0], &y[0], &weighted[0], words * WORD, loss_number,
@@ -163,14 +158,11 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             if due:
                 to = clock[ROW]
                 if test_words:
-                    evaluate_tests(test_K, C, anchor_test_H, a, slope, product, test_H, n_threads,
-                                   &last)
+                    evaluate_tests(test_K, C, anchor_test_H, a, slope, common_H, test_H,
+                                   n_threads, &last)
                     evaluate(&test_lanes[0, 0, 0], test_words, d, h, WORD, &test_H[0, 0, 0], &a[0],
-                             neurons, NULL, &partial[1, 0], &scratch[0], NULL, 0, 0, NULL,
+                             neurons, slope, NULL, &partial[1, 0], &scratch[0], NULL, 0, 0, NULL,
                              &test_f[0], n_threads, &last)
-                    if slope > 0:
-                        add_linear(&test_H[0, 0, 0], test_words, neurons, &tile[0, 0], neurons,
-                                   slope, &product[0, 0, 0], &test_f[0], n_threads, &last)
                     rescale(&test_f[0], test_words * WORD, factor)
                     observe_outputs(&test_f[0], &test_y[0], &test_y[0], &test_group[0],
                                     test_words * WORD, test_groups, loss_number,
@@ -184,7 +176,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                 for j in range(m):
                     for q in range(k):
                         projection[to, j, q] = factor * h[
-                            ((words + q // WORD) * neurons + j) * WORD + q % WORD]
+                            ((words * WORD + q) // width * neurons + j) * width + q % width]
                 observe_masks(current, previous if clock[STEP] > 0 else NULL, words, neurons, m,
                               &segments[0, 0], segments.shape[0], groups, &active[to, 0, 0],
                               &flips[to])
@@ -200,7 +192,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
             if not masked_sum(current, words, neurons, &plan[0], &counts[0], c,
                               common, &rows[0, 0, 0], &chosen[0], chosen.shape[0], h, 1, &a[0],
-                              WORD, neurons * WORD, &H[after_side, 0, 0, 0],
+                              width, neurons * width, &H[after_side, 0, 0, 0], slope,
                               following, &partial[0, 0], &scratch[0], n_threads, &last):
                 clock[DIVERGED] = 1
                 break
@@ -214,6 +206,12 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             clock[STEP] += 1
             check_signals(&last)
     return clock[ROW] - row
+
+
+cdef void rescale(floating* values, Py_ssize_t n, double factor) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        values[i] = <floating>(factor * values[i])
 
 
 cdef void accumulate(uint64_t[:, :, ::1] masks, const floating[:, ::1] c, floating[:, ::1] C,
@@ -251,24 +249,26 @@ def catch_up(uint64_t[:, :, ::1] masks, const floating[:, ::1] c, floating[:, ::
 
 cdef int evaluate_tests(const floating[:, :, ::1] test_K, const floating[:, ::1] C,
                         const floating[:, :, ::1] anchor_H, const floating[::1] a, double slope,
-                        floating[:, :, ::1] product, floating[:, :, ::1] H, int n_threads,
+                        floating[:, ::1] common_H, floating[:, :, ::1] H, int n_threads,
                         double* last) except -1 nogil:
-    """H [word][neuron][point] = anchor_H + a_j sum_i (C_ji + C_i) K_pi for test points p, C_i what
-    all neurons have in common; test_K [word][sample][point], product [word][TILE][point]. 2 n m
-    flops a point, where stepping it by look-ups would take 3/16 n m in every step."""
-    cdef Py_ssize_t words = H.shape[0], neurons = H.shape[1], n = test_K.shape[1], at, w, j, p
+    """H [chunk][neuron][point] = anchor_H + a_j sum_i (C_ji + C_i) K_pi for test points p, C_i what
+    all neurons have in common, whose sum common_H [chunk][TILE][point] is room for; test_K
+    [word][sample][point]. 2 n m flops a point, where stepping it by look-ups would take 3/16 n m in
+    every step."""
+    cdef Py_ssize_t words = test_K.shape[0], n = test_K.shape[1], neurons = H.shape[1]
+    cdef Py_ssize_t at, q, j, p
     cdef floating common
     multiply(&test_K[0, 0, 0], words, n, &C[0, 0], C.shape[1], neurons, &H[0, 0, 0], n_threads,
              last)
     if slope > 0:
         multiply(&test_K[0, 0, 0], words, n, &C[C.shape[0] - TILE, 0], C.shape[1], TILE,
-                 &product[0, 0, 0], n_threads, last)
-    for at in prange(words * neurons, num_threads=n_threads, schedule="static"):
-        w = at // neurons
+                 &common_H[0, 0], n_threads, last)
+    for at in prange(H.shape[0] * neurons, num_threads=n_threads, schedule="static"):
+        q = at // neurons
         j = at % neurons
-        for p in range(WORD):
-            common = product[w, 0, p] if slope > 0 else 0
-            H[w, j, p] = anchor_H[w, j, p] + a[j] * (H[w, j, p] + common)
+        for p in range(H.shape[2]):
+            common = common_H[q, p] if slope > 0 else 0
+            H[q, j, p] = anchor_H[q, j, p] + a[j] * (H[q, j, p] + common)
     return 0
 
 
@@ -279,39 +279,43 @@ cdef void observe_norms(const floating[:, ::1] C, const floating* before, const 
     """norm_j = factor sqrt(norm2_j + a_j sum_i (C_ji + C_i) (before + after)_ij), the sum being
     <w - v, w + v> / a_j for w now, after its pre-activations, and v then, whose norm2 is; C_i is
     what all neurons have in common. O(n m)."""
-    cdef Py_ssize_t task, j, w, count, common = C.shape[0] - TILE
+    cdef Py_ssize_t task, j, w, count, at, common = C.shape[0] - TILE, width = columns(a)
     for task in prange((m + NEURONS - 1) // NEURONS, num_threads=n_threads, schedule="static"):
         j = task * NEURONS
         count = min(m - j, <Py_ssize_t>NEURONS)
         memset(norm + j, 0, count * sizeof(double))
         for w in range(words):
+            at = w * WORD * neurons + j * width
             if floating is float:
                 rfa_f32(level()).products(
-                    &C[j, w * WORD], C.shape[1], &C[common, w * WORD], count,
-                    before + (w * neurons + j) * WORD, after + (w * neurons + j) * WORD, norm + j)
+                    &C[j, w * WORD], C.shape[1], &C[common, w * WORD], count, before + at,
+                    after + at, neurons * width, norm + j)
             else:
                 rfa_f64(level()).products(
-                    &C[j, w * WORD], C.shape[1], &C[common, w * WORD], count,
-                    before + (w * neurons + j) * WORD, after + (w * neurons + j) * WORD, norm + j)
+                    &C[j, w * WORD], C.shape[1], &C[common, w * WORD], count, before + at,
+                    after + at, neurons * width, norm + j)
     for j in range(m):
         norm[j] = factor * sqrt(max(norm2[j] + a[j] * norm[j], 0.0))
 
 
 cdef int recover(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
-                 const floating* anchor, const floating[::1] a, floating[:, ::1] product,
+                 const floating* anchor, const floating[::1] a, floating[:, :, ::1] product,
                  double factor, floating[:, ::1] W, int n_threads, double* last) except -1 nogil:
     """W_j = factor (anchor_j + a_j sum_i (C_ji + C_i) x_i) for the rows and columns that W has, C_i
-    what all neurons have in common; X_columns [word of columns][i][64], product room for a word.
-    2 n m d flops."""
-    cdef Py_ssize_t words = X_columns.shape[0], common = C.shape[0] - TILE, q, j, k
-    for q in range(words):
-        multiply(&X_columns[q, 0, 0], 1, X_columns.shape[1], &C[0, 0], C.shape[1], C.shape[0],
-                 &product[0, 0], n_threads, last)
+    what all neurons have in common; X_columns [word of columns][i][64], product [chunk][row of C]
+    [column] room for a word. 2 n m d flops."""
+    cdef Py_ssize_t words = X_columns.shape[0], common = C.shape[0] - TILE, width = product.shape[2]
+    cdef Py_ssize_t w, q, j, k, begin
+    for w in range(words):
+        multiply(&X_columns[w, 0, 0], 1, X_columns.shape[1], &C[0, 0], C.shape[1], C.shape[0],
+                 &product[0, 0, 0], n_threads, last)
         for j in prange(W.shape[0], num_threads=n_threads, schedule="static"):
-            for k in range(min(W.shape[1] - q * WORD, <Py_ssize_t>WORD)):
-                W[j, q * WORD + k] = <floating>(factor * (
-                    anchor[(j * words + q) * WORD + k]
-                    + a[j] * (product[j, k] + product[common, k])))
+            for q in range(product.shape[0]):
+                begin = w * WORD + q * width
+                for k in range(min(W.shape[1] - begin, width)):
+                    W[j, begin + k] = <floating>(factor * (
+                        anchor[j * words * WORD + begin + k]
+                        + a[j] * (product[q, j, k] + product[q, common, k])))
     return 0
 
 
@@ -326,7 +330,7 @@ cdef void square_norms(const floating* W, Py_ssize_t neurons, Py_ssize_t stride,
 
 
 def weights(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
-            const floating[:, ::1] anchor, const floating[::1] a, floating[:, ::1] product,
+            const floating[:, ::1] anchor, const floating[::1] a, floating[:, :, ::1] product,
             double factor, floating[:, ::1] W, int n_threads):
     """Fill W with W_t."""
     cdef double last = rfa_seconds()
@@ -344,7 +348,7 @@ def start(const floating[:, :, ::1] lanes, const floating[:, :, ::1] test_lanes,
     cdef double last = rfa_seconds()
     with nogil:
         # a run that diverged may have left NaN in the padding, which steps do not write
-        memset(&H[1, 0, 0, 0], 0, H.shape[1] * neurons * WORD * sizeof(floating))
+        memset(&H[1, 0, 0, 0], 0, H.shape[1] * neurons * H.shape[3] * sizeof(floating))
         memset(&anchor[0, 0], 0, neurons * anchor.shape[1] * sizeof(floating))
         memset(&C[0, 0], 0, C.shape[0] * C.shape[1] * sizeof(floating))
         for j in prange(W.shape[0], num_threads=n_threads, schedule="static"):
@@ -354,7 +358,7 @@ def start(const floating[:, :, ::1] lanes, const floating[:, :, ::1] test_lanes,
         multiply(&lanes[0, 0, 0], lanes.shape[0], lanes.shape[1], &anchor[0, 0], anchor.shape[1],
                  neurons, &H[0, 0, 0, 0], n_threads, &last)
         memcpy(&anchor_H[0, 0, 0], &H[0, 0, 0, 0],
-               anchor_H.shape[0] * neurons * WORD * sizeof(floating))
+               anchor_H.shape[0] * neurons * anchor_H.shape[2] * sizeof(floating))
         if test_lanes.shape[0]:
             multiply(&test_lanes[0, 0, 0], test_lanes.shape[0], test_lanes.shape[1], &anchor[0, 0],
                      anchor.shape[1], neurons, &anchor_test_H[0, 0, 0], n_threads, &last)
@@ -363,17 +367,18 @@ def start(const floating[:, :, ::1] lanes, const floating[:, :, ::1] test_lanes,
 def load(const floating[:, :] samples, const int64_t[::1] order, const floating[:, :] means,
          const floating[:, :] tests, floating[:, :, ::1] lanes, floating[:, :, ::1] test_lanes,
          floating[:, ::1] X, floating[:, :, ::1] X_columns, floating[:, :, ::1] rows,
-         floating[:, :, ::1] test_K, floating[:, ::1] product, int n_threads):
+         floating[:, :, ::1] test_K, floating[:, :, ::1] product, int n_threads):
     """Fill lanes with samples, in the given order, and means, test_lanes with the tests, X and
     X_columns with the samples, rows[q][i][k] = <x_i, p> for the points p of lanes, q * width + k of
-    them before p, as many as rows has room for, and test_K [word][i][p] for the tests; product is
-    room for a word of points.
+    them before p, as many as rows has room for, and test_K [word][i][p] for the tests; product
+    [chunk][i][p] is room for a word of points.
 
     A word of samples is multiplied by the samples from its first on; the rest is symmetric.
     """
     cdef Py_ssize_t n = samples.shape[0], words = rows.shape[1] // WORD, width = rows.shape[2]
     cdef Py_ssize_t chunks = WORD // width
-    cdef Py_ssize_t w, i, j, k, q, begin, first
+    cdef Py_ssize_t w, i, j, k, q, begin, first, size
+    cdef const floating* row
     cdef double last = rfa_seconds()
     with nogil:
         pack_lanes(samples, &order[0], &lanes[0, 0, 0], n_threads, &last)
@@ -391,16 +396,21 @@ def load(const floating[:, :] samples, const int64_t[::1] order, const floating[
             begin = w * WORD if w < words else 0
             first = begin // TILE * TILE
             multiply(&lanes[w, 0, 0], 1, lanes.shape[1], &X[first, 0], X.shape[1],
-                     X.shape[0] - first, &product[0, 0], n_threads, &last)
+                     X.shape[0] - first, &product[0, 0, 0], n_threads, &last)
+            size = (X.shape[0] - first) * width   # of a chunk of the product
             for q in range(w * chunks, min((w + 1) * chunks, rows.shape[0])):
-                for i in range(begin, n):
-                    memcpy(&rows[q, i, 0], &product[i - first, q * width % WORD], ENTRY)
+                memcpy(&rows[q, begin, 0],
+                       &product[0, 0, 0] + q % chunks * size + (begin - first) * width,
+                       (n - begin) * width * sizeof(floating))
             if w < words:
                 for q in range((w + 1) * chunks, (n + width - 1) // width):
                     for j in range(WORD):
+                        row = &product[0, 0, 0] + j // width * size + j % width
                         for i in range(q * width, min((q + 1) * width, n)):
-                            rows[q, begin + j, i - q * width] = product[i - first, j]
+                            rows[q, begin + j, i - q * width] = row[(i - first) * width]
         for w in range(test_lanes.shape[0]):
             multiply(&test_lanes[w, 0, 0], 1, lanes.shape[1], &X[0, 0], X.shape[1], X.shape[0],
-                     &product[0, 0], n_threads, &last)
-            memcpy(&test_K[w, 0, 0], &product[0, 0], n * WORD * sizeof(floating))
+                     &product[0, 0, 0], n_threads, &last)
+            for q in range(chunks):
+                for i in range(n):
+                    memcpy(&test_K[w, i, q * width], &product[q, i, 0], width * sizeof(floating))

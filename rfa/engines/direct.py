@@ -17,7 +17,7 @@ from rfa.engines import (
     _observe,
     aligned_zeros,
 )
-from rfa.engines.masks import TILE, WORD, Linear, batch_stats, padded, room_for_plans, threads_for
+from rfa.engines.masks import TILE, WORD, batch_stats, padded, room_for_plans, threads_for
 from rfa.engines.signs import LANE, Signs, directions, lane_order
 
 
@@ -69,7 +69,8 @@ class DirectEngine:
         self.f = aligned_zeros(words * WORD, dtype)
         self.test_f = aligned_zeros(max(1, test_words) * WORD, dtype)
         self.c = aligned_zeros(words * WORD, dtype)
-        self.linear = Linear(max(words, test_words), chunks * width, dtype)
+        self.linear = aligned_zeros((TILE, chunks * width), dtype)
+        self.linear_H = aligned_zeros((words * WORD // width, TILE * width), dtype)
         self.partial = aligned_zeros(partial, dtype)
         self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
         blocks = -(-neurons // _kernels.SIZES["block"])

@@ -18,7 +18,7 @@ from rfa.engines import (
     _observe,
     aligned_zeros,
 )
-from rfa.engines.masks import TILE, WORD, Linear, batch_stats, padded, room_for_plans, threads_for
+from rfa.engines.masks import TILE, WORD, batch_stats, padded, room_for_plans, threads_for
 
 # At multiples of this step H and the norms are computed afresh from W, so that rounding errors of
 # a million steps do not add up.
@@ -72,22 +72,23 @@ class GramEngine:
         chunks = int(self.chunks_with_points[-1]) + 1
         self.rows_of_K = aligned_zeros((chunks, words * WORD, width), dtype)
         self.test_K = aligned_zeros((test_words, self.n, WORD), dtype)
-        self.product = aligned_zeros((len(self.X), WORD), dtype)
+        per_word = WORD // width
+        self.product = aligned_zeros((per_word, len(self.X), width), dtype)
         self.padded_a = aligned_zeros(neurons, dtype)
         self.anchor = aligned_zeros((2, neurons, columns * WORD), dtype)
         # a row for each neuron, then a tile whose first row all of them have in common
         self.C = aligned_zeros((neurons + TILE, words * WORD), dtype)
-        self.recovered = aligned_zeros((neurons + TILE, WORD), dtype)
-        self.H = aligned_zeros((2, all_words, neurons, WORD), dtype)
-        self.anchor_H = aligned_zeros((words, neurons, WORD), dtype)
-        self.anchor_test_H = aligned_zeros((test_words, neurons, WORD), dtype)
-        self.test_H = aligned_zeros((test_words, neurons, WORD), dtype)
+        self.recovered = aligned_zeros((per_word, neurons + TILE, width), dtype)
+        self.H = aligned_zeros((2, all_words * per_word, neurons, width), dtype)
+        self.anchor_H = aligned_zeros((words * per_word, neurons, width), dtype)
+        self.anchor_test_H = aligned_zeros((test_words * per_word, neurons, width), dtype)
+        self.test_H = aligned_zeros((test_words * per_word, neurons, width), dtype)
+        self.common_H = aligned_zeros((test_words * per_word, TILE * width), dtype)
         self.norm2 = np.zeros(neurons)
         self.masks = aligned_zeros((KEPT_STEPS + 2, words, neurons), np.uint64)
         self.f = aligned_zeros(words * WORD, dtype)
         self.test_f = aligned_zeros(max(1, test_words) * WORD, dtype)
         self.c = aligned_zeros((KEPT_STEPS, words * WORD), dtype)
-        self.linear = Linear(max(words, test_words), neurons, dtype)
         # of the samples, and of the test points: a step rewrites no padding
         self.partial = aligned_zeros((2, partial), dtype)
         self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
@@ -156,7 +157,6 @@ class GramEngine:
         self.test_y, self.test_group = padded(problem.test_y, problem.test_groups)
         self.a = a
         self.padded_a[: self.m] = a
-        self.linear.tile[0] = self.padded_a
         self.tally[:] = 0
         self.clock[:] = 0
         self._start(W)

@@ -16,17 +16,6 @@ WORD, TILE = _kernels.SIZES["word"], _kernels.SIZES["tile"]
 PARALLEL_WORK = 2**20
 
 
-class Linear:
-    """Room for the linear part of a leaky network's outputs; see _linear.pyx.
-
-    A tile of neurons, and its products with so many words of points.
-    """
-
-    def __init__(self, words: int, depth: int, dtype: DTypeLike) -> None:
-        self.tile = aligned_zeros((TILE, depth), dtype)
-        self.product = aligned_zeros((words, TILE, WORD), dtype)
-
-
 def room_for_plans(batches: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """How so many batches of a block of neurons are summed: their plans and counts."""
     plan = np.zeros(batches * 4 * _kernels.SIZES["block"], np.uint8)
