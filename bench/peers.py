@@ -112,8 +112,8 @@ def rfa_call(case, start, engine, options):
     exp = case.experiment
     if case.trials:
         return lambda: rfa.study(exp, trials=case.trials, rng=0, measure="final", progress=False)
-    data, net = exp.sample(0), exp.network(0)
-    # as the peers: nothing but the last W
+    # as the peers: W_0 in the type of the run, and nothing but the last W
+    data, net = exp.sample(0), rfa.Network(start.W, start.a)
     settings = {"engine": engine, "record": None, "snapshots": None, "progress": False}
     settings["n_threads"] = options.threads
     return lambda: rfa.train(net, data, exp.alpha, exp.steps, **settings)

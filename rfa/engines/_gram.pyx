@@ -344,16 +344,17 @@ def start(const floating[:, :, ::1] lanes, const floating[:, :, ::1] test_lanes,
           floating[:, :, ::1] anchor_test_H, double[::1] norm2, int n_threads):
     """Fill anchor with W, C with zeros, and H[0], anchor_H, anchor_test_H and norm2 with what is
     W's."""
-    cdef Py_ssize_t neurons = anchor.shape[0], j, k
+    cdef Py_ssize_t neurons = anchor.shape[0], j, k, filled
     cdef double last = rfa_seconds()
     with nogil:
         # a run that diverged may have left NaN in the padding, which steps do not write
         memset(&H[1, 0, 0, 0], 0, H.shape[1] * neurons * H.shape[3] * sizeof(floating))
-        memset(&anchor[0, 0], 0, neurons * anchor.shape[1] * sizeof(floating))
         memset(&C[0, 0], 0, C.shape[0] * C.shape[1] * sizeof(floating))
-        for j in prange(W.shape[0], num_threads=n_threads, schedule="static"):
-            for k in range(W.shape[1]):
+        for j in prange(neurons, num_threads=n_threads, schedule="static"):
+            filled = W.shape[1] if j < W.shape[0] else 0
+            for k in range(filled):
                 anchor[j, k] = W[j, k]
+            memset(&anchor[j, 0] + filled, 0, (anchor.shape[1] - filled) * sizeof(floating))
         square_norms(&anchor[0, 0], neurons, anchor.shape[1], &norm2[0], n_threads)
         multiply(&lanes[0, 0, 0], lanes.shape[0], lanes.shape[1], &anchor[0, 0], anchor.shape[1],
                  neurons, &H[0, 0, 0, 0], n_threads, &last)
