@@ -20,7 +20,7 @@ cdef extern from "_leaves.h" nogil:
         LANES "RFA_LANES"   # segments of a planar ring that are scanned side by side
     double rfa_seconds()
     ctypedef struct rfa_leaves_f32:
-        void (*matmul_tile)(const float*, const float*, Py_ssize_t, Py_ssize_t, int, float*,
+        void (*matmul_tile)(const float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, int, float*,
                             Py_ssize_t) noexcept nogil
         void (*activate_tile)(const float*, Py_ssize_t, const float*, float, uint64_t*, float*) noexcept nogil
         void (*subset_sums)(const float*, Py_ssize_t, const float*, int, float*) noexcept nogil
@@ -47,7 +47,7 @@ cdef extern from "_leaves.h" nogil:
                          Py_ssize_t, double*) noexcept nogil
         void (*dots)(const float*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
     ctypedef struct rfa_leaves_f64:
-        void (*matmul_tile)(const double*, const double*, Py_ssize_t, Py_ssize_t, int, double*,
+        void (*matmul_tile)(const double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, int, double*,
                             Py_ssize_t) noexcept nogil
         void (*activate_tile)(const double*, Py_ssize_t, const double*, double, uint64_t*, double*) noexcept nogil
         void (*subset_sums)(const double*, Py_ssize_t, const double*, int, double*) noexcept nogil
@@ -109,7 +109,7 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
 cdef int active_counts_out(const uint64_t[:, ::1] masks, const int64_t[:] groups,
                            int64_t[:, ::1] counts) except -1 nogil
 
-# The pieces. Packed layouts: lanes [word][k][64 samples]; rows [chunk][sample][columns];
+# The pieces. Packed layouts: lanes [lane of 16 samples][k][16], whole words of them; rows [chunk][sample][columns];
 # H [chunk][neuron][samples], a chunk being as many as a cache line has; W [neuron][columns, padded];
 # masks [word][neuron], word w holding samples 64 w, ..., 64 w + 63.
 cdef int check_signals(double* last) except -1 nogil

@@ -167,7 +167,8 @@ cdef inline Py_ssize_t next_task(floating* scratch, Py_ssize_t apart, int thread
 
 cdef int pack_lanes(const floating[:, :] X, const int64_t* order, floating* lanes, int n_threads,
                     double* last) except -1 nogil:
-    """lanes[w][k][s] = X[order[64 w + s], k], zero beyond the last sample; order NULL: 0, 1, ..."""
+    """lanes[q][k][s] = X[order[16 q + s], k], zero beyond the last sample, in whole words of them;
+    order NULL: 0, 1, ..."""
     cdef Py_ssize_t words = (X.shape[0] + WORD - 1) // WORD, first = 0, stop, w
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, PACKED // (X.shape[1] * WORD + 1))
     while first < words:
@@ -180,17 +181,22 @@ cdef int pack_lanes(const floating[:, :] X, const int64_t* order, floating* lane
 
 
 cdef void pack_word(const floating[:, :] X, const int64_t* order, Py_ssize_t begin,
-                    floating* lane) noexcept nogil:
-    """lane[k][s] of the samples from begin on: written in order, read from 64 rows side by side."""
-    cdef Py_ssize_t places[WORD]
-    cdef Py_ssize_t count = min(X.shape[0] - begin, <Py_ssize_t>WORD), k, s
-    for s in range(count):
-        places[s] = order[begin + s] if order != NULL else begin + s
-    for k in range(X.shape[1]):
+                    floating* lanes) noexcept nogil:
+    """The lanes of the word of samples from begin on: written in order, read from the rows of X
+    side by side."""
+    cdef Py_ssize_t places[LANE]
+    cdef Py_ssize_t d = X.shape[1], q, count, k, s
+    for q in range(WORD // LANE):
+        count = max(<Py_ssize_t>0, min(X.shape[0] - begin - q * LANE, <Py_ssize_t>LANE))
         for s in range(count):
-            lane[k * WORD + s] = X[places[s], k]
-        for s in range(count, WORD):
-            lane[k * WORD + s] = 0
+            places[s] = begin + q * LANE + s
+            if order != NULL:
+                places[s] = order[places[s]]
+        for k in range(d):
+            for s in range(count):
+                lanes[(q * d + k) * LANE + s] = X[places[s], k]
+            for s in range(count, LANE):
+                lanes[(q * d + k) * LANE + s] = 0
 
 
 cdef int pack_rows(const floating[:, :] X, const int64_t* order, floating* rows, int n_threads,
@@ -213,13 +219,13 @@ cdef int pack_rows(const floating[:, :] X, const int64_t* order, floating* rows,
 
 # --------------------------------------------------------------------------- forward pass
 
-cdef inline void _matmul_tile(const floating* x, const floating* w, Py_ssize_t stride,
-                              Py_ssize_t depth, int first, floating* h, Py_ssize_t block
-                              ) noexcept nogil:
+cdef inline void _matmul_tile(const floating* x, Py_ssize_t apart, const floating* w,
+                              Py_ssize_t stride, Py_ssize_t depth, int first, floating* h,
+                              Py_ssize_t block) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).matmul_tile(x, w, stride, depth, first, h, block)
+        rfa_f32(_level).matmul_tile(x, apart, w, stride, depth, first, h, block)
     else:
-        rfa_f64(_level).matmul_tile(x, w, stride, depth, first, h, block)
+        rfa_f64(_level).matmul_tile(x, apart, w, stride, depth, first, h, block)
 
 
 cdef inline void _activate_tile(const floating* h, Py_ssize_t block, const floating* a,
@@ -267,7 +273,8 @@ cdef void _evaluate_block(const floating* x, Py_ssize_t d, const floating* w, Py
             j = t * TILE
             tile = h + j * columns(h)
             if not given:
-                _matmul_tile(x + k * WORD, w + j * stride + k, stride, depth, k == 0, tile, block)
+                _matmul_tile(x + k * LANE, d * LANE, w + j * stride + k, stride, depth, k == 0,
+                             tile, block)
             if k + depth < d:
                 continue
             _activate_tile(tile, block, a + j, slope, &unused[0] if masks == NULL else masks + j,
@@ -367,7 +374,7 @@ cdef int multiply(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
             j = task % tiles * TILE
             for panel in range((d + DEPTH - 1) // DEPTH):
                 k = panel * DEPTH
-                _matmul_tile(lanes + (w * d + k) * WORD, W + j * stride + k, stride,
+                _matmul_tile(lanes + w * d * WORD + k * LANE, d * LANE, W + j * stride + k, stride,
                              min(d - k, <Py_ssize_t>DEPTH), k == 0,
                              H + w * WORD * neurons + j * columns(H), neurons * columns(H))
         first = stop

@@ -18,7 +18,8 @@
 #define STORE(p, v) (*(VU *)(p) = (v))
 #define SPLAT(s) ((s) - (V){0})
 #define COLUMNS ((ptrdiff_t)(RFA_ENTRY / sizeof(REAL)))
-/* where [chunk][row][COLUMNS] has column s of a row */
+/* where [lane][k][RFA_LANE] has sample s, and [chunk][row][COLUMNS] column s of a row */
+#define IN_LANES(k, s, apart) ((s) / RFA_LANE * (apart) + (k)*RFA_LANE + (s) % RFA_LANE)
 #define IN_CHUNKS(row, s, block) ((s) / COLUMNS * (block) + (row) * COLUMNS + (s) % COLUMNS)
 #if RFA_BYTES == 64 /* 32 vector registers: 24 sums; else 16: 12 sums */
 #define STACK 4
@@ -45,9 +46,10 @@ static inline __attribute__((always_inline)) N RFA_NAME(rfa_lanes)(unsigned bits
 }
 
 /* h[j][s] (+)= sum_k w[j][k] x[k][s] for RFA_TILE neurons and RFA_WORD samples, k ascending; the
- * chunks of h, COLUMNS samples of all neurons, are block apart. */
-static void RFA_NAME(rfa_matmul_tile)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t depth,
-                                      int first, REAL *h, ptrdiff_t block)
+ * lanes of x, [k][RFA_LANE], are apart from one another, the chunks of h, [neuron][COLUMNS], block
+ * apart. */
+static void RFA_NAME(rfa_matmul_tile)(const REAL *x, ptrdiff_t apart, const REAL *w, ptrdiff_t ldw,
+                                      ptrdiff_t depth, int first, REAL *h, ptrdiff_t block)
 {
     for (int s = 0; s < RFA_WORD; s += STACK * VL) {
         V sums[RFA_TILE][STACK];
@@ -60,7 +62,7 @@ static void RFA_NAME(rfa_matmul_tile)(const REAL *x, const REAL *w, ptrdiff_t ld
         for (ptrdiff_t k = 0; k < depth; ++k) {
             V xs[STACK];
             for (int r = 0; r < STACK; ++r)
-                xs[r] = LOAD(x + k * RFA_WORD + s + r * VL);
+                xs[r] = LOAD(x + IN_LANES(k, s + r * VL, apart));
             for (int j = 0; j < RFA_TILE; ++j) {
                 V wj = SPLAT(w[j * ldw + k]);
                 for (int r = 0; r < STACK; ++r)
@@ -131,7 +133,7 @@ static REAL RFA_NAME(rfa_lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw
         }
         for (ptrdiff_t k = 0; k < d; ++k)
             for (int p = 0; p < LANE_PARTS; ++p) {
-                V xs = LOAD(x + k * RFA_WORD + p * VL);
+                V xs = LOAD(x + k * RFA_LANE + p * VL);
                 for (int r = 0; r < LANE_ROWS; ++r)
                     sums[r][p] = FMA(SPLAT(row[r][k]), xs, sums[r][p]);
             }
@@ -291,6 +293,7 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
 #undef STORE
 #undef SPLAT
 #undef COLUMNS
+#undef IN_LANES
 #undef IN_CHUNKS
 #undef STACK
 #undef LANE_PARTS

@@ -6,8 +6,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
-    TILE, WORD, check_signals, columns, evaluate, evaluate_scratch, level, masked_outputs,
-    masked_sum, multiply, pack_lanes, pack_rows, partial_size, plan_sums, rfa_common, rfa_seconds,
+    LANE, TILE, WORD, check_signals, columns, evaluate, evaluate_scratch, level,
+    masked_outputs, masked_sum, multiply, pack_lanes, pack_rows, partial_size, plan_sums, rfa_common, rfa_seconds,
     sum_scratch,
 )
 from rfa.engines._observe cimport (
@@ -68,9 +68,9 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef int64_t[::1] flips = out.flips
     cdef double[:, :, ::1] h_low = out.h_low, h_high = out.h_high
 
-    cdef Py_ssize_t words = lanes.shape[0], d = lanes.shape[1], neurons = masks.shape[2]
+    cdef Py_ssize_t words = masks.shape[1], d = lanes.shape[1], neurons = masks.shape[2]
     cdef Py_ssize_t stride = W.shape[2], chunks = rows.shape[0]
-    cdef Py_ssize_t test_words = test_lanes.shape[0], groups = active.shape[2]
+    cdef Py_ssize_t test_words = test_lanes.shape[0] * LANE // WORD, groups = active.shape[2]
     cdef Py_ssize_t test_groups = right.shape[1] - groups, k = means.shape[0]
     cdef Py_ssize_t next_at = 0, to
     cdef bint due, ranged
@@ -202,7 +202,7 @@ cdef int add_linear(const floating[:, :, ::1] lanes, const floating* W, Py_ssize
         for j in range(neurons):
             for k in range(task * WORD, end):
                 tile[0, k] += a[j] * W[j * stride + k]
-    multiply(&lanes[0, 0, 0], lanes.shape[0], lanes.shape[1], &tile[0, 0], stride, TILE,
+    multiply(&lanes[0, 0, 0], f.shape[0] // WORD, lanes.shape[1], &tile[0, 0], stride, TILE,
              &product[0, 0], n_threads, last)
     for i in range(f.shape[0]):
         f[i] = <floating>((1 - slope) * f[i] + slope * product[i // width, i % width])
@@ -232,7 +232,7 @@ cdef int check_masks(const floating[:, :, ::1] lanes, const floating* W, Py_ssiz
 
 def pack(const floating[:, :] X, const int64_t[::1] order, floating[:, :, ::1] lanes,
          int n_threads):
-    """Fill lanes (words, d, 64) with X in the given order."""
+    """Fill lanes (words of samples * 4, d, 16) with X in the given order."""
     cdef double last = rfa_seconds()
     with nogil:
         pack_lanes(X, &order[0], &lanes[0, 0, 0], n_threads, &last)

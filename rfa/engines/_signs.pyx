@@ -138,7 +138,7 @@ cdef int find_signs(const floating[:, :, ::1] lanes, const floating[:, ::1] W, P
     where a number is not finite.
     2 d flops for each pair that is evaluated, 2 k for each lane and neuron.
     """
-    cdef Py_ssize_t words = lanes.shape[0], d = lanes.shape[1], first = 0, stop, w
+    cdef Py_ssize_t words = lanes.shape[0] // PER_WORD, d = lanes.shape[1], first = 0, stop, w
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * m * d + 1))
     cdef bint known = signs.valid[0] != 0, same_order = signs.valid[1] != 0
     cdef int64_t evaluated = 0, count
@@ -148,7 +148,7 @@ cdef int find_signs(const floating[:, :, ::1] lanes, const floating[:, ::1] W, P
         check_signals(last)
         stop = min(first + share, words)
         for w in prange(first, stop, num_threads=n_threads, schedule="dynamic"):
-            count = word_signs(&lanes[w, 0, 0], d, &W[0, 0], W.shape[1], m, signs, w, words,
+            count = word_signs(&lanes[w * PER_WORD, 0, 0], d, &W[0, 0], W.shape[1], m, signs, w, words,
                                previous + w * neurons if known else NULL, masks + w * neurons,
                                neurons, same_order, threadid())
             evaluated += count if count >= 0 else 0
@@ -218,11 +218,11 @@ cdef Py_ssize_t word_signs(const floating* x, Py_ssize_t d, const floating* W, P
             continue
         evaluated += count
         if floating is float:
-            finite = rfa_f32(level()).lane_signs(x + s * LANE, W, stride, d, list, count, bits,
-                                                 least, most) == 0 and finite
+            finite = rfa_f32(level()).lane_signs(x + s * d * LANE, W, stride, d, list, count,
+                                                 bits, least, most) == 0 and finite
         else:
-            finite = rfa_f64(level()).lane_signs(x + s * LANE, W, stride, d, list, count, bits,
-                                                 least, most) == 0 and finite
+            finite = rfa_f64(level()).lane_signs(x + s * d * LANE, W, stride, d, list, count,
+                                                 bits, least, most) == 0 and finite
         for i in range(count):
             j = list[i]
             masks[j] = ((masks[j] & ~(<uint64_t>0xFFFF << (s * LANE)))

@@ -17,8 +17,17 @@ from rfa.engines import (
     _observe,
     aligned_zeros,
 )
-from rfa.engines.masks import TILE, WORD, batch_stats, padded, room_for_plans, threads_for
-from rfa.engines.signs import LANE, Signs, directions, lane_order
+from rfa.engines.masks import (
+    LANE,
+    PER_WORD,
+    TILE,
+    WORD,
+    batch_stats,
+    padded,
+    room_for_plans,
+    threads_for,
+)
+from rfa.engines.signs import Signs, directions, lane_order
 
 
 class DirectEngine:
@@ -45,7 +54,7 @@ class DirectEngine:
 
         basis = directions(problem)
         self.order = order = lane_order(problem, basis, self.n_threads)
-        self.lanes = aligned_zeros((words, d, WORD), dtype)
+        self.lanes = aligned_zeros((words * PER_WORD, d, LANE), dtype)
         _direct.pack(problem.X, order, self.lanes, self.n_threads)
         self.rows_of_X = aligned_zeros((chunks, words * WORD, width), dtype)
         _direct.pack_for_sums(problem.X, order, self.rows_of_X, self.n_threads)
@@ -55,7 +64,7 @@ class DirectEngine:
         self.segments = np.array(segments, dtype=np.int64).reshape(-1, 3)
 
         test_order = np.arange(len(problem.test_X))
-        self.test_lanes = aligned_zeros((test_words, d, WORD), dtype)
+        self.test_lanes = aligned_zeros((test_words * PER_WORD, d, LANE), dtype)
         if test_words:
             _direct.pack(problem.test_X, test_order, self.test_lanes, self.n_threads)
         self.test_y, self.test_group = padded(problem.test_y, problem.test_groups)

@@ -18,7 +18,16 @@ from rfa.engines import (
     _observe,
     aligned_zeros,
 )
-from rfa.engines.masks import TILE, WORD, batch_stats, padded, room_for_plans, threads_for
+from rfa.engines.masks import (
+    LANE,
+    PER_WORD,
+    TILE,
+    WORD,
+    batch_stats,
+    padded,
+    room_for_plans,
+    threads_for,
+)
 
 # At multiples of this step H and the norms are computed afresh from W, so that rounding errors of
 # a million steps do not add up.
@@ -65,14 +74,14 @@ class GramEngine:
         self.n_threads = threads_for(self.n * self.m * (self.n + k), pieces, n_threads)
         self.in_place = _kernels.sums_at_once(words, neurons, len(self.chunks_with_points))
 
-        self.lanes = aligned_zeros((all_words, self.d, WORD), dtype)
-        self.test_lanes = aligned_zeros((test_words, self.d, WORD), dtype)
+        self.lanes = aligned_zeros((all_words * PER_WORD, self.d, LANE), dtype)
+        self.test_lanes = aligned_zeros((test_words * PER_WORD, self.d, LANE), dtype)
         self.X = aligned_zeros((-(-self.n // TILE) * TILE, columns * WORD), dtype)
-        self.X_columns = aligned_zeros((columns, self.n, WORD), dtype)
+        self.X_columns = aligned_zeros((columns * PER_WORD, self.n, LANE), dtype)
         chunks = int(self.chunks_with_points[-1]) + 1
         self.rows_of_K = aligned_zeros((chunks, words * WORD, width), dtype)
-        self.test_K = aligned_zeros((test_words, self.n, WORD), dtype)
-        per_word = WORD // width
+        self.test_K = aligned_zeros((test_words * PER_WORD, self.n, LANE), dtype)
+        per_word = WORD // width  # chunks
         self.product = aligned_zeros((per_word, len(self.X), width), dtype)
         self.padded_a = aligned_zeros(neurons, dtype)
         self.anchor = aligned_zeros((2, neurons, columns * WORD), dtype)

@@ -10,7 +10,8 @@ from numpy.typing import DTypeLike, NDArray
 from rfa import _kernels
 from rfa.engines import FloatArray, IntArray, aligned_zeros
 
-WORD, TILE = _kernels.SIZES["word"], _kernels.SIZES["tile"]
+WORD, TILE, LANE = (_kernels.SIZES[name] for name in ("word", "tile", "lane"))
+PER_WORD = WORD // LANE
 
 # Multiply-adds of a step from which a second thread pays for itself. Bits do not depend on it.
 PARALLEL_WORK = 2**20

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rfa import _kernels
 from rfa.engines import FloatArray, IntArray, Problem, _signs, aligned_zeros
+from rfa.engines.masks import LANE, WORD
 
-WORD, LANE = _kernels.SIZES["word"], _kernels.SIZES["lane"]
 
 # Bounds take 8 bytes for a lane of a neuron. If that is more than so many bytes, there are none and
 # all signs are evaluated in every step.
