@@ -18,11 +18,13 @@ cdef extern from "_leaves.h" nogil:
         ENTRY "RFA_ENTRY"   # bytes of an entry
         LANE "RFA_LANE"     # samples whose signs are certified or evaluated together
         LANES "RFA_LANES"   # segments of a planar ring that are scanned side by side
+        PER_WORD "(RFA_WORD / RFA_LANE)"   # lanes of a word of samples
     double rfa_seconds()
     ctypedef struct rfa_leaves_f32:
-        void (*matmul_tile)(const float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, int, float*,
-                            Py_ssize_t) noexcept nogil
-        void (*activate_tile)(const float*, Py_ssize_t, const float*, float, uint64_t*, float*) noexcept nogil
+        void (*matmul_tile)(const float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, int,
+                            float*, Py_ssize_t) noexcept nogil
+        void (*activate_tile)(const float*, Py_ssize_t, const float*, float, uint64_t*,
+                              float*) noexcept nogil
         void (*subset_sums)(const float*, Py_ssize_t, const float*, int, float*) noexcept nogil
         void (*look_up)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         float*) noexcept nogil
@@ -31,9 +33,10 @@ cdef extern from "_leaves.h" nogil:
                         float*) noexcept nogil
         void (*gather)(const float*, const float*, const uint16_t*, Py_ssize_t, Py_ssize_t,
                        float*) noexcept nogil
-        float (*finish)(const float*, float, float, const float*, const float*, const float*, const uint16_t*, Py_ssize_t,
-                    const float*, Py_ssize_t, Py_ssize_t, float*, float, uint64_t*, Py_ssize_t,
-                    float*) noexcept nogil
+        float (*finish)(
+            const float*, float, float, const float*, const float*, const float*,
+            const uint16_t*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, float*, float,
+            uint64_t*, Py_ssize_t, float*) noexcept nogil
         void (*add_products)(const float*, const float*, Py_ssize_t, float*) noexcept nogil
         void (*fold)(const float*, Py_ssize_t, float*) noexcept nogil
         float (*lane_signs)(
@@ -43,13 +46,14 @@ cdef extern from "_leaves.h" nogil:
                       double*) noexcept nogil
         void (*accumulate)(const uint64_t*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
                            Py_ssize_t, float*, Py_ssize_t) noexcept nogil
-        void (*products)(const float*, Py_ssize_t, const float*, Py_ssize_t, const float*, const float*,
-                         Py_ssize_t, double*) noexcept nogil
+        void (*products)(const float*, Py_ssize_t, const float*, Py_ssize_t, const float*,
+                         const float*, Py_ssize_t, double*) noexcept nogil
         void (*dots)(const float*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
     ctypedef struct rfa_leaves_f64:
-        void (*matmul_tile)(const double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, int, double*,
-                            Py_ssize_t) noexcept nogil
-        void (*activate_tile)(const double*, Py_ssize_t, const double*, double, uint64_t*, double*) noexcept nogil
+        void (*matmul_tile)(const double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, int,
+                            double*, Py_ssize_t) noexcept nogil
+        void (*activate_tile)(const double*, Py_ssize_t, const double*, double, uint64_t*,
+                              double*) noexcept nogil
         void (*subset_sums)(const double*, Py_ssize_t, const double*, int, double*) noexcept nogil
         void (*look_up)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         double*) noexcept nogil
@@ -58,9 +62,10 @@ cdef extern from "_leaves.h" nogil:
                         double*) noexcept nogil
         void (*gather)(const double*, const double*, const uint16_t*, Py_ssize_t, Py_ssize_t,
                        double*) noexcept nogil
-        double (*finish)(const double*, double, double, const double*, const double*, const double*, const uint16_t*, Py_ssize_t,
-                    const double*, Py_ssize_t, Py_ssize_t, double*, double, uint64_t*, Py_ssize_t,
-                    double*) noexcept nogil
+        double (*finish)(
+            const double*, double, double, const double*, const double*, const double*,
+            const uint16_t*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, double*, double,
+            uint64_t*, Py_ssize_t, double*) noexcept nogil
         void (*add_products)(const double*, const double*, Py_ssize_t, double*) noexcept nogil
         void (*fold)(const double*, Py_ssize_t, double*) noexcept nogil
         double (*lane_signs)(
@@ -70,8 +75,8 @@ cdef extern from "_leaves.h" nogil:
                       double*) noexcept nogil
         void (*accumulate)(const uint64_t*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
                            Py_ssize_t, double*, Py_ssize_t) noexcept nogil
-        void (*products)(const double*, Py_ssize_t, const double*, Py_ssize_t, const double*, const double*,
-                         Py_ssize_t, double*) noexcept nogil
+        void (*products)(const double*, Py_ssize_t, const double*, Py_ssize_t, const double*,
+                         const double*, Py_ssize_t, double*) noexcept nogil
         void (*dots)(const double*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
     ctypedef void rfa_margins(const double*, Py_ssize_t, double*) noexcept nogil
     ctypedef struct rfa_leaves:
@@ -109,9 +114,9 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
 cdef int active_counts_out(const uint64_t[:, ::1] masks, const int64_t[:] groups,
                            int64_t[:, ::1] counts) except -1 nogil
 
-# The pieces. Packed layouts: lanes [lane of 16 samples][k][16], whole words of them; rows [chunk][sample][columns];
-# H [chunk][neuron][samples], a chunk being as many as a cache line has; W [neuron][columns, padded];
-# masks [word][neuron], word w holding samples 64 w, ..., 64 w + 63.
+# The pieces. Packed layouts: lanes [lane of 16 samples][k][16], whole words of them; rows
+# [chunk][sample][columns] and H [chunk][neuron][samples], a chunk being as many as a cache line
+# has; W [neuron][columns, padded]; masks [word][neuron], word w holding samples 64 w to 64 w + 63.
 cdef int check_signals(double* last) except -1 nogil
 cdef int pack_lanes(const floating[:, :] X, const int64_t* order, floating* lanes, int n_threads,
                     double* last) except -1 nogil

@@ -70,10 +70,7 @@ def tree(tmp_path):
         (tmp_path / name / "__init__.py").touch()
     for name in (
         "_kernels",
-        *(
-            f"engines/_{name}"
-            for name in ("observe", "signs", "direct", "gram", "planar")
-        ),
+        *(f"engines/_{name}" for name in ("observe", "signs", "direct", "gram", "planar")),
     ):
         (tmp_path / f"rfa/{name}.pyx").write_text(PYX)
     return tmp_path

@@ -6,8 +6,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
-    LANE, TILE, WORD, check_signals, columns, evaluate, evaluate_scratch, level,
-    masked_outputs, masked_sum, multiply, pack_lanes, pack_rows, partial_size, plan_sums, rfa_common, rfa_seconds,
+    PER_WORD, TILE, WORD, check_signals, columns, evaluate, evaluate_scratch, level, masked_outputs,
+    masked_sum, multiply, pack_lanes, pack_rows, partial_size, plan_sums, rfa_common, rfa_seconds,
     sum_scratch,
 )
 from rfa.engines._observe cimport (
@@ -70,7 +70,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
 
     cdef Py_ssize_t words = masks.shape[1], d = lanes.shape[1], neurons = masks.shape[2]
     cdef Py_ssize_t stride = W.shape[2], chunks = rows.shape[0]
-    cdef Py_ssize_t test_words = test_lanes.shape[0] * LANE // WORD, groups = active.shape[2]
+    cdef Py_ssize_t test_words = test_lanes.shape[0] // PER_WORD, groups = active.shape[2]
     cdef Py_ssize_t test_groups = right.shape[1] - groups, k = means.shape[0]
     cdef Py_ssize_t next_at = 0, to
     cdef bint due, ranged

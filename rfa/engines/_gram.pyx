@@ -15,8 +15,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
-    LANE, TILE, WORD, add_partial, check_signals, columns, evaluate, level, masked_sum, multiply,
-    pack_lanes, plan_sums, rfa_f32, rfa_f64, rfa_seconds,
+    LANE, PER_WORD, TILE, WORD, add_partial, check_signals, columns, evaluate, level, masked_sum,
+    multiply, pack_lanes, plan_sums, rfa_f32, rfa_f64, rfa_seconds,
 )
 from rfa.engines._observe cimport (
     ANCHOR, ANCHOR_SIDE, DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, count_batches,
@@ -36,13 +36,13 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             Py_ssize_t row):
     """Take steps until t = `until`; see rfa.engines for the contract.
 
-    H (2, chunks, neurons, columns) holds <w_j, x> at t on side clock[SIDE], of the samples and then of
-    the means; H at t + 1 takes its place if nothing can interrupt the change, since half the memory
-    stays in a nearer cache, else that of the other side. anchor_H, anchor_test_H and norm2 are
-    those of the anchor. C lacks the last clock[MASK_SIDE] steps, see accumulate: masks has A_{t-1}
-    at this place, A_t or room for it at the next and A_{t+1} at the one after. Only when the rest of
-    a step is there is the clock changed, which nothing interrupts. If H at t + 1 is not finite, H_t
-    may be lost; W_t is not, it comes from C.
+    H (2, chunks, neurons, columns) holds <w_j, x> at t on side clock[SIDE], of the samples and then
+    of the means; H at t + 1 takes its place if nothing can interrupt the change, since half the
+    memory stays in a nearer cache, else that of the other side. anchor_H, anchor_test_H and norm2
+    are those of the anchor. C lacks the last clock[MASK_SIDE] steps, see accumulate: masks has
+    A_{t-1} at this place, A_t or room for it at the next and A_{t+1} at the one after. Only when
+    the rest of a step is there is the clock changed, which nothing interrupts. If H at t + 1 is not
+    finite, H_t may be lost; W_t is not, it comes from C.
     """
     cdef int64_t[::1] clock = engine.clock
     cdef const floating[:, :, ::1] lanes = engine.lanes, rows = engine.rows_of_K
@@ -85,10 +85,10 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef double[:, :, ::1] h_low = out.h_low, h_high = out.h_high
 
     cdef Py_ssize_t neurons = H.shape[2], width = H.shape[3], words = masks.shape[1]
-    cdef Py_ssize_t all_words = lanes.shape[0] * LANE // WORD
+    cdef Py_ssize_t all_words = lanes.shape[0] // PER_WORD
     cdef Py_ssize_t d = lanes.shape[1], groups = active.shape[2]
     cdef Py_ssize_t test_groups = right.shape[1] - groups, k = projection.shape[2]
-    cdef Py_ssize_t test_words = test_lanes.shape[0] * LANE // WORD
+    cdef Py_ssize_t test_words = test_lanes.shape[0] // PER_WORD
     cdef Py_ssize_t next_at = 0, to, j, q
     cdef Py_ssize_t after_side
     cdef bint due, ranged, in_place = engine.in_place
@@ -255,7 +255,7 @@ cdef int evaluate_tests(const floating[:, :, ::1] test_K, const floating[:, ::1]
     all neurons have in common, whose sum common_H [chunk][TILE][point] is room for; test_K
     [lane][sample][point]. 2 n m flops a point, where stepping it by look-ups would take 3/16 n m in
     every step."""
-    cdef Py_ssize_t words = test_K.shape[0] * LANE // WORD, n = test_K.shape[1]
+    cdef Py_ssize_t words = test_K.shape[0] // PER_WORD, n = test_K.shape[1]
     cdef Py_ssize_t neurons = H.shape[1]
     cdef Py_ssize_t at, q, j, p
     cdef floating common
@@ -305,11 +305,11 @@ cdef int recover(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
     """W_j = factor (anchor_j + a_j sum_i (C_ji + C_i) x_i) for the rows and columns that W has, C_i
     what all neurons have in common; X_columns [lane of columns][i][16], product [chunk][row of C]
     [column] room for a word. 2 n m d flops."""
-    cdef Py_ssize_t words = X_columns.shape[0] * LANE // WORD, common = C.shape[0] - TILE, width = product.shape[2]
-    cdef Py_ssize_t w, q, j, k, begin
+    cdef Py_ssize_t words = X_columns.shape[0] // PER_WORD, width = product.shape[2]
+    cdef Py_ssize_t common = C.shape[0] - TILE, w, q, j, k, begin
     for w in range(words):
-        multiply(&X_columns[w * WORD // LANE, 0, 0], 1, X_columns.shape[1], &C[0, 0], C.shape[1], C.shape[0],
-                 &product[0, 0, 0], n_threads, last)
+        multiply(&X_columns[w * PER_WORD, 0, 0], 1, X_columns.shape[1], &C[0, 0], C.shape[1],
+                 C.shape[0], &product[0, 0, 0], n_threads, last)
         for j in prange(W.shape[0], num_threads=n_threads, schedule="static"):
             for q in range(product.shape[0]):
                 begin = w * WORD + q * width
@@ -357,13 +357,14 @@ def start(const floating[:, :, ::1] lanes, const floating[:, :, ::1] test_lanes,
                 anchor[j, k] = W[j, k]
             memset(&anchor[j, 0] + filled, 0, (anchor.shape[1] - filled) * sizeof(floating))
         square_norms(&anchor[0, 0], neurons, anchor.shape[1], &norm2[0], n_threads)
-        multiply(&lanes[0, 0, 0], lanes.shape[0] * LANE // WORD, lanes.shape[1], &anchor[0, 0],
+        multiply(&lanes[0, 0, 0], lanes.shape[0] // PER_WORD, lanes.shape[1], &anchor[0, 0],
                  anchor.shape[1], neurons, &H[0, 0, 0, 0], n_threads, &last)
         memcpy(&anchor_H[0, 0, 0], &H[0, 0, 0, 0],
                anchor_H.shape[0] * neurons * anchor_H.shape[2] * sizeof(floating))
         if test_lanes.shape[0]:
-            multiply(&test_lanes[0, 0, 0], test_lanes.shape[0] * LANE // WORD,
-                     test_lanes.shape[1], &anchor[0, 0], anchor.shape[1], neurons, &anchor_test_H[0, 0, 0], n_threads, &last)
+            multiply(&test_lanes[0, 0, 0], test_lanes.shape[0] // PER_WORD,
+                     test_lanes.shape[1], &anchor[0, 0], anchor.shape[1], neurons,
+                     &anchor_test_H[0, 0, 0], n_threads, &last)
 
 
 def load(const floating[:, :] samples, const int64_t[::1] order, const floating[:, :] means,
@@ -385,7 +386,7 @@ def load(const floating[:, :] samples, const int64_t[::1] order, const floating[
     with nogil:
         pack_lanes(samples, &order[0], &lanes[0, 0, 0], n_threads, &last)
         if means.shape[0]:
-            pack_lanes(means, NULL, &lanes[words * WORD // LANE, 0, 0], n_threads, &last)
+            pack_lanes(means, NULL, &lanes[words * PER_WORD, 0, 0], n_threads, &last)
         if tests.shape[0]:
             pack_lanes(tests, NULL, &test_lanes[0, 0, 0], n_threads, &last)
         for q in range(X_columns.shape[0]):
@@ -394,10 +395,10 @@ def load(const floating[:, :] samples, const int64_t[::1] order, const floating[
                 for k in range(q * LANE, min((q + 1) * LANE, samples.shape[1])):
                     X[i, k] = samples[order[i], k]
                 memcpy(&X_columns[q, i, 0], &X[i, q * LANE], LANE * sizeof(floating))
-        for w in range(lanes.shape[0] * LANE // WORD):
+        for w in range(lanes.shape[0] // PER_WORD):
             begin = w * WORD if w < words else 0
             first = begin // TILE * TILE
-            multiply(&lanes[w * WORD // LANE, 0, 0], 1, lanes.shape[1], &X[first, 0], X.shape[1],
+            multiply(&lanes[w * PER_WORD, 0, 0], 1, lanes.shape[1], &X[first, 0], X.shape[1],
                      X.shape[0] - first, &product[0, 0, 0], n_threads, &last)
             size = (X.shape[0] - first) * width   # of a chunk of the product
             for q in range(w * chunks, min((w + 1) * chunks, rows.shape[0])):
@@ -410,9 +411,9 @@ def load(const floating[:, :] samples, const int64_t[::1] order, const floating[
                         row = &product[0, 0, 0] + j // width * size + j % width
                         for i in range(q * width, min((q + 1) * width, n)):
                             rows[q, begin + j, i - q * width] = row[(i - first) * width]
-        for w in range(test_lanes.shape[0] * LANE // WORD):
-            multiply(&test_lanes[w * WORD // LANE, 0, 0], 1, lanes.shape[1], &X[0, 0], X.shape[1], X.shape[0],
-                     &product[0, 0, 0], n_threads, &last)
+        for w in range(test_lanes.shape[0] // PER_WORD):
+            multiply(&test_lanes[w * PER_WORD, 0, 0], 1, lanes.shape[1], &X[0, 0], X.shape[1],
+                     X.shape[0], &product[0, 0, 0], n_threads, &last)
             for q in range(chunks):
                 for i in range(n):
                     memcpy(&test_K[(w * WORD + q * width) // LANE, i, q * width % LANE],

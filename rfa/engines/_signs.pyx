@@ -31,14 +31,12 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from rfa._kernels cimport (
-    LANE, TASK_WORK, WORD, check_signals, level, rfa_common, rfa_f32, rfa_f64, rfa_seconds,
+    LANE, PER_WORD, TASK_WORK, WORD, check_signals, level, rfa_common, rfa_f32, rfa_f64,
+    rfa_seconds,
 )
 
 cdef extern from * nogil:
     int __builtin_ctzll(unsigned long long)
-
-cdef enum:
-    PER_WORD = WORD // LANE
 
 # Far above what underflow takes off a product, or a square times |x| <= LARGEST (signs.py).
 cdef double TINY = 1e-37
@@ -148,9 +146,9 @@ cdef int find_signs(const floating[:, :, ::1] lanes, const floating[:, ::1] W, P
         check_signals(last)
         stop = min(first + share, words)
         for w in prange(first, stop, num_threads=n_threads, schedule="dynamic"):
-            count = word_signs(&lanes[w * PER_WORD, 0, 0], d, &W[0, 0], W.shape[1], m, signs, w, words,
-                               previous + w * neurons if known else NULL, masks + w * neurons,
-                               neurons, same_order, threadid())
+            count = word_signs(&lanes[w * PER_WORD, 0, 0], d, &W[0, 0], W.shape[1], m, signs, w,
+                               words, previous + w * neurons if known else NULL,
+                               masks + w * neurons, neurons, same_order, threadid())
             evaluated += count if count >= 0 else 0
             infinite += count < 0
         first = stop

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from rfa import _kernels
-from rfa.engines import FloatArray, IntArray, aligned_zeros
+from rfa.engines import FloatArray, IntArray
 
 WORD, TILE, LANE = (_kernels.SIZES[name] for name in ("word", "tile", "lane"))
 PER_WORD = WORD // LANE

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from rfa.engines import FloatArray, IntArray, Problem, _signs, aligned_zeros
 from rfa.engines.masks import LANE, WORD
 
-
 # Bounds take 8 bytes for a lane of a neuron. If that is more than so many bytes, there are none and
 # all signs are evaluated in every step.
 BOUND_BYTES = 2**26
