@@ -6,7 +6,7 @@ On one thread, one kind of work after the other, each at its own measured peak (
   the rate of the bare loop that adds them up, and a line for each sum that was there and was added;
   of direct the gradient's alone, not the outputs';
 - tables: 32 lines loaded and 256, or 80 for halves, stored for each batch, block and chunk;
-- state: gram's H and coefficients, read and written once in every step, from L2;
+- state: gram's H, read and written once in every step, and its coefficients, once in 16, from L2;
 - weights: the losses' derivatives, at the rate of rfa's own function on an array in L2;
 - scans: planar's two running sums over the ring, eight of them side by side, which wait for one
   another's additions, or its 14 loads a sample from L2, whichever takes longer;
@@ -25,6 +25,7 @@ import peaks
 import rfa
 from rfa import _kernels, _runtime
 from rfa.engines import Observations, auto
+from rfa.engines.gram import KEPT_STEPS
 from rfa.training import ENGINES, make_problem
 
 LINE = 64  # bytes of a cache line, which is the width of a chunk
@@ -88,7 +89,7 @@ def gram_at_peak(exp, peak):
     return {
         "products": flops / peak[f"flops_{exp.dtype}"],
         **sums_at_peak(exp, "gram", chunks, peak)[0],
-        "state": 4 * exp.steps * exp.n * exp.m * size / peak["L2_bytes"],
+        "state": (2 + 2 / KEPT_STEPS) * exp.steps * exp.n * exp.m * size / peak["L2_bytes"],
     }
 
 

@@ -52,7 +52,8 @@ class GramEngine:
 
     Means are further columns of K; of a test point p <w_j, p> is put together when it is observed.
     Samples are sorted by group. Memory in reals: K, n^2, H three times and the coefficients, 4 n m,
-    three copies of X and two of W; d + n + 2 m for each test point.
+    three copies of X and two of W; d + n + 2 m for each test point. And in bytes: masks of the last
+    steps, 9/4 n m.
     """
 
     def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
