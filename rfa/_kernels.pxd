@@ -16,7 +16,7 @@ cdef extern from "_leaves.h" nogil:
         BATCH "RFA_BATCH"   # samples whose subset sums are tabulated at once
         TABLES "RFA_TABLES"  # entries of the tables
         ENTRY "RFA_ENTRY"   # bytes of an entry
-        LANE "RFA_LANE"     # samples whose signs are certified or evaluated together
+        LANE "RFA_LANE"     # samples packed, and whose signs are evaluated, together
         LANES "RFA_LANES"   # segments of a planar ring that are scanned side by side
         PER_WORD "(RFA_WORD / RFA_LANE)"   # lanes of a word of samples
     double rfa_seconds()

@@ -23,15 +23,16 @@
 #define RFA_X86 0
 #endif
 
-#define RFA_WORD 64    /* samples in a mask word, and in a block of the packed layouts */
+#define RFA_WORD 64    /* samples in a mask word */
 #define RFA_TILE 6     /* neurons in a tile of the matrix multiply; divides every padded m */
 #define RFA_BATCH 32   /* samples whose subset-sum tables are held at once */
 #define RFA_TABLES 256 /* entries of these tables */
 #define RFA_ENTRY 64   /* bytes of an entry: a cache line */
-#define RFA_LANE 16    /* samples whose signs are certified or evaluated together */
+#define RFA_LANE 16    /* samples packed, and whose signs are certified or evaluated, together */
 #define RFA_LANES 8    /* segments of a planar ring that are scanned side by side */
 
-/* The leaves of one level for one real type; the loops are described in _leaves_level.h. */
+/* The leaves of one level for one real type; their loops are in _leaves_real.h and
+ * _leaves_sums.h. */
 #define RFA_LEAVES(NAME, REAL)                                                                     \
     typedef struct {                                                                               \
         void (*matmul_tile)(const REAL *x, ptrdiff_t apart, const REAL *w, ptrdiff_t ldw,          \

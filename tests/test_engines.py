@@ -533,6 +533,23 @@ def test_gram_steps_alike_in_place_and_aside(dtype, variant):
     assert 0 < rows.flips[1] and 0 < (state["H"] > 0).mean() < 1
 
 
+def test_gram_has_no_rows_of_a_state_that_a_diverging_step_has_lost():
+    """What is asked for after it is not made from half a step, and W_t is still there."""
+    exp = rfa.Experiment(n=40, d=7, m=5, dtype="float32")
+    problem, net = make_problem(exp.sample(rng=1), None, 1e30, 0), exp.network(rng=1)
+    problem = replace(problem, loss="square")
+    never = np.empty(0, np.int64)
+    engine = ENGINES["gram"](problem, net.W.astype(np.float32), net.a.astype(np.float32), 1)
+    engine.advance(30, never, Observations.allocate(problem, net.m, never), 0)
+    t, W = engine.t, engine.weights()[0]
+    assert engine.diverged and 0 <= t < 30
+    rows = Observations.allocate(problem, net.m, np.array([t]))
+    for _ in range(2):
+        assert engine.advance(t + 1, np.array([t]), rows, 0) == 0
+        assert (engine.diverged, engine.t) == (True, t)
+        assert engine.weights()[0].tobytes() == W.tobytes() and np.isfinite(W).all()
+
+
 def test_outputs_of_test_points_beyond_the_range_change_no_step():
     """n = 10: chunks of the word are padding, which a step does not write."""
     X = np.random.default_rng(0).standard_normal((10, 3)).astype(np.float32)
@@ -624,10 +641,14 @@ def test_gram_refuses_points_whose_products_overflow(dtype):
 @pytest.mark.parametrize("n_test", [0, 70])
 @pytest.mark.parametrize("dtype", problems.DTYPES)
 def test_gram_with_another_problem_is_as_good_as_new(dtype, n_test, variant):
-    """Arrays that have been used leave no trace, not even after NaN: bits are those of new ones."""
-    exp = rfa.Experiment(n=71, d=40, m=13, dtype=dtype, n_test=n_test, law="laplace")
+    """Arrays that have been used leave no trace, not even after NaN: bits are those of new ones.
 
-    def problem(seed, **changes):
+    A network that is not leaky follows one that is, and the other way round.
+    """
+    exp = rfa.Experiment(n=71, d=40, m=13, dtype=dtype, n_test=n_test, law="laplace")
+    other = bounds.PLAIN if variant != bounds.PLAIN else bounds.Variant(slope=0.25, shrink=0.995)
+
+    def problem(seed, variant=variant, **changes):
         drawn = exp.replace(**changes)
         test = drawn.sample(seed, "test") if n_test else None
         made = make_problem(drawn.sample(seed), test, drawn.alpha, 3)
@@ -638,7 +659,7 @@ def test_gram_with_another_problem_is_as_good_as_new(dtype, n_test, variant):
     used = ENGINES["gram"](*problem(0), 1)
     large = float(np.sqrt(np.finfo(dtype).max)) / 1000
     for seed, (before, diverges) in enumerate(
-        [(problem(1), False), (problem(2, sigma=large, alpha=1e6), True)]
+        [(problem(1, other), False), (problem(2, other, sigma=large, alpha=1e6), True)]
     ):
         used.load(*before)
         used.advance(20, at[:3], Observations.allocate(before[0], exp.m, at), 0)

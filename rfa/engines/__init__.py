@@ -27,7 +27,7 @@ filled (``engine.rows`` tells how many are), and going on gives the bits of an u
 - ``reference``: the oracle in NumPy, slow.
 
 After a step that was not taken because its numbers are not finite, t and W are those of the step
-before; where gram would go on from (h, the last masks) is then lost.
+before; where gram would go on from, h, is then lost, and to advance again finds the same.
 """
 
 from __future__ import annotations

@@ -232,7 +232,7 @@ cdef int check_masks(const floating[:, :, ::1] lanes, const floating* W, Py_ssiz
 
 def pack(const floating[:, :] X, const int64_t[::1] order, floating[:, :, ::1] lanes,
          int n_threads):
-    """Fill lanes (words of samples * 4, d, 16) with X in the given order."""
+    """Fill lanes (words * PER_WORD, d, LANE) with X in the given order."""
     cdef double last = rfa_seconds()
     with nogil:
         pack_lanes(X, &order[0], &lanes[0, 0, 0], n_threads, &last)

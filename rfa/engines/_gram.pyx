@@ -26,10 +26,12 @@ from rfa.engines._observe cimport (
 cdef enum:
     NEURONS = 32   # to a task of the accumulation
     # clock[EVALUATED]: of the masks and f of this step there are none, or masks and the blocks'
-    # shares of f, which the last step has made, or all
+    # shares of f, which the last step has made, or all; or H is lost, too, by a step in place that
+    # is not finite
     NOT = 0
     WHOLE = 1
     IN_PARTS = 2
+    LOST = 3
 
 
 def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::1] at, out,
@@ -41,7 +43,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     memory stays in a nearer cache, else that of the other side. anchor_H, anchor_test_H and norm2
     are those of the anchor. C lacks the last clock[MASK_SIDE] steps, see accumulate: masks has
     A_{t-1} at this place, A_t or room for it at the next and A_{t+1} at the one after. Only when
-    the rest of a step is there is the clock changed, which nothing interrupts. If H at t + 1 is not
+    the rest of a step is there does the clock go on, which nothing interrupts. If H at t + 1 is not
     finite, H_t may be lost; W_t is not, it comes from C.
     """
     cdef int64_t[::1] clock = engine.clock
@@ -106,6 +108,9 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
         next_at += 1
     with nogil:
         while True:
+            if clock[EVALUATED] == LOST:
+                clock[DIVERGED] = 1
+                break
             if clock[STEP] % period == 0 and clock[ANCHOR] != clock[STEP]:
                 # another W of the same value up to rounding, and H, norms from it afresh
                 accumulate(masks, c_kept, C, clock, n_threads)
@@ -195,6 +200,8 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                               width, neurons * width, &H[after_side, 0, 0, 0], slope,
                               following, &partial[0, 0], &scratch[0], n_threads, &last):
                 clock[DIVERGED] = 1
+                if in_place:
+                    clock[EVALUATED] = LOST
                 break
             if slope > 0:
                 for j in range(words * WORD):

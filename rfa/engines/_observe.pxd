@@ -1,8 +1,9 @@
 from cython cimport floating
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
-# What an engine's clock array tells: t, which of two buffers holds W_t and which A_{t-1}, whether
-# A_t and f are evaluated, whether the run diverged, and the next row of the observations.
+# What an engine's clock array tells: t; which of two buffers holds W_t, or H_t of gram; which of
+# its buffers A_{t-1}; what of A_t and f is evaluated; whether the run diverged; the next row of the
+# observations; of gram the step of the anchor and which of two buffers holds it.
 cpdef enum:
     STEP = 0
     SIDE

@@ -117,7 +117,7 @@ class GramEngine:
         (n, d), m = problem.X.shape, len(W)
         k, tests, groups = len(problem.means), len(problem.test_X), problem.n_groups
         threads = threads_for(n * m * (n + k), n_threads, n_threads)
-        return n, d, m, k, tests, groups, problem.X.dtype, problem.slope > 0, threads
+        return n, d, m, k, tests, groups, problem.X.dtype, threads
 
     def fits(self, problem: Problem, W: FloatArray, n_threads: int) -> bool:
         """Whether the arrays are those that a new engine for the problem would have."""
