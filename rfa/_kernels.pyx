@@ -49,6 +49,7 @@ cdef enum:
     FEW = 40              # sums of a batch for which whole tables do not pay (same bits)
     SLOTS = 512           # of the hash table of words, more than twice BLOCK
     COUNTS = 3            # of a batch and block, see plan_batch
+    QUEUE = 16            # reals that begin a thread's scratch: its tasks, on lines of their own
     SHARED = 1
     PACKED = 1 << 20      # reals that are packed between two looks at the clock
 
@@ -130,11 +131,6 @@ cdef int handle_signals() except -1:
 
 
 # --------------------------------------------------------------------------- queues of tasks
-
-cdef Py_ssize_t queue_scratch() noexcept nogil:
-    """Reals that begin the scratch of each thread: the queue of its tasks."""
-    return ENTRY // sizeof(float)
-
 
 cdef void share_tasks(Py_ssize_t first, Py_ssize_t stop, floating* scratch, Py_ssize_t apart,
                       int n_threads) noexcept nogil:
@@ -446,7 +442,7 @@ cdef inline bint _finish(const floating* base, double shrink, const floating* sc
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil:
     """Reals that a thread of masked_sum or masked_outputs works in: its tasks, tables, distinct
     sums, the sums of a block and its products or the sum of all."""
-    return queue_scratch() + (TABLES + STORE + 2 * BLOCK) * columns(real)
+    return QUEUE + (TABLES + STORE + 2 * BLOCK) * columns(real)
 
 
 cdef Py_ssize_t plan_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil:
@@ -696,7 +692,7 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     q = chosen[q]
                 j = task % blocks * BLOCK
                 count = min(neurons - j, <Py_ssize_t>BLOCK)
-                own = scratch + threadid() * apart + queue_scratch()
+                own = scratch + threadid() * apart + QUEUE
                 sums = own + (TABLES + STORE) * width
                 total = sums + BLOCK * width
                 memset(total, 0, ENTRY)
@@ -755,7 +751,7 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
                     break
                 i = block * BLOCK
                 count = min(samples - i, <Py_ssize_t>BLOCK)
-                own = scratch + threadid() * apart + queue_scratch()
+                own = scratch + threadid() * apart + QUEUE
                 sums = own + (TABLES + STORE) * width
                 products = sums + BLOCK * width
                 memset(products, 0, count * width * sizeof(floating))

@@ -75,23 +75,28 @@ static void RFA_NAME(rfa_matmul_tile)(const REAL *x, ptrdiff_t apart, const REAL
     }
 }
 
+/* h where it is positive (or NaN), slope h elsewhere; not leaky: 0 there, even if h is infinite. */
+static inline __attribute__((always_inline)) V RFA_NAME(rfa_activated)(V h, REAL slope, int leaky)
+{
+    I other = (I)(h <= (V){0});
+    if (!leaky)
+        return (V)((I)h & ~other);
+    return (V)(((I)h & ~other) | ((I)(slope * h) & other));
+}
+
 /* masks[j] bit s = h[j][s] > 0, and f[s] += sum_j a[j] phi(h[j][s]), j ascending, phi(h) = h for
  * h > 0 and slope h for others; a NaN in h goes through to f. h has chunks as above. */
 static void RFA_NAME(rfa_activate_tile)(const REAL *h, ptrdiff_t block, const REAL *a, REAL slope,
                                         uint64_t *masks, REAL *f)
 {
-    /* not 0 h: h may be infinite */
-    const I leaky = (I)(SPLAT(slope) > (V){0});
     for (int j = 0; j < RFA_TILE; ++j)
         masks[j] = 0;
     for (int s = 0; s < RFA_WORD; s += VL) {
         V sum = LOAD(f + s);
         for (int j = 0; j < RFA_TILE; ++j) {
             V v = LOAD(h + IN_CHUNKS(j, s, block));
-            I other = (I)(v <= (V){0});
             masks[j] |= (uint64_t)POSITIVE(v) << s;
-            v = (V)(((I)v & ~other) | ((I)(slope * v) & other & leaky));
-            sum = FMA(SPLAT(a[j]), v, sum);
+            sum = FMA(SPLAT(a[j]), RFA_NAME(rfa_activated)(v, slope, slope > 0), sum);
         }
         STORE(f + s, sum);
     }

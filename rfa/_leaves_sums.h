@@ -181,11 +181,10 @@ RFA_NAME(rfa_step)(const REAL *base, REAL keep, REAL decay, const REAL *scale, c
             if (bits) {
                 unsigned above = POSITIVE(v);
                 positive |= above << p * VL;
-                if (leaky) {
-                    I other = (I)(v <= (V){0});
-                    v = (V)(((I)v & ~other) | ((I)(slope * v) & other));
-                    outputs[p] = FMA(factor, v, outputs[p]);
-                } else
+                if (leaky)
+                    outputs[p] =
+                        FMA(factor, RFA_NAME(rfa_activated)(v, slope, 1), outputs[p]);
+                else
                     outputs[p] = FMA_WHERE(above, factor, v, outputs[p]);
             }
         }

@@ -89,8 +89,8 @@ MUTANTS = [
     # a variant forgets one of its factors, or a part of a norm
     ("rfa/engines/_direct.pyx", "slope / (1 - slope)", "slope"),
     ("rfa/engines/_direct.pyx", "(1 - slope) * f[i]", "f[i]"),
-    ("rfa/_leaves_real.h", "(I)(slope * v) & other & leaky", "(I)v & other & leaky"),
-    ("rfa/_leaves_sums.h", "(I)(slope * v) & other", "(I)v & other"),
+    ("rfa/_leaves_real.h", "(I)(slope * h) & other", "(I)h & other"),
+    ("rfa/_leaves_sums.h", "(v, slope, 1)", "(v, slope, 0)"),
     ("rfa/engines/_gram.pyx", "/ (factor * shrink)", "/ factor"),
     ("rfa/engines/_gram.pyx", "C_common[j] += <floating>(common * c[j])", "C_common[j] += c[j]"),
     ("rfa/engines/_gram.pyx", "common = C.shape[0] - TILE, width", "common = 0, width"),
@@ -137,7 +137,7 @@ MUTANTS = [
     ("rfa/engines/direct.py", "self.signs.valid[0] = 0", "pass"),
     # gram: coefficients, norms, anchors and further columns
     ("rfa/_leaves_real.h", "ADD_WHERE(bits, sum[r],", "ADD_WHERE(bits, t ? sum[r] : (V){0},"),
-    ("rfa/engines/_gram.pyx", "if due or clock[MASK_SIDE]", "if clock[MASK_SIDE]"),
+    ("rfa/engines/_gram.pyx", "if due or clock[KEPT]", "if clock[KEPT]"),
     ("rfa/engines/_gram.pyx", "for j in range(2):\n        memcpy",
      "for j in range(1):\n        memcpy"),
     ("rfa/engines/gram.py", "        self._catch_up()\n        W = ", "        W = "),

@@ -511,10 +511,7 @@ def test_the_ends_of_arcs_pass_what_changes():
 @pytest.mark.parametrize("variant", [bounds.PLAIN, bounds.Variant(slope=0.25, shrink=0.995)])
 @pytest.mark.parametrize("dtype", problems.DTYPES)
 def test_gram_steps_alike_in_place_and_aside(dtype, variant):
-    """Large problems, whose steps can be interrupted, leave H_t and A_{t-1} until the step is done.
-
-    What is small changes H where it is, and has the next masks and outputs from the same loop.
-    """
+    """Large problems, whose steps can be interrupted, leave H_t until the step is done."""
     exp = rfa.Experiment(n=210, d=80, m=270, alpha=0.05, dtype=dtype)
     problem, net = make_problem(exp.sample(rng=1), None, 0.05, 3), exp.network(rng=1)
     problem = replace(problem, **variant._asdict())

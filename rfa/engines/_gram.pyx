@@ -19,7 +19,7 @@ from rfa._kernels cimport (
     multiply, pack_lanes, plan_sums, rfa_f32, rfa_f64, rfa_seconds,
 )
 from rfa.engines._observe cimport (
-    ANCHOR, ANCHOR_SIDE, DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, count_batches,
+    ANCHOR, ANCHOR_SIDE, DIVERGED, EVALUATED, KEPT, ROW, SIDE, STEP, count_batches,
     loss_gradient, merge_ranges, observe_masks, observe_outputs,
 )
 
@@ -41,7 +41,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     H (2, chunks, neurons, columns) holds <w_j, x> at t on side clock[SIDE], of the samples and then
     of the means; H at t + 1 takes its place if nothing can interrupt the change, since half the
     memory stays in a nearer cache, else that of the other side. anchor_H, anchor_test_H and norm2
-    are those of the anchor. C lacks the last clock[MASK_SIDE] steps, see accumulate: masks has
+    are those of the anchor. C lacks the last clock[KEPT] steps, see accumulate: masks has
     A_{t-1} at this place, A_t or room for it at the next and A_{t+1} at the one after. Only when
     the rest of a step is there does the clock go on, which nothing interrupts. If H at t + 1 is not
     finite, H_t may be lost; W_t is not, it comes from C.
@@ -134,15 +134,15 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             due = next_at < at.shape[0] and at[next_at] == clock[STEP]
             if not due and clock[STEP] >= until:
                 break
-            if due or clock[MASK_SIDE] == c_kept.shape[0]:
+            if due or clock[KEPT] == c_kept.shape[0]:
                 accumulate(masks, c_kept, C, clock, n_threads)
             ranged = due and clock[STEP] <= horizon
             factor = pow(shrink, <double>(clock[STEP] - clock[ANCHOR]))
             h = &H[clock[SIDE], 0, 0, 0]
-            previous = &masks[clock[MASK_SIDE], 0, 0]
-            current = &masks[clock[MASK_SIDE] + 1, 0, 0]
-            following = &masks[clock[MASK_SIDE] + 2, 0, 0]
-            c = &c_kept[clock[MASK_SIDE], 0]
+            previous = &masks[clock[KEPT], 0, 0]
+            current = &masks[clock[KEPT] + 1, 0, 0]
+            following = &masks[clock[KEPT] + 2, 0, 0]
+            c = &c_kept[clock[KEPT], 0]
             if clock[EVALUATED] != WHOLE or ranged:
                 if clock[EVALUATED] == NOT or ranged:
                     clock[EVALUATED] = NOT
@@ -207,7 +207,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                 for j in range(words * WORD):
                     C_common[j] += <floating>(common * c[j])
             clock[SIDE] = after_side
-            clock[MASK_SIDE] += 1
+            clock[KEPT] += 1
             count_batches(counts, tally)
             clock[EVALUATED] = IN_PARTS
             clock[STEP] += 1
@@ -223,12 +223,12 @@ cdef void rescale(floating* values, Py_ssize_t n, double factor) noexcept nogil:
 
 cdef void accumulate(uint64_t[:, :, ::1] masks, const floating[:, ::1] c, floating[:, ::1] C,
                      int64_t[::1] clock, int n_threads) noexcept nogil:
-    """C_ji += c_i A_ij for the last clock[MASK_SIDE] steps, in their order, so that C is read and
+    """C_ji += c_i A_ij for the last clock[KEPT] steps, in their order, so that C is read and
     written once for all of them; c has a row for each, masks A_{t-1} of the step before the first
     and then theirs. What masks has of the last step and of this one is then moved to the front.
     O(n m)."""
     cdef Py_ssize_t words = masks.shape[1], neurons = masks.shape[2], size = words * neurons
-    cdef Py_ssize_t task, j, w, count, steps = clock[MASK_SIDE]
+    cdef Py_ssize_t task, j, w, count, steps = clock[KEPT]
     if steps == 0:
         return
     for task in prange((neurons + NEURONS - 1) // NEURONS, num_threads=n_threads,
@@ -244,7 +244,7 @@ cdef void accumulate(uint64_t[:, :, ::1] masks, const floating[:, ::1] c, floati
                                             steps, count, &C[j, w * WORD], C.shape[1])
     for j in range(2):
         memcpy(&masks[j, 0, 0], &masks[j + steps, 0, 0], size * sizeof(uint64_t))
-    clock[MASK_SIDE] = 0
+    clock[KEPT] = 0
 
 
 def catch_up(uint64_t[:, :, ::1] masks, const floating[:, ::1] c, floating[:, ::1] C,

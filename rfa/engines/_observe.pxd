@@ -3,7 +3,8 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 
 # What an engine's clock array tells: t; which of two buffers holds W_t, or H_t of gram; which of
 # its buffers A_{t-1}; what of A_t and f is evaluated; whether the run diverged; the next row of the
-# observations; of gram the step of the anchor and which of two buffers holds it.
+# observations; of gram the step of the anchor, which of two buffers holds it, and how many steps
+# are kept for C, see accumulate.
 cpdef enum:
     STEP = 0
     SIDE
@@ -13,6 +14,7 @@ cpdef enum:
     ROW
     ANCHOR
     ANCHOR_SIDE
+    KEPT
     CLOCK_SIZE
 
 cdef void observe_outputs(const floating* f, const double* y, const double* weighted,
