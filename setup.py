@@ -15,6 +15,7 @@ from setuptools.command.build_ext import build_ext
 
 MODULES = (
     "rfa._kernels",
+    "rfa._plans",
     "rfa.engines._observe",
     "rfa.engines._signs",
     "rfa.engines._direct",

@@ -1,7 +1,7 @@
 # What other Cython code may cimport: the public kernels, which write into arrays of the caller
 # (the `_out` functions), and the pieces on packed layouts of which the engines are made.
 from cython cimport floating
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
     # multiply-adds or look-ups (16 a word, the tables among them) between two looks at the clock:
@@ -31,6 +31,8 @@ cdef extern from "_leaves.h" nogil:
         void (*add_row)(const float*, const uint8_t*, Py_ssize_t, float*) noexcept nogil
         void (*entries)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         float*) noexcept nogil
+        void (*join)(const float*, const float*, const uint8_t*, Py_ssize_t,
+                     float*) noexcept nogil
         void (*gather)(const float*, const float*, const uint16_t*, Py_ssize_t, Py_ssize_t,
                        float*) noexcept nogil
         float (*finish)(
@@ -60,6 +62,8 @@ cdef extern from "_leaves.h" nogil:
         void (*add_row)(const double*, const uint8_t*, Py_ssize_t, double*) noexcept nogil
         void (*entries)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         double*) noexcept nogil
+        void (*join)(const double*, const double*, const uint8_t*, Py_ssize_t,
+                     double*) noexcept nogil
         void (*gather)(const double*, const double*, const uint16_t*, Py_ssize_t, Py_ssize_t,
                        double*) noexcept nogil
         double (*finish)(
@@ -86,6 +90,8 @@ cdef extern from "_leaves.h" nogil:
         void (*transpose)(const uint64_t*, uint64_t*) noexcept nogil
         void (*certify)(const float*, const float*, const double*, const double*, Py_ssize_t,
                         Py_ssize_t, double*, double*, uint64_t*) noexcept nogil
+        void (*list_words)(const uint64_t*, int, Py_ssize_t, uint8_t*, uint32_t*, uint8_t*,
+                           int32_t*) noexcept nogil
         int64_t (*differences)(const uint64_t*, const uint64_t*, Py_ssize_t) noexcept nogil
         void (*ring_outputs)(Py_ssize_t, const double*, const double*, double*, double*,
                              const double*, double*) noexcept nogil
@@ -132,8 +138,6 @@ cdef void add_partial(const floating* partial, Py_ssize_t words, Py_ssize_t neur
 cdef int multiply(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
                   Py_ssize_t stride, Py_ssize_t neurons, floating* H, int n_threads,
                   double* last) except -1 nogil
-cdef void plan_sums(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, int shortcuts,
-                    uint8_t* plan, int32_t* counts, int n_threads) noexcept nogil
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
                     double common, const floating* rows, const int32_t* chosen,
@@ -148,4 +152,3 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
 cdef Py_ssize_t partial_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil
 cdef Py_ssize_t evaluate_scratch() noexcept nogil
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil
-cdef Py_ssize_t plan_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil

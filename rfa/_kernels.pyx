@@ -9,10 +9,15 @@ import os
 import threading
 
 from cython.parallel cimport prange, threadid
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 from cpython.exc cimport PyErr_CheckSignals
+
+from rfa._plans cimport (
+    BLOCK, COUNTS, JOINED, RUN, SHARED, STORE, group_index, next_group, plan_block, plan_size,
+    plan_sums,
+)
 
 cdef extern from "_leaves.h" nogil:
     int rfa_supported_level()
@@ -40,17 +45,10 @@ cdef extern from * nogil:
     int __builtin_popcountll(unsigned long long)
 
 cdef enum:
-    # neurons in a partial sum of f, and whose sums stay in cache beside the tables: fixed, since it
-    # decides the bits; whole tiles, at most 255
-    BLOCK = 252
     DEPTH = 512           # columns of a panel of the matrix multiply that stay in cache
-    STORE = 256           # sums of distinct words that are kept beside the tables, 16 KiB at most
-    GROUP = 16            # batches whose distinct words are kept so, at most
+    LAST = BLOCK + 1      # row of the store, free while it has a sum for each neuron
     FEW = 40              # sums of a batch for which whole tables do not pay (same bits)
-    SLOTS = 512           # of the hash table of words, more than twice BLOCK
-    COUNTS = 3            # of a batch and block, see plan_batch
     QUEUE = 16            # reals that begin a thread's scratch: its tasks, on lines of their own
-    SHARED = 1
     PACKED = 1 << 20      # reals that are packed between two looks at the clock
 
 cdef double SIGNAL_SECONDS = 0.05   # between two checks for Ctrl-C
@@ -413,6 +411,14 @@ cdef inline void _entries(const floating* tables, const uint64_t* masks, int shi
         rfa_f64(_level).entries(tables, masks, shift, list, count, whole, out)
 
 
+cdef inline void _join(const floating* run, const floating* entries, const uint8_t* pairs,
+                       Py_ssize_t count, floating* out) noexcept nogil:
+    if floating is float:
+        rfa_f32(_level).join(run, entries, pairs, count, out)
+    else:
+        rfa_f64(_level).join(run, entries, pairs, count, out)
+
+
 cdef inline void _gather(const floating* sums, const floating* store, const uint16_t* index,
                          Py_ssize_t batches, Py_ssize_t count, floating* out) noexcept nogil:
     if floating is float:
@@ -440,196 +446,98 @@ cdef inline bint _finish(const floating* base, double shrink, const floating* sc
 
 
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil:
-    """Reals that a thread of masked_sum or masked_outputs works in: its tasks, tables, distinct
-    sums, the sums of a block and its products or the sum of all."""
-    return QUEUE + (TABLES + STORE + 2 * BLOCK) * columns(real)
-
-
-cdef Py_ssize_t plan_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil:
-    """Bytes of the plan for so many words of samples: what plan_batch has, then plan_groups."""
-    return words * (WORD // BATCH) * ((neurons + BLOCK - 1) // BLOCK) * 4 * BLOCK
-
-
-cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, int shortcuts,
-                     uint8_t* plan, int32_t* counts) noexcept nogil:
-    """How the sums of a batch of samples are to be made for a block of neurons.
-
-    Either each distinct word of masks is summed once: counts = (distinct words, neurons, SHARED),
-    plan [2][BLOCK] has the number of every neuron's word, 0 for inactive neurons, and a neuron
-    of each word in the order of numbers. Or, where that would take longer, the sums are made neuron
-    by neuron: counts = (neurons active on some samples, on all, 0), plan has the former from
-    the front and the latter from the back. shortcuts: 0 none, all neurons are listed as the former;
-    1 without distinct words; more: all. O(BLOCK).
-    """
-    cdef uint32_t words[BLOCK + 1]
-    cdef uint8_t slots[SLOTS]
-    cdef uint8_t numbers[BLOCK]
-    cdef uint8_t members[BLOCK]
-    cdef Py_ssize_t i, j, every = 0, some = 0, distinct = 0, limit
-    cdef uint32_t bits, slot
-    for j in range(neurons):
-        # written to where the next one goes, which stays there if this one does not belong
-        bits = <uint32_t>(masks[j] >> shift)
-        plan[some] = <uint8_t>j
-        plan[2 * BLOCK - 1 - every] = <uint8_t>j
-        some += shortcuts == 0 or (bits != 0 and bits != ~<uint32_t>0)
-        every += shortcuts != 0 and bits == ~<uint32_t>0
-    counts[0] = <int32_t>some
-    counts[1] = <int32_t>every
-    counts[2] = 0
-    # times measured: 1.0 for looking up a sum and adding it to a neuron's, 0.9 for looking one up
-    # to be shared, 0.35 for adding a sum that is there to that of a neuron
-    limit = (20 * some + 7 * (every - neurons)) // 18
-    if shortcuts < 2 or limit < 1:
-        return
-    memset(slots, 0, SLOTS)
-    memset(numbers, 0, neurons)
-    for i in range(some):
-        # most repeat or hardly any: a quarter of them tells, and nothing but time is lost by it
-        if distinct == limit or (i == some // 4 and 2 * distinct > limit):
-            return
-        j = plan[i]
-        bits = <uint32_t>(masks[j] >> shift)
-        slot = (bits * <uint32_t>2654435769) >> 23
-        while slots[slot] != 0 and words[slots[slot]] != bits:
-            slot = (slot + 1) % SLOTS
-        if slots[slot] == 0:
-            members[distinct] = <uint8_t>j
-            distinct += 1
-            words[distinct] = bits
-            slots[slot] = <uint8_t>distinct
-        numbers[j] = slots[slot]
-    if every > 0:
-        members[distinct] = plan[2 * BLOCK - 1]
-        distinct += 1
-        for i in range(every):
-            numbers[plan[2 * BLOCK - 1 - i]] = <uint8_t>distinct
-    memcpy(plan, numbers, neurons)
-    memcpy(plan + BLOCK, members, distinct)
-    counts[0] = <int32_t>distinct
-    counts[1] = <int32_t>(some + every)
-    counts[2] = SHARED
-
-
-cdef Py_ssize_t group_size(const int32_t* counts, Py_ssize_t blocks,
-                           Py_ssize_t batches) noexcept nogil:
-    """How many of so many batches of a block, from the first on, have distinct sums that there is
-    room for together; counts of the next batch are so many blocks later."""
-    cdef Py_ssize_t group = 0, stored = 1
-    while group < min(batches, <Py_ssize_t>GROUP) and counts[2] == SHARED:
-        stored += counts[0]
-        if stored > STORE:
-            break
-        group += 1
-        counts += blocks * COUNTS
-    return group
-
-
-cdef void plan_groups(Py_ssize_t batches, Py_ssize_t blocks, Py_ssize_t neurons,
-                      const uint8_t* plan, const int32_t* counts, uint16_t* index) noexcept nogil:
-    """Where in its group's store a neuron's sum of a batch is, in bytes; 0 if it is inactive.
-
-    A group of batches has index + BLOCK * (its first batch), there [neuron][batch of the group].
-    """
-    cdef Py_ssize_t batch = 0, group, stored, b, j
-    cdef const uint8_t* numbers
-    cdef uint16_t* own
-    while batch < batches:
-        group = group_size(counts + batch * blocks * COUNTS, blocks, batches - batch)
-        own = index + batch * BLOCK
-        stored = 0
-        for b in range(batch, batch + group):
-            numbers = plan + b * blocks * 2 * BLOCK
-            for j in range(neurons):
-                own[j * group + b - batch] = <uint16_t>(
-                    (numbers[j] + stored) * ENTRY if numbers[j] else 0)
-            stored += counts[b * blocks * COUNTS]
-        batch += max(group, <Py_ssize_t>1)
-
-
-cdef void plan_sums(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, int shortcuts,
-                    uint8_t* plan, int32_t* counts, int n_threads) noexcept nogil:
-    """plan_batch for every batch and block, plan [batch][block][2][BLOCK], counts
-    [batch][block][COUNTS]; then plan_groups for every block. O(n m / BATCH)."""
-    cdef Py_ssize_t blocks = (neurons + BLOCK - 1) // BLOCK, at, batch, j
-    cdef Py_ssize_t batches = words * (WORD // BATCH)
-    for at in prange(batches * blocks, num_threads=n_threads, schedule="static"):
-        batch = at // blocks
-        j = at % blocks * BLOCK
-        plan_batch(masks + batch * BATCH // WORD * neurons + j, batch * BATCH % WORD,
-                   min(neurons - j, <Py_ssize_t>BLOCK), shortcuts, plan + at * 2 * BLOCK,
-                   counts + COUNTS * at)
-    for at in prange(blocks, num_threads=n_threads, schedule="static"):
-        plan_groups(batches, blocks, min(neurons - at * BLOCK, <Py_ssize_t>BLOCK),
-                    plan + at * 2 * BLOCK, counts + at * COUNTS,
-                    group_index(plan, batches, blocks, at))
-
-
-cdef inline uint16_t* group_index(const uint8_t* plan, Py_ssize_t batches, Py_ssize_t blocks,
-                                  Py_ssize_t block) noexcept nogil:
-    """Where the plan has what plan_groups made for a block."""
-    return <uint16_t*>(plan + batches * blocks * 2 * BLOCK) + block * batches * BLOCK
+    """Reals that a thread of masked_sum or masked_outputs works in: its tasks, tables, sums that
+    are shared, those of runs, the sums of a block and its products or the sum of all."""
+    return QUEUE + (TABLES + STORE + 3 * RUN + 2 * BLOCK) * columns(real)
 
 
 cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                           Py_ssize_t count, const uint8_t* plan, const int32_t* counts,
                           Py_ssize_t blocks, const uint16_t* index, const floating* c,
                           const floating* rows, Py_ssize_t ldr, floating* scratch, floating* sums,
-                          floating* total) noexcept nogil:
+                          floating* total, Py_ssize_t* terms) noexcept nogil:
     """sum_i A_ij c_i rows_i for a block of neurons, a chunk of columns, and total the sum of all
     c_i rows_i unless it is NULL.
 
-    Batch by batch; masks, plan, counts and index begin with those of the block, the next batch's
-    plan being that of so many blocks later. Sums of distinct words are stored for as many batches
-    as there is room for and then gathered by the neurons. Those of the last batches, as many as is
-    returned, are left for the caller to gather; sums [neuron][column] has the others, if there are
-    others.
+    Masks, plan, counts and index begin with those of the block, the next batch's plan being that
+    of so many blocks later. Batch by batch, but the sums of runs, and those of distinct words, are
+    stored for as many batches as there is room for and then gathered by the neurons. Those of the
+    last batches, as many as is returned, are left for the caller to gather, so many terms of each
+    neuron; sums [neuron][column] has the others, if there are others.
     """
     cdef Py_ssize_t width = columns(rows), batches = words * (WORD // BATCH)
     cdef Py_ssize_t batch, group = 0, first = 0, stored
     cdef floating* store = scratch + TABLES * width
+    cdef floating* entries = store + STORE * width      # of a batch that joins a run
+    cdef floating* run = entries + RUN * width          # the run's sums, up to the batch before
+    cdef floating* joined = run + RUN * width           # and with it
+    cdef floating* swapped
     cdef const uint64_t* word
     cdef const uint8_t* listed
     cdef const int32_t* counted
     cdef int shift
-    cdef bint whole, begun = False
-    memset(store, 0, ENTRY)   # entry 0 is that of the inactive: adding it changes nothing
+    cdef bint whole, begun = False, ends, joins
+    # the first ones are those of the inactive: adding them changes nothing
+    memset(store, 0, ENTRY)
+    memset(entries, 0, ENTRY)
+    memset(run, 0, ENTRY)
+    memset(joined, 0, ENTRY)
+    terms[0] = 0
     if total != NULL:
         memset(total, 0, ENTRY)
     while first < batches:
-        group = group_size(counts + first * blocks * COUNTS, blocks, batches - first)
+        group = next_group(counts + first * blocks * COUNTS, blocks, batches - first, terms)
         stored = 1
-        for batch in range(first, first + max(group, <Py_ssize_t>1)):
+        if terms[0] == 0 and not begun:
+            memset(sums, 0, count * width * sizeof(floating))
+            begun = True
+        elif terms[0] > 0 and not counts[first * blocks * COUNTS + 2] & SHARED:
+            memset(store + width, 0, count * width * sizeof(floating))
+        for batch in range(first, first + group):
             counted = counts + batch * blocks * COUNTS
             listed = plan + batch * blocks * 2 * BLOCK
-            if counted[0] == 0 and counted[1] == 0 and total == NULL:
-                continue
-            whole = counted[0] > FEW
-            _subset_sums(rows + batch * BATCH * ldr, ldr, c + batch * BATCH, whole, scratch)
-            if total != NULL:
-                _look_up(scratch, &ALL_ONES, 0, &FIRST, 1, whole, total)
             word = masks + batch * BATCH // WORD * neurons
             shift = batch * BATCH % WORD
-            if group > 0:
-                _entries(scratch, word, shift, listed + BLOCK, counted[0], whole,
-                         store + stored * width)
-                stored += counted[0]
+            whole = counted[0] > FEW
+            if counted[0] > 0 or counted[1] > 0 or total != NULL:
+                _subset_sums(rows + batch * BATCH * ldr, ldr, c + batch * BATCH, whole, scratch)
+            if total != NULL:
+                _look_up(scratch, &ALL_ONES, 0, &FIRST, 1, whole, total)
+            if not counted[2] & SHARED:
+                _add_listed(scratch, word, shift, listed, counted, whole, store + LAST * width,
+                            store + width if terms[0] > 0 else sums)
                 continue
-            if not begun:
-                memset(sums, 0, count * width * sizeof(floating))
-                begun = True
-            _look_up(scratch, word, shift, listed, counted[0], whole, sums)
-            if counted[1] > 0:
-                _entries(scratch, &ALL_ONES, 0, &FIRST, 1, whole, store + width)
-                _add_row(store + width, listed + 2 * BLOCK - counted[1], counted[1], sums)
-        first += max(group, <Py_ssize_t>1)
-        if group > 0 and first < batches:
+            joins = counted[2] & JOINED
+            ends = (batch + 1 == first + group
+                    or not counted[blocks * COUNTS + 2] & JOINED)
+            if joins:
+                _entries(scratch, word, shift, listed + BLOCK, counted[0], whole, entries + width)
+                _join(run, entries, listed + BLOCK + RUN, counted[3],
+                      store + stored * width if ends else joined + width)
+                swapped = run
+                run = joined
+                joined = swapped
+            else:
+                _entries(scratch, word, shift, listed + BLOCK, counted[0], whole,
+                         store + stored * width if ends else run + width)
+            if ends:
+                stored += counted[3]
+        first += group
+        if terms[0] > 0 and first < batches:
             _gather(sums if begun else <floating*>NULL, store,
-                    index + (first - group) * BLOCK, group, count, sums)
+                    index + (first - group) * BLOCK, terms[0], count, sums)
             begun = True
-    if not begun and group < batches:
-        memset(sums, 0, count * width * sizeof(floating))
-    return group
+    return group if terms[0] > 0 else 0
+
+
+cdef inline void _add_listed(const floating* tables, const uint64_t* word, int shift,
+                             const uint8_t* listed, const int32_t* counted, bint whole,
+                             floating* every, floating* out) noexcept nogil:
+    """Add to the neurons of a batch that is listed what it is to them; every: room for its sum."""
+    _look_up(tables, word, shift, listed, counted[0], whole, out)
+    if counted[1] > 0:
+        _entries(tables, &ALL_ONES, 0, &FIRST, 1, whole, every)
+        _add_row(every, listed + BLOCK, counted[1], out)
 
 
 cdef inline Py_ssize_t sum_share(Py_ssize_t words) noexcept nogil:
@@ -669,7 +577,7 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     cdef Py_ssize_t tasks = chunks * blocks
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, sum_share(words))
     cdef Py_ssize_t batches = words * (WORD // BATCH)
-    cdef Py_ssize_t first = 0, stop, task, j, q, k, count, place, group
+    cdef Py_ssize_t first = 0, stop, task, j, q, k, count, place, group, terms
     cdef Py_ssize_t apart = sum_scratch(rows)
     cdef int thread
     cdef int infinite = 0   # pieces of out that are not finite
@@ -693,15 +601,16 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                 j = task % blocks * BLOCK
                 count = min(neurons - j, <Py_ssize_t>BLOCK)
                 own = scratch + threadid() * apart + QUEUE
-                sums = own + (TABLES + STORE) * width
+                sums = own + (TABLES + STORE + 3 * RUN) * width
                 total = sums + BLOCK * width
                 memset(total, 0, ENTRY)
                 index = group_index(plan, batches, blocks, task % blocks)
+                terms = 0   # assigned here, so that each thread has its own
                 group = sum_block(masks + j, words, neurons, count,
                                   plan + task % blocks * 2 * BLOCK,
                                   counts + task % blocks * COUNTS, blocks, index, c,
                                   rows + q * words * WORD * width, width, own, sums,
-                                  total if common > 0 else NULL)
+                                  total if common > 0 else NULL, &terms)
                 for k in range(width):
                     total[k] = <floating>(common * total[k])
                 place = q * block + j * stride
@@ -709,7 +618,7 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                 evaluating = signs != NULL and k < words * WORD
                 if not _finish(base + place, shrink, scale + j,
                                sums if group < batches else <floating*>NULL,
-                               own + TABLES * width, index + (batches - group) * BLOCK, group,
+                               own + TABLES * width, index + (batches - group) * BLOCK, terms,
                                total, count, stride, out + place, slope,
                                signs + k // WORD * neurons + j if evaluating else NULL, k % WORD,
                                partial + task % blocks * words * WORD + k if evaluating else NULL):
@@ -731,8 +640,8 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
     cdef Py_ssize_t width = columns(rows), blocks = (samples + BLOCK - 1) // BLOCK
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (
         chunks * words * BLOCK * (WORD // 4) + 1))
-    cdef Py_ssize_t batches = words * (WORD // BATCH), first = 0, stop, block, batch, q, i, count
-    cdef Py_ssize_t group, apart = sum_scratch(rows)
+    cdef Py_ssize_t batches = words * (WORD // BATCH), first = 0, stop, block, q, i, count
+    cdef Py_ssize_t group, terms, apart = sum_scratch(rows)
     cdef int thread
     cdef uint16_t* index
     cdef uint8_t* own_plan
@@ -752,23 +661,21 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
                 i = block * BLOCK
                 count = min(samples - i, <Py_ssize_t>BLOCK)
                 own = scratch + threadid() * apart + QUEUE
-                sums = own + (TABLES + STORE) * width
+                sums = own + (TABLES + STORE + 3 * RUN) * width
                 products = sums + BLOCK * width
                 memset(products, 0, count * width * sizeof(floating))
                 own_plan = plan + threadid() * plan_size(words, BLOCK)
                 own_counts = counts + threadid() * batches * COUNTS
-                for batch in range(batches):
-                    plan_batch(masks + batch * BATCH // WORD * samples + i, batch * BATCH % WORD,
-                               count, shortcuts, own_plan + batch * 2 * BLOCK,
-                               own_counts + batch * COUNTS)
+                plan_block(masks + i, samples, batches, count, shortcuts, own_plan, own_counts)
                 index = group_index(own_plan, batches, 1, 0)
-                plan_groups(batches, 1, count, own_plan, own_counts, index)
                 for q in range(chunks):
+                    terms = 0   # assigned here, so that each thread has its own
                     group = sum_block(masks + i, words, samples, count, own_plan, own_counts, 1,
-                                      index, a, W + q * width, stride, own, sums, <floating*>NULL)
-                    if group > 0:
+                                      index, a, W + q * width, stride, own, sums, <floating*>NULL,
+                                      &terms)
+                    if terms > 0:
                         _gather(sums if group < batches else <floating*>NULL, own + TABLES * width,
-                                index + (batches - group) * BLOCK, group, count, sums)
+                                index + (batches - group) * BLOCK, terms, count, sums)
                     if floating is float:
                         rfa_f32(_level).add_products(rows + (q * samples + i) * width, sums, count,
                                                      products)

@@ -46,6 +46,8 @@
         void (*add_row)(const REAL *row, const uint8_t *list, ptrdiff_t count, REAL *out);         \
         void (*entries)(const REAL *tables, const uint64_t *masks, int shift,                      \
                         const uint8_t *list, ptrdiff_t count, int whole, REAL *out);               \
+        void (*join)(const REAL *run, const REAL *entries, const uint8_t *pairs, ptrdiff_t count,  \
+                     REAL *out);                                                                   \
         void (*gather)(const REAL *sums, const REAL *store, const uint16_t *index,                 \
                        ptrdiff_t batches, ptrdiff_t neurons, REAL *out);                           \
         REAL (*finish)(const REAL *base, REAL keep, REAL decay, const REAL *scale,                 \
@@ -81,6 +83,8 @@ typedef struct {
     void (*certify)(const float *low, const float *high, const double *path, const double *lane,
                     ptrdiff_t k, ptrdiff_t neurons, double *to_low, double *to_high,
                     uint64_t *open);
+    void (*list_words)(const uint64_t *masks, int shift, ptrdiff_t neurons, uint8_t *some,
+                       uint32_t *words, uint8_t *every, int32_t *counts);
     int64_t (*differences)(const uint64_t *masks, const uint64_t *others, ptrdiff_t words);
     void (*ring_outputs)(ptrdiff_t rows, const double *x0, const double *x1, double *d0, double *d1,
                          const double *base, double *f);

@@ -82,6 +82,49 @@ static void RFA_NAME(rfa_certify)(const float *low, const float *high, const dou
     }
 }
 
+/* Bits shift, ..., shift + 31 of the masks: which are neither all zero nor all ones, and what they
+ * are, and which are all ones; counts has how many. shift: 0 or 32. some, words and every have room
+ * for a vector more. */
+static void RFA_NAME(rfa_list_words)(const uint64_t *masks, int shift, ptrdiff_t neurons,
+                                     uint8_t *some, uint32_t *words, uint8_t *every,
+                                     int32_t *counts)
+{
+    int32_t others = 0, ones = 0;
+#if RFA_BYTES == 64
+    const __m512i low = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512i half = _mm512_add_epi32(low, _mm512_set1_epi32(shift / 32));
+    __m512i numbers = _mm512_srli_epi32(low, 1);
+    for (ptrdiff_t j = 0; j < neurons; j += 16) {
+        unsigned there = neurons - j < 16 ? (1u << (neurons - j)) - 1 : 0xFFFF;
+        __m512i bits = _mm512_permutex2var_epi32(
+            _mm512_maskz_loadu_epi64((__mmask8)there, masks + j), half,
+            _mm512_maskz_loadu_epi64((__mmask8)(there >> 8), masks + j + 8));
+        unsigned full = _mm512_cmpeq_epi32_mask(bits, _mm512_set1_epi32(-1));
+        unsigned part = _mm512_test_epi32_mask(bits, bits) & ~full;
+        _mm_storeu_si128((__m128i *)(some + others),
+                         _mm512_cvtepi32_epi8(_mm512_maskz_compress_epi32((__mmask16)part, numbers)));
+        _mm512_storeu_si512(words + others, _mm512_maskz_compress_epi32((__mmask16)part, bits));
+        _mm_storeu_si128((__m128i *)(every + ones),
+                         _mm512_cvtepi32_epi8(_mm512_maskz_compress_epi32((__mmask16)full, numbers)));
+        others += __builtin_popcount(part);
+        ones += __builtin_popcount(full);
+        numbers = _mm512_add_epi32(numbers, _mm512_set1_epi32(16));
+    }
+#else
+    for (ptrdiff_t j = 0; j < neurons; ++j) {
+        /* written to where the next one goes, which stays there if this one does not belong */
+        uint32_t bits = (uint32_t)(masks[j] >> shift);
+        some[others] = (uint8_t)j;
+        words[others] = bits;
+        every[ones] = (uint8_t)j;
+        others += bits + 1 > 1;
+        ones += bits + 1 == 0;
+    }
+#endif
+    counts[0] = others;
+    counts[1] = ones;
+}
+
 /* Number of bits in which two runs of words differ. */
 static int64_t RFA_NAME(rfa_differences)(const uint64_t *masks, const uint64_t *others,
                                          ptrdiff_t words)
@@ -211,6 +254,7 @@ static const rfa_leaves RFA_JOIN(rfa, common, RFA_LEVEL) = {
     RFA_NAME(rfa_count),
     RFA_NAME(rfa_transpose),
     RFA_NAME(rfa_certify),
+    RFA_NAME(rfa_list_words),
     RFA_NAME(rfa_differences),
     RFA_NAME(rfa_ring_outputs),
     RFA_NAME(rfa_ring_sums),

@@ -131,6 +131,16 @@ static void RFA_NAME(rfa_entries)(const REAL *tables, const uint64_t *masks, int
         RFA_NAME(rfa_listed)(tables, masks, shift, list, count, 0, 0, out);
 }
 
+/* out[l] = run[pairs[2 l]] + entries[pairs[2 l + 1]]. */
+static void RFA_NAME(rfa_join)(const REAL *run, const REAL *entries, const uint8_t *pairs,
+                               ptrdiff_t count, REAL *out)
+{
+    for (ptrdiff_t l = 0; l < count; ++l)
+        for (int part = 0; part < COLUMNS; part += VL)
+            STORE(out + l * COLUMNS + part, LOAD(run + pairs[2 * l] * COLUMNS + part) +
+                                                LOAD(entries + pairs[2 * l + 1] * COLUMNS + part));
+}
+
 /* A part of the sum of neuron j: sum, what its row of sums has, unless that is NULL, and then what
  * stands index[j][b] bytes on in the store for so many batches b, in order. */
 static inline __attribute__((always_inline)) V

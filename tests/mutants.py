@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = ["test_kernels.py", "test_engines.py", "test_history.py", "test_training.py"]
-TESTS += ["test_determinism.py", "test_signs.py"]
+TESTS = ["test_plans.py", "test_kernels.py", "test_engines.py", "test_history.py"]
+TESTS += ["test_training.py", "test_determinism.py", "test_signs.py"]
 
 # file, what stands there (once), what is put there
 MUTANTS = [
@@ -49,14 +49,14 @@ MUTANTS = [
     ("rfa/_leaves_sums.h", "if (sums)", "if (0)"),
     ("rfa/_kernels.pyx", "sums if group < batches else <floating*>NULL,\n",
      "<floating*>NULL,\n"),
-    ("rfa/_kernels.pyx", "own + TABLES * width, index + (batches - group) * BLOCK, group,\n",
-     "own + TABLES * width, index + (batches - group) * BLOCK, max(group, 1) - 1,\n"),
-    ("rfa/_kernels.pyx", "if not begun and group < batches:", "if 0:"),
+    ("rfa/_kernels.pyx", "own + TABLES * width, index + (batches - group) * BLOCK, terms,\n",
+     "own + TABLES * width, index + (batches - group) * BLOCK, max(terms, 1) - 1,\n"),
+    ("rfa/_kernels.pyx", "if terms[0] == 0 and not begun:", "if terms[0] == 0:"),
     # a task is done by nobody
     ("rfa/_kernels.pyx", "queue[1] = first + (stop - first) * (k + 1) // n_threads",
      "queue[1] = first + (stop - first) * (k + 1) // n_threads - (k > 0)"),
     ("rfa/_kernels.pyx", "memset(store, 0, ENTRY)", "pass"),
-    ("rfa/_kernels.pyx", "stored > STORE", "stored > 2 * STORE"),
+    ("rfa/_plans.pyx", "stored > STORE", "stored > 2 * STORE"),
     ("rfa/_kernels.pyx", "min(neurons - j, <Py_ssize_t>BLOCK), slope,",
      "min(neurons - j, <Py_ssize_t>BLOCK - TILE), slope,"),
     ("rfa/_kernels.pyx", "count = min(neurons - j, <Py_ssize_t>BLOCK)",
@@ -95,7 +95,7 @@ MUTANTS = [
     ("rfa/engines/_gram.pyx", "C_common[j] += <floating>(common * c[j])", "C_common[j] += c[j]"),
     ("rfa/engines/_gram.pyx", "common = C.shape[0] - TILE, width", "common = 0, width"),
     ("rfa/engines/_gram.pyx", "+ product[q, common, k]", ""),
-    ("rfa/_kernels.pyx", "counted[1] == 0 and total == NULL", "counted[1] == 0"),
+    ("rfa/_kernels.pyx", "or counted[1] > 0 or total != NULL", "or counted[1] > 0"),
     ("rfa/_kernels.pyx", "<floating>(common * total[k])", "total[k]"),
     ("rfa/_leaves_sums.h", "FMA(SPLAT(-decay), old, factor * sum)", "factor * sum"),
     ("rfa/_kernels.pyx", "keep = 1 if shrink >= 0.5 else <floating>shrink", "keep = 1"),
@@ -117,12 +117,23 @@ MUTANTS = [
     # exponents of extreme products are mixed up
     ("rfa/engines/_planar.pyx", "shift = ea + eb - ec - ed", "shift = ea - ec"),
     # a batch that is active everywhere is left out; two words are taken for one
-    ("rfa/_kernels.pyx", "every += shortcuts != 0 and bits == ~<uint32_t>0", "every += 0"),
-    ("rfa/_kernels.pyx", "and words[slots[slot]] != bits", "and words[slots[slot]] < 0"),
-    ("rfa/_kernels.pyx", "numbers[plan[2 * BLOCK - 1 - i]] = <uint8_t>distinct", "pass"),
-    ("rfa/_kernels.pyx", "stored += counted[0]", "stored += counted[0] - 1"),
-    ("rfa/_kernels.pyx", "(numbers[j] + stored) * ENTRY if numbers[j] else 0",
+    ("rfa/_kernels.pyx", "if counted[1] > 0:", "if 0:"),
+    ("rfa/_plans.pyx", "and found[slots[slot]] != bits", "and found[slots[slot]] < 0"),
+    ("rfa/_plans.pyx", "plan[whole[i]] = <uint8_t>distinct", "pass"),
+    ("rfa/_kernels.pyx", "stored += counted[3]", "stored += counted[3] - 1"),
+    ("rfa/_plans.pyx", "(numbers[j] + stored) * ENTRY if numbers[j] else 0",
      "(numbers[j] + stored) * ENTRY"),
+    # runs: sums of the wrong batch, of too many, or of neurons that are mistaken for one another;
+    # a run that is not shared has another order
+    ("rfa/_kernels.pyx", "run = joined\n", "pass\n"),
+    ("rfa/_kernels.pyx", "memset(store + width, 0, count", "memset(store + width, 0, (count - 1)"),
+    ("rfa/_plans.pyx", "before[j] * (words + 1) + plan[j]", "before[j] * words + plan[j]"),
+    ("rfa/_plans.pyx", "or last[3] > most", "or last[3] > RUN * RUN"),
+    ("rfa/_plans.pyx", "counts[k * COUNTS + 2] |= joined", "counts[k * COUNTS + 2] |= 0"),
+    ("rfa/_plans.pyx", "terms[0] = length > 1", "terms[0] = 0"),
+    ("rfa/_leaves_level.h", "unsigned part = _mm512_test_epi32_mask(bits, bits) & ~full",
+     "unsigned part = _mm512_test_epi32_mask(bits, bits)"),
+    ("rfa/_leaves_level.h", "others += bits + 1 > 1", "others += bits > 0"),
     # signs: a part of the bound is missing, or something that it needs is not brought up to date
     ("rfa/_leaves_level.h", "outside = SPLAT(lane[k + 1]) *", "outside = SPLAT(0.0) *"),
     ("rfa/_leaves_level.h", "loose = FMA(SPLAT(lane[k]),", "loose = FMA(SPLAT(0.0),"),

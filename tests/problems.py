@@ -107,6 +107,13 @@ def make_case(name, n, d, m, seed, **changes):
     return replace(case, **changes)
 
 
+def alike(case):
+    """The case with neurons along the means but for a little, so that batches are in runs."""
+    rng = own_rng(6)
+    along = case.means[rng.integers(0, 4, len(case.W))]
+    return replace(case, W=0.1 * along + 0.005 * rng.standard_normal(case.W.shape))
+
+
 @cache
 def cases():
     """All cases by name; those with d = 2 are for planar, too."""
@@ -115,6 +122,7 @@ def cases():
         make_case("n=313 d=2 m=45", 313, 2, 45, 2),
         make_case("d=600 m=500", 130, 600, 500, 3, steps=3),
         make_case("d=2 m=500", 97, 2, 500, 4, steps=40),
+        alike(make_case("alike neurons d=5", 900, 5, 540, 5, steps=4)),
     ]
     for d in (2, 3):
         one = make_case(f"one neuron d={d}", 70, d, 1, 10 + d)
@@ -169,6 +177,8 @@ def variants():
     # several blocks of neurons and words of columns
     large = make_case("leaky d=150 m=300", 131, 150, 300, 63, steps=3)
     made[large.name] = replace(large, variant=Variant(v, "logistic", 0.25, 0.99))
+    same = alike(make_case("leaky alike neurons d=5", 300, 5, 270, 7, steps=4))
+    made[same.name] = replace(same, variant=Variant(slope=0.25))
     # no neuron is active on the first cluster, whose samples are first in every engine's order
     away = make_case("leaky and away from a cluster d=5", 400, 5, 7, 64, steps=20)
     W = away.W - 3 * away.means[0]

@@ -420,9 +420,9 @@ def test_arcs_where_the_rounded_products_cancel():
 
 # Of the pairs, so many need an inner product at most in the first steps.
 SHARE = {"theorem": 0.65, "assumptions": 0.55}
-# and the largest share of sums looked up, the least of sums that are there and are added, in the
-# first six steps of Figure 2: few words are shared where neurons still differ
-FIGURE2 = {("figure2-low", "direct"): (0.7, 0.15), ("figure2-high", "gram"): (0.2, 0.4)}
+# and the largest shares of sums looked up, and of sums that are there and are added, in the first
+# six steps of Figure 2: few words are shared where neurons still differ
+FIGURE2 = {("figure2-low", "direct"): (0.7, 0.2), ("figure2-high", "gram"): (0.2, 0.25)}
 
 
 @pytest.mark.parametrize("engine_name", ["direct", "gram"])
@@ -448,9 +448,10 @@ def test_shortcuts_change_counts_and_no_bit(engine_name, dtype, preset):
             share = stats["evaluated"] / pairs
             assert share == 1 if shortcuts < 3 else share < SHARE[preset]
         if shortcuts >= 2:
-            # the sum of each distinct word is looked up once, and added to many neurons
-            assert stats["looked_up"] < 0.3 * stats["batches"]
-            assert stats["added"] > 0.3 * stats["batches"]
+            # the sum of each distinct word is looked up once, and added to many neurons, or to the
+            # sums of a run, few of which are
+            assert stats["looked_up"] < 0.15 * stats["batches"]
+            assert 0.2 * stats["batches"] < stats["added"] < 0.35 * stats["batches"]
         elif shortcuts == 1:
             # once aligned, a neuron of J is active on all of one cluster and on none of another
             assert 0.2 * stats["batches"] < stats["added"] < 0.4 * stats["batches"]
@@ -476,9 +477,9 @@ def test_shortcuts_change_counts_and_no_bit_in_figure_2(preset, engine_name):
         if shortcuts == 0:
             assert stats["added"] == 0 and stats["looked_up"] >= stats["batches"]
         else:
-            most, least = FIGURE2[preset, engine_name]
-            assert stats["looked_up"] < most * stats["batches"]
-            assert stats["added"] > least * stats["batches"]
+            looked_up, added = FIGURE2[preset, engine_name]
+            assert stats["looked_up"] < looked_up * stats["batches"]
+            assert stats["added"] < added * stats["batches"]
         if engine_name == "direct" and shortcuts:
             assert stats["evaluated"] < 0.7 * 7 * exp.n * net.m
     assert runs[0] == runs[1]

@@ -20,11 +20,13 @@ SIZES = st.sampled_from([1, 2, 3, 5, 6, 7, 63, 64, 65, 127, 130])
 
 @st.composite
 def networks(draw):
-    """X, y, W, a, the unit roundoff; of one type, with some rows of zeros, in any layout."""
+    """X, y, W, a of one type, with some rows of zeros, equal rows or none, in any layout."""
     rng = problems.own_rng(draw(st.integers(0, 2**32)))
     n, m, d = draw(SIZES), draw(SIZES), draw(st.sampled_from([1, 2, 3, 8, 16, 17, 33]))
     dtype = draw(st.sampled_from(problems.DTYPES))
     X, W = rng.standard_normal((n, d)), rng.standard_normal((m, d))
+    if draw(st.booleans()):
+        X, W = X[rng.integers(0, min(n, 3), n)], W[rng.integers(0, min(m, 5), m)]
     X[rng.random(n) < 0.1] = 0
     W[rng.random(m) < 0.1] = 0
     layouts = st.sampled_from(

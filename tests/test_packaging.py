@@ -70,6 +70,7 @@ def tree(tmp_path):
         (tmp_path / name / "__init__.py").touch()
     for name in (
         "_kernels",
+        "_plans",
         *(f"engines/_{name}" for name in ("observe", "signs", "direct", "gram", "planar")),
     ):
         (tmp_path / f"rfa/{name}.pyx").write_text(PYX)

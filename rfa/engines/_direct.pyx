@@ -7,9 +7,10 @@ from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
     PER_WORD, TILE, WORD, check_signals, columns, evaluate, evaluate_scratch, level, masked_outputs,
-    masked_sum, multiply, pack_lanes, pack_rows, partial_size, plan_sums, rfa_common, rfa_seconds,
+    masked_sum, multiply, pack_lanes, pack_rows, partial_size, rfa_common, rfa_seconds,
     sum_scratch,
 )
+from rfa._plans cimport plan_sums
 from rfa.engines._observe cimport (
     DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, count_batches, loss_gradient,
     merge_ranges, observe_masks, observe_outputs, observe_weights,

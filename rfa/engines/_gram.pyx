@@ -16,8 +16,9 @@ from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
     LANE, PER_WORD, TILE, WORD, add_partial, check_signals, columns, evaluate, level, masked_sum,
-    multiply, pack_lanes, plan_sums, rfa_f32, rfa_f64, rfa_seconds,
+    multiply, pack_lanes, rfa_f32, rfa_f64, rfa_seconds,
 )
+from rfa._plans cimport plan_sums
 from rfa.engines._observe cimport (
     ANCHOR, ANCHOR_SIDE, DIVERGED, EVALUATED, KEPT, ROW, SIDE, STEP, count_batches,
     loss_gradient, merge_ranges, observe_masks, observe_outputs,

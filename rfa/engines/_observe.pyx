@@ -6,6 +6,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from rfa._kernels cimport WORD, level, rfa_common, rfa_f32, rfa_f64
+from rfa._plans cimport COUNTS
 
 
 cdef void observe_outputs(const floating* f, const double* y, const double* weighted,
@@ -114,6 +115,6 @@ cdef void count_batches(const int32_t[::1] counts, int64_t[::1] tally) noexcept 
     """Add up plan_sums' counts: steps, sums looked up, and sums that were there and were added."""
     cdef Py_ssize_t i
     tally[0] += 1
-    for i in range(0, counts.shape[0], 3):
-        tally[1] += counts[i]
-        tally[2] += counts[i + 1]
+    for i in range(counts.shape[0] // COUNTS):
+        tally[1] += counts[i * COUNTS]
+        tally[2] += counts[i * COUNTS + 1]

@@ -1,0 +1,27 @@
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint64_t
+
+cdef enum:
+    # neurons in a partial sum of f, and whose sums stay in cache beside the tables: fixed, since it
+    # decides the bits; whole tiles, at most 255
+    BLOCK = 252
+    RUN = 64        # more than the distinct sums of a run of batches
+    STORE = 256     # sums of batches and runs that are kept beside the tables, 16 KiB at most
+    # of a batch and block: sums to look up; sums that are there and are added, to those of a run
+    # or of a neuron; LISTED, or SHARED, JOINED or both; distinct sums of a run up to this batch
+    COUNTS = 4
+    LISTED = 0
+    SHARED = 1
+    JOINED = 2
+
+cdef void plan_block(const uint64_t* masks, Py_ssize_t stride, Py_ssize_t batches,
+                     Py_ssize_t neurons, int shortcuts, uint8_t* plan, int32_t* counts
+                     ) noexcept nogil
+cdef void plan_sums(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, int shortcuts,
+                    uint8_t* plan, int32_t* counts, int n_threads) noexcept nogil
+cdef Py_ssize_t plan_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil
+cdef uint16_t* group_index(const uint8_t* plan, Py_ssize_t batches, Py_ssize_t blocks,
+                           Py_ssize_t block) noexcept nogil
+cdef Py_ssize_t next_group(const int32_t* counts, Py_ssize_t blocks, Py_ssize_t batches,
+                           Py_ssize_t* terms) noexcept nogil
+cdef Py_ssize_t run_length(const int32_t* counts, Py_ssize_t blocks, Py_ssize_t batches
+                           ) noexcept nogil
