@@ -28,6 +28,7 @@
 #endif
 #define LANE_PARTS (RFA_LANE / VL)
 #define LANE_ROWS (LANE_PARTS > 4 ? 2 : 6 * STACK / LANE_PARTS > 12 ? 12 : 6 * STACK / LANE_PARTS)
+#define FEWER_ROWS (2 * LANE_ROWS / 3)
 
 typedef REAL V __attribute__((vector_size(RFA_BYTES)));
 typedef REAL VU __attribute__((vector_size(RFA_BYTES), aligned(sizeof(REAL)), may_alias));
@@ -117,6 +118,50 @@ static inline __attribute__((always_inline)) REAL RFA_NAME(rfa_least)(V v)
 #endif
 }
 
+/* rfa_lane_signs for the first so many listed neurons, of which there are rows or fewer; rows is a
+ * constant. Returns h - h, summed in some way. */
+static inline __attribute__((always_inline)) V
+RFA_NAME(rfa_row_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d,
+                        const int32_t *list, ptrdiff_t count, const int rows, uint16_t *bits,
+                        REAL *low, REAL *high)
+{
+    const V none = SPLAT((REAL)INFINITY);
+    V rest = {0}, sums[LANE_ROWS][LANE_PARTS], found[LANE_ROWS][LANE_PARTS];
+    const REAL *row[LANE_ROWS];
+    for (int r = 0; r < rows; ++r) {
+        /* the last neuron is done again where there are no more */
+        row[r] = w + list[r < count ? r : count - 1] * ldw;
+        for (int p = 0; p < LANE_PARTS; ++p)
+            sums[r][p] = (V){0};
+    }
+    for (ptrdiff_t k = 0; k < d; ++k)
+        for (int p = 0; p < LANE_PARTS; ++p) {
+            V xs = LOAD(x + k * RFA_LANE + p * VL);
+            for (int r = 0; r < rows; ++r)
+                sums[r][p] = FMA(SPLAT(row[r][k]), xs, sums[r][p]);
+        }
+    /* a copy in memory, to be indexed by what is not constant */
+    memcpy(found, sums, rows * sizeof *found);
+    for (ptrdiff_t r = 0; r < rows && r < count; ++r) {
+        V least = none, most = none;
+        unsigned positive = 0;
+        for (int p = 0; p < LANE_PARTS; ++p) {
+            V h = found[r][p];
+            I above = (I)(h > (V){0});
+            V over = (V)(((I)h & above) | ((I)none & ~above));
+            V under = (V)(((I)-h & ~above) | ((I)none & above));
+            positive |= (unsigned)POSITIVE(h) << p * VL;
+            rest += h - h;
+            least = (V)(((I)over & (I)(over < least)) | ((I)least & ~(I)(over < least)));
+            most = (V)(((I)under & (I)(under < most)) | ((I)most & ~(I)(under < most)));
+        }
+        bits[r] = (uint16_t)positive;
+        low[r] = RFA_NAME(rfa_least)(least);
+        high[r] = -RFA_NAME(rfa_least)(most);
+    }
+    return rest;
+}
+
 /* For RFA_LANE samples and the listed neurons: h = sum_k w[j][k] x[k][s], k ascending as in the
  * tiles; bits[l] = 1[h > 0], low[l] = the least h > 0 and high[l] = the largest other h, infinite if
  * there is none. Returns the sum of h - h: NaN if one is not finite. */
@@ -124,44 +169,21 @@ static REAL RFA_NAME(rfa_lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw
                                      const int32_t *list, ptrdiff_t count, uint16_t *bits,
                                      REAL *low, REAL *high)
 {
-    const V none = SPLAT((REAL)INFINITY);
     V rest = {0};
     REAL result = 0;
-    for (ptrdiff_t l = 0; l < count; l += LANE_ROWS) {
-        V sums[LANE_ROWS][LANE_PARTS];
-        const REAL *row[LANE_ROWS];
-        for (int r = 0; r < LANE_ROWS; ++r) {
-            /* the last neuron is done again where there are no more */
-            row[r] = w + list[l + r < count ? l + r : count - 1] * ldw;
-            for (int p = 0; p < LANE_PARTS; ++p)
-                sums[r][p] = (V){0};
-        }
-        for (ptrdiff_t k = 0; k < d; ++k)
-            for (int p = 0; p < LANE_PARTS; ++p) {
-                V xs = LOAD(x + k * RFA_LANE + p * VL);
-                for (int r = 0; r < LANE_ROWS; ++r)
-                    sums[r][p] = FMA(SPLAT(row[r][k]), xs, sums[r][p]);
-            }
-        /* a copy in memory, to be indexed by what is not constant */
-        V found[LANE_ROWS][LANE_PARTS];
-        memcpy(found, sums, sizeof found);
-        for (ptrdiff_t r = 0; r < LANE_ROWS && l + r < count; ++r) {
-            V least = none, most = none;
-            unsigned positive = 0;
-            for (int p = 0; p < LANE_PARTS; ++p) {
-                V h = found[r][p];
-                I above = (I)(h > (V){0});
-                V over = (V)(((I)h & above) | ((I)none & ~above));
-                V under = (V)(((I)-h & ~above) | ((I)none & above));
-                positive |= (unsigned)POSITIVE(h) << p * VL;
-                rest += h - h;
-                least = (V)(((I)over & (I)(over < least)) | ((I)least & ~(I)(over < least)));
-                most = (V)(((I)under & (I)(under < most)) | ((I)most & ~(I)(under < most)));
-            }
-            bits[l + r] = (uint16_t)positive;
-            low[l + r] = RFA_NAME(rfa_least)(least);
-            high[l + r] = -RFA_NAME(rfa_least)(most);
-        }
+    while (count > 0) {
+        /* fewer rows where that leaves fewer without a neuron */
+        int fewer = count <= FEWER_ROWS || (count > LANE_ROWS && count <= 2 * FEWER_ROWS);
+        ptrdiff_t rows = fewer ? FEWER_ROWS : LANE_ROWS;
+        if (fewer)
+            rest += RFA_NAME(rfa_row_signs)(x, w, ldw, d, list, count, FEWER_ROWS, bits, low, high);
+        else
+            rest += RFA_NAME(rfa_row_signs)(x, w, ldw, d, list, count, LANE_ROWS, bits, low, high);
+        list += rows;
+        bits += rows;
+        low += rows;
+        high += rows;
+        count -= rows;
     }
     for (int l = 0; l < VL; ++l)
         result += rest[l];
@@ -304,3 +326,4 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
 #undef STACK
 #undef LANE_PARTS
 #undef LANE_ROWS
+#undef FEWER_ROWS
