@@ -51,6 +51,8 @@ cdef extern from "_leaves.h" nogil:
         void (*products)(const float*, Py_ssize_t, const float*, Py_ssize_t, const float*,
                          const float*, Py_ssize_t, double*) noexcept nogil
         void (*dots)(const float*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
+        void (*combine)(const float*, const float*, float, const float*, double, Py_ssize_t,
+                        float*) noexcept nogil
     ctypedef struct rfa_leaves_f64:
         void (*matmul_tile)(const double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, int,
                             double*, Py_ssize_t) noexcept nogil
@@ -82,6 +84,8 @@ cdef extern from "_leaves.h" nogil:
         void (*products)(const double*, Py_ssize_t, const double*, Py_ssize_t, const double*,
                          const double*, Py_ssize_t, double*) noexcept nogil
         void (*dots)(const double*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
+        void (*combine)(const double*, const double*, double, const double*, double, Py_ssize_t,
+                        double*) noexcept nogil
     ctypedef void rfa_margins(const double*, Py_ssize_t, double*) noexcept nogil
     ctypedef struct rfa_leaves:
         rfa_margins* loss_weights[4]

@@ -666,8 +666,9 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
                 memset(products, 0, count * width * sizeof(floating))
                 own_plan = plan + threadid() * plan_size(words, BLOCK)
                 own_counts = counts + threadid() * batches * COUNTS
-                plan_block(masks + i, samples, batches, count, shortcuts, own_plan, own_counts)
                 index = group_index(own_plan, batches, 1, 0)
+                plan_block(masks + i, samples, batches, 1, count, shortcuts, own_plan, own_counts,
+                           index)
                 for q in range(chunks):
                     terms = 0   # assigned here, so that each thread has its own
                     group = sum_block(masks + i, words, samples, count, own_plan, own_counts, 1,

@@ -67,6 +67,8 @@
         void (*products)(const REAL *sums, ptrdiff_t lds, const REAL *common, ptrdiff_t neurons,   \
                          const REAL *before, const REAL *after, ptrdiff_t block, double *dots);    \
         void (*dots)(const REAL *w, const double *rows, ptrdiff_t k, ptrdiff_t d, double *out);    \
+        void (*combine)(const REAL *sums, const REAL *common, REAL a, const REAL *anchor,          \
+                        double factor, ptrdiff_t count, REAL *out);                                \
     } NAME;
 RFA_LEAVES(rfa_leaves_f32, float)
 RFA_LEAVES(rfa_leaves_f64, double)

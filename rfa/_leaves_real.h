@@ -16,6 +16,7 @@
 #define POSITIVE(v) RFA_JOIN(RFA_POSITIVE, RFA_LEVEL, RFA_REAL)(v)
 #define LOAD(p) (*(const VU *)(p))
 #define STORE(p, v) (*(VU *)(p) = (v))
+#define LOAD_WIDE(p) (*(const WU *)(p))
 #define SPLAT(s) ((s) - (V){0})
 #define COLUMNS ((ptrdiff_t)(RFA_ENTRY / sizeof(REAL)))
 /* where [lane][k][RFA_LANE] has sample s, and [chunk][row][COLUMNS] column s of a row */
@@ -199,8 +200,8 @@ static void RFA_NAME(rfa_moves)(const REAL *v, const REAL *w, const double *rows
         double sum = 0;
         ptrdiff_t i = 0;
         for (; i + WL <= d; i += WL) {
-            W apart = __builtin_convertvector(*(const WU *)(v + i), W) -
-                      __builtin_convertvector(*(const WU *)(w + i), W);
+            W apart = __builtin_convertvector(LOAD_WIDE(v + i), W) -
+                      __builtin_convertvector(LOAD_WIDE(w + i), W);
             W factor = apart;
             if (c >= 0)
                 memcpy(&factor, rows + c * d + i, sizeof factor);
@@ -249,16 +250,30 @@ static void RFA_NAME(rfa_products)(const REAL *sums, ptrdiff_t lds, const REAL *
         double sum = 0;
         for (int i = 0; i < RFA_WORD; i += WL) {
             ptrdiff_t at = IN_CHUNKS(j, i, block);
-            W h = __builtin_convertvector(*(const WU *)(before + at), W) +
-                  __builtin_convertvector(*(const WU *)(after + at), W);
-            W factor = __builtin_convertvector(*(const WU *)(sums + j * lds + i), W) +
-                       __builtin_convertvector(*(const WU *)(common + i), W);
+            W h = __builtin_convertvector(LOAD_WIDE(before + at), W) +
+                  __builtin_convertvector(LOAD_WIDE(after + at), W);
+            W factor = __builtin_convertvector(LOAD_WIDE(sums + j * lds + i), W) +
+                       __builtin_convertvector(LOAD_WIDE(common + i), W);
             total = WIDE_FMA(factor, h, total);
         }
         for (int l = 0; l < WL; ++l)
             sum += total[l];
         dots[j] += sum;
     }
+}
+
+/* out[k] = factor (anchor[k] + a (sums[k] + common[k])) for COLUMNS or, if that is less, count k. */
+static void RFA_NAME(rfa_combine)(const REAL *sums, const REAL *common, REAL a, const REAL *anchor,
+                                  double factor, ptrdiff_t count, REAL *out)
+{
+    REAL found[RFA_ENTRY / sizeof(REAL)];
+    for (int k = 0; k < COLUMNS; k += WL) {
+        WU v = LOAD_WIDE(anchor + k) + a * (LOAD_WIDE(sums + k) + LOAD_WIDE(common + k));
+        v = __builtin_convertvector(factor * __builtin_convertvector(v, W), WU);
+        memcpy(found + k, &v, sizeof v);
+    }
+    if (count > 0)
+        memcpy(out, found, sizeof(REAL) * (size_t)(count < COLUMNS ? count : COLUMNS));
 }
 
 /* out[0] = <w, w>, out[1 + c] = <w, rows[c]> for k rows, in float64. */
@@ -271,7 +286,7 @@ static void RFA_NAME(rfa_dots)(const REAL *w, const double *rows, ptrdiff_t k, p
         ptrdiff_t i = 0;
         for (; i + 4 * WL <= d; i += 4 * WL)
             for (int p = 0; p < 4; ++p) {
-                W v = __builtin_convertvector(*(const WU *)(w + i + p * WL), W);
+                W v = __builtin_convertvector(LOAD_WIDE(w + i + p * WL), W);
                 W u = v;
                 if (c >= 0)
                     memcpy(&u, rows + c * d + i + p * WL, sizeof u);
@@ -302,7 +317,8 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
     RFA_NAME(rfa_moves),
     RFA_NAME(rfa_accumulate),
     RFA_NAME(rfa_products),
-    RFA_NAME(rfa_dots)};
+    RFA_NAME(rfa_dots),
+    RFA_NAME(rfa_combine)};
 
 #undef V
 #undef VU
@@ -319,6 +335,7 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
 #undef POSITIVE
 #undef LOAD
 #undef STORE
+#undef LOAD_WIDE
 #undef SPLAT
 #undef COLUMNS
 #undef IN_LANES

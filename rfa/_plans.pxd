@@ -14,8 +14,8 @@ cdef enum:
     JOINED = 2
 
 cdef void plan_block(const uint64_t* masks, Py_ssize_t stride, Py_ssize_t batches,
-                     Py_ssize_t neurons, int shortcuts, uint8_t* plan, int32_t* counts
-                     ) noexcept nogil
+                     Py_ssize_t blocks, Py_ssize_t neurons, int shortcuts, uint8_t* plan,
+                     int32_t* counts, uint16_t* index) noexcept nogil
 cdef void plan_sums(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, int shortcuts,
                     uint8_t* plan, int32_t* counts, int n_threads) noexcept nogil
 cdef Py_ssize_t plan_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil

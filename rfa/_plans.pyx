@@ -262,15 +262,14 @@ cdef void plan_runs(const uint64_t* masks, Py_ssize_t stride, Py_ssize_t batches
 
 
 cdef void plan_block(const uint64_t* masks, Py_ssize_t stride, Py_ssize_t batches,
-                     Py_ssize_t neurons, int shortcuts, uint8_t* plan, int32_t* counts
-                     ) noexcept nogil:
-    """The plan of a block by itself."""
+                     Py_ssize_t blocks, Py_ssize_t neurons, int shortcuts, uint8_t* plan,
+                     int32_t* counts, uint16_t* index) noexcept nogil:
+    """plan_batch for the batches of a block, then plan_runs."""
     cdef Py_ssize_t batch
     for batch in range(batches):
         plan_batch(masks + batch * BATCH // WORD * stride, batch * BATCH % WORD, neurons,
-                   plan + batch * 2 * BLOCK, counts + batch * COUNTS)
-    plan_runs(masks, stride, batches, 1, neurons, shortcuts, plan, counts,
-              group_index(plan, batches, 1, 0))
+                   plan + batch * blocks * 2 * BLOCK, counts + batch * blocks * COUNTS)
+    plan_runs(masks, stride, batches, blocks, neurons, shortcuts, plan, counts, index)
 
 
 cdef void plan_sums(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, int shortcuts,
@@ -279,6 +278,13 @@ cdef void plan_sums(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     O(n m / BATCH)."""
     cdef Py_ssize_t blocks = (neurons + BLOCK - 1) // BLOCK, at, batch, j
     cdef Py_ssize_t batches = words * (WORD // BATCH)
+    if blocks >= n_threads:
+        for at in prange(blocks, num_threads=n_threads, schedule="static"):
+            plan_block(masks + at * BLOCK, neurons, batches, blocks,
+                       min(neurons - at * BLOCK, <Py_ssize_t>BLOCK), shortcuts,
+                       plan + at * 2 * BLOCK, counts + at * COUNTS,
+                       group_index(plan, batches, blocks, at))
+        return
     for at in prange(batches * blocks, num_threads=n_threads, schedule="static"):
         batch = at // blocks
         j = at % blocks * BLOCK

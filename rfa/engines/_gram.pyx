@@ -314,17 +314,21 @@ cdef int recover(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
     what all neurons have in common; X_columns [lane of columns][i][16], product [chunk][row of C]
     [column] room for a word. 2 n m d flops."""
     cdef Py_ssize_t words = X_columns.shape[0] // PER_WORD, width = product.shape[2]
-    cdef Py_ssize_t common = C.shape[0] - TILE, w, q, j, k, begin
+    cdef Py_ssize_t common = C.shape[0] - TILE, w, q, j, begin
     for w in range(words):
         multiply(&X_columns[w * PER_WORD, 0, 0], 1, X_columns.shape[1], &C[0, 0], C.shape[1],
                  C.shape[0], &product[0, 0, 0], n_threads, last)
         for j in prange(W.shape[0], num_threads=n_threads, schedule="static"):
             for q in range(product.shape[0]):
                 begin = w * WORD + q * width
-                for k in range(min(W.shape[1] - begin, width)):
-                    W[j, begin + k] = <floating>(factor * (
-                        anchor[j * words * WORD + begin + k]
-                        + a[j] * (product[q, j, k] + product[q, common, k])))
+                if floating is float:
+                    rfa_f32(level()).combine(
+                        &product[q, j, 0], &product[q, common, 0], a[j],
+                        anchor + j * words * WORD + begin, factor, W.shape[1] - begin, &W[j, begin])
+                else:
+                    rfa_f64(level()).combine(
+                        &product[q, j, 0], &product[q, common, 0], a[j],
+                        anchor + j * words * WORD + begin, factor, W.shape[1] - begin, &W[j, begin])
     return 0
 
 
