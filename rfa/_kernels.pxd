@@ -22,7 +22,7 @@ cdef extern from "_leaves.h" nogil:
     double rfa_seconds()
     ctypedef struct rfa_leaves_f32:
         void (*matmul_tile)(const float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, int,
-                            float*, Py_ssize_t) noexcept nogil
+                            float*, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*activate_tile)(const float*, Py_ssize_t, const float*, float, uint64_t*,
                               float*) noexcept nogil
         void (*subset_sums)(const float*, Py_ssize_t, const float*, int, float*) noexcept nogil
@@ -55,7 +55,7 @@ cdef extern from "_leaves.h" nogil:
                         float*) noexcept nogil
     ctypedef struct rfa_leaves_f64:
         void (*matmul_tile)(const double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, int,
-                            double*, Py_ssize_t) noexcept nogil
+                            double*, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*activate_tile)(const double*, Py_ssize_t, const double*, double, uint64_t*,
                               double*) noexcept nogil
         void (*subset_sums)(const double*, Py_ssize_t, const double*, int, double*) noexcept nogil
@@ -139,9 +139,12 @@ cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
                   double* ranges, floating* f, int n_threads, double* last) except -1 nogil
 cdef void add_partial(const floating* partial, Py_ssize_t words, Py_ssize_t neurons,
                       floating* f) noexcept nogil
-cdef int multiply(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
-                  Py_ssize_t stride, Py_ssize_t neurons, floating* H, int n_threads,
-                  double* last) except -1 nogil
+cdef int multiply(const floating* lanes, Py_ssize_t n, Py_ssize_t others, Py_ssize_t d,
+                  const floating* W, Py_ssize_t stride, Py_ssize_t neurons, floating* H,
+                  int n_threads, double* last) except -1 nogil
+cdef void multiply_word(const floating* lanes, Py_ssize_t n, Py_ssize_t d, const floating* W,
+                        Py_ssize_t stride, Py_ssize_t neurons, floating* H) noexcept nogil
+cdef Py_ssize_t in_chunks(Py_ssize_t n, Py_ssize_t width) noexcept nogil
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
                     double common, const floating* rows, const int32_t* chosen,

@@ -215,11 +215,11 @@ cdef int pack_rows(const floating[:, :] X, const int64_t* order, floating* rows,
 
 cdef inline void _matmul_tile(const floating* x, Py_ssize_t apart, const floating* w,
                               Py_ssize_t stride, Py_ssize_t depth, int first, floating* h,
-                              Py_ssize_t block) noexcept nogil:
+                              Py_ssize_t block, Py_ssize_t samples) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).matmul_tile(x, apart, w, stride, depth, first, h, block)
+        rfa_f32(_level).matmul_tile(x, apart, w, stride, depth, first, h, block, samples)
     else:
-        rfa_f64(_level).matmul_tile(x, apart, w, stride, depth, first, h, block)
+        rfa_f64(_level).matmul_tile(x, apart, w, stride, depth, first, h, block, samples)
 
 
 cdef inline void _activate_tile(const floating* h, Py_ssize_t block, const floating* a,
@@ -268,7 +268,7 @@ cdef void _evaluate_block(const floating* x, Py_ssize_t d, const floating* w, Py
             tile = h + j * columns(h)
             if not given:
                 _matmul_tile(x + k * LANE, d * LANE, w + j * stride + k, stride, depth, k == 0,
-                             tile, block)
+                             tile, block, WORD)
             if k + depth < d:
                 continue
             _activate_tile(tile, block, a + j, slope, &unused[0] if masks == NULL else masks + j,
@@ -353,24 +353,48 @@ cdef void add_partial(const floating* partial, Py_ssize_t words, Py_ssize_t neur
         f[i] = total
 
 
-cdef int multiply(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const floating* W,
-                  Py_ssize_t stride, Py_ssize_t neurons, floating* H, int n_threads,
-                  double* last) except -1 nogil:
-    """H [chunk][neuron][column] = <w_j, x_i>, as evaluate computes it. 2 n m d flops."""
-    cdef Py_ssize_t tiles = neurons // TILE, tasks = words * tiles
+cdef Py_ssize_t in_chunks(Py_ssize_t n, Py_ssize_t width) noexcept nogil:
+    """Columns of the chunks of this width that n samples of a word are in, 64 or fewer."""
+    return (min(n, <Py_ssize_t>WORD) + width - 1) // width * width
+
+
+cdef inline void multiply_tile(const floating* lanes, Py_ssize_t n, Py_ssize_t d, const floating* W,
+                               Py_ssize_t stride, floating* H, Py_ssize_t block) noexcept nogil:
+    """multiply for a tile of neurons and n samples of a word; chunks of H are block apart."""
+    cdef Py_ssize_t panel, k
+    for panel in range((d + DEPTH - 1) // DEPTH):
+        k = panel * DEPTH
+        _matmul_tile(lanes + k * LANE, d * LANE, W + k, stride, min(d - k, <Py_ssize_t>DEPTH),
+                     k == 0, H, block, in_chunks(n, columns(H)))
+
+
+cdef void multiply_word(const floating* lanes, Py_ssize_t n, Py_ssize_t d, const floating* W,
+                        Py_ssize_t stride, Py_ssize_t neurons, floating* H) noexcept nogil:
+    """multiply for n samples of a word, in one thread."""
+    cdef Py_ssize_t t, j, width = columns(H)
+    for t in range(neurons // TILE):
+        j = t * TILE
+        multiply_tile(lanes, n, d, W + j * stride, stride, H + j * width, neurons * width)
+
+
+cdef int multiply(const floating* lanes, Py_ssize_t n, Py_ssize_t others, Py_ssize_t d,
+                  const floating* W, Py_ssize_t stride, Py_ssize_t neurons, floating* H,
+                  int n_threads, double* last) except -1 nogil:
+    """H [chunk][neuron][column] = <w_j, x_i>, as evaluate computes it, of n samples and then of
+    others, from a word of their own on; chunks without samples are not written. 2 n m d flops."""
+    cdef Py_ssize_t words = (n + WORD - 1) // WORD, tiles = neurons // TILE
+    cdef Py_ssize_t tasks = (words + (others + WORD - 1) // WORD) * tiles, width = columns(H)
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * TILE * d + 1))
-    cdef Py_ssize_t first = 0, stop, task, w, j, panel, k
+    cdef Py_ssize_t first = 0, stop, task, w, j
     while first < tasks:
         check_signals(last)
         stop = min(first + share, tasks)
         for task in prange(first, stop, num_threads=n_threads, schedule="static"):
             w = task // tiles
             j = task % tiles * TILE
-            for panel in range((d + DEPTH - 1) // DEPTH):
-                k = panel * DEPTH
-                _matmul_tile(lanes + w * d * WORD + k * LANE, d * LANE, W + j * stride + k, stride,
-                             min(d - k, <Py_ssize_t>DEPTH), k == 0,
-                             H + w * WORD * neurons + j * columns(H), neurons * columns(H))
+            multiply_tile(lanes + w * d * WORD, n - w * WORD if w < words
+                          else others - (w - words) * WORD, d, W + j * stride, stride,
+                          H + w * WORD * neurons + j * width, neurons * width)
         first = stop
     return 0
 

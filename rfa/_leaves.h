@@ -36,7 +36,8 @@
 #define RFA_LEAVES(NAME, REAL)                                                                     \
     typedef struct {                                                                               \
         void (*matmul_tile)(const REAL *x, ptrdiff_t apart, const REAL *w, ptrdiff_t ldw,          \
-                            ptrdiff_t depth, int first, REAL *h, ptrdiff_t block);                 \
+                            ptrdiff_t depth, int first, REAL *h, ptrdiff_t block,                  \
+                            ptrdiff_t samples);                                                    \
         void (*activate_tile)(const REAL *h, ptrdiff_t block, const REAL *a, REAL slope,           \
                               uint64_t *masks, REAL *f);                                           \
         void (*subset_sums)(const REAL *rows, ptrdiff_t ldr, const REAL *c, int whole,             \

@@ -47,34 +47,46 @@ static inline __attribute__((always_inline)) N RFA_NAME(rfa_lanes)(unsigned bits
     return (((N){0} + (BITS)bits) & lane) != 0;
 }
 
-/* h[j][s] (+)= sum_k w[j][k] x[k][s] for RFA_TILE neurons and RFA_WORD samples, k ascending; the
- * lanes of x, [k][RFA_LANE], are apart from one another, the chunks of h, [neuron][COLUMNS], block
- * apart. */
-static void RFA_NAME(rfa_matmul_tile)(const REAL *x, ptrdiff_t apart, const REAL *w, ptrdiff_t ldw,
-                                      ptrdiff_t depth, int first, REAL *h, ptrdiff_t block)
+/* rfa_matmul_tile for the samples of so many vectors (a constant) from s on. */
+static inline __attribute__((always_inline)) void
+RFA_NAME(rfa_matmul_stack)(const REAL *x, ptrdiff_t apart, const REAL *w, ptrdiff_t ldw,
+                           ptrdiff_t depth, int first, REAL *h, ptrdiff_t block, ptrdiff_t s,
+                           const int stack)
 {
-    for (int s = 0; s < RFA_WORD; s += STACK * VL) {
-        V sums[RFA_TILE][STACK];
-        for (int j = 0; j < RFA_TILE; ++j)
-            for (int r = 0; r < STACK; ++r) {
-                sums[j][r] = (V){0};
-                if (!first)
-                    sums[j][r] = LOAD(h + IN_CHUNKS(j, s + r * VL, block));
-            }
-        for (ptrdiff_t k = 0; k < depth; ++k) {
-            V xs[STACK];
-            for (int r = 0; r < STACK; ++r)
-                xs[r] = LOAD(x + IN_LANES(k, s + r * VL, apart));
-            for (int j = 0; j < RFA_TILE; ++j) {
-                V wj = SPLAT(w[j * ldw + k]);
-                for (int r = 0; r < STACK; ++r)
-                    sums[j][r] = FMA(wj, xs[r], sums[j][r]);
-            }
+    V sums[RFA_TILE][STACK];
+    for (int j = 0; j < RFA_TILE; ++j)
+        for (int r = 0; r < stack; ++r) {
+            sums[j][r] = (V){0};
+            if (!first)
+                sums[j][r] = LOAD(h + IN_CHUNKS(j, s + r * VL, block));
         }
-        for (int j = 0; j < RFA_TILE; ++j)
-            for (int r = 0; r < STACK; ++r)
-                STORE(h + IN_CHUNKS(j, s + r * VL, block), sums[j][r]);
+    for (ptrdiff_t k = 0; k < depth; ++k) {
+        V xs[STACK];
+        for (int r = 0; r < stack; ++r)
+            xs[r] = LOAD(x + IN_LANES(k, s + r * VL, apart));
+        for (int j = 0; j < RFA_TILE; ++j) {
+            V wj = SPLAT(w[j * ldw + k]);
+            for (int r = 0; r < stack; ++r)
+                sums[j][r] = FMA(wj, xs[r], sums[j][r]);
+        }
     }
+    for (int j = 0; j < RFA_TILE; ++j)
+        for (int r = 0; r < stack; ++r)
+            STORE(h + IN_CHUNKS(j, s + r * VL, block), sums[j][r]);
+}
+
+/* h[j][s] (+)= sum_k w[j][k] x[k][s] for RFA_TILE neurons and so many samples, a multiple of
+ * COLUMNS, k ascending; the lanes of x, [k][RFA_LANE], are apart from one another, the chunks of h,
+ * [neuron][COLUMNS], block apart. */
+static void RFA_NAME(rfa_matmul_tile)(const REAL *x, ptrdiff_t apart, const REAL *w, ptrdiff_t ldw,
+                                      ptrdiff_t depth, int first, REAL *h, ptrdiff_t block,
+                                      ptrdiff_t samples)
+{
+    ptrdiff_t s = 0;
+    for (; s + STACK * VL <= samples; s += STACK * VL)
+        RFA_NAME(rfa_matmul_stack)(x, apart, w, ldw, depth, first, h, block, s, STACK);
+    for (; s < samples; s += VL)
+        RFA_NAME(rfa_matmul_stack)(x, apart, w, ldw, depth, first, h, block, s, 1);
 }
 
 /* h where it is positive (or NaN), slope h elsewhere; not leaky: 0 there, even if h is infinite. */

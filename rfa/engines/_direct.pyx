@@ -203,7 +203,7 @@ cdef int add_linear(const floating[:, :, ::1] lanes, const floating* W, Py_ssize
         for j in range(neurons):
             for k in range(task * WORD, end):
                 tile[0, k] += a[j] * W[j * stride + k]
-    multiply(&lanes[0, 0, 0], f.shape[0] // WORD, lanes.shape[1], &tile[0, 0], stride, TILE,
+    multiply(&lanes[0, 0, 0], f.shape[0], 0, lanes.shape[1], &tile[0, 0], stride, TILE,
              &product[0, 0], n_threads, last)
     for i in range(f.shape[0]):
         f[i] = <floating>((1 - slope) * f[i] + slope * product[i // width, i % width])

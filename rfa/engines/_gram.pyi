@@ -28,6 +28,8 @@ def start(
     anchor_H: NDArray[Any],
     anchor_test_H: NDArray[Any],
     norm2: NDArray[Any],
+    n: int,
+    k: int,
     n_threads: int,
 ) -> None: ...
 def load(

@@ -9,14 +9,14 @@ With weight decay all of this holds for H, W and c over factor = shrink^(steps s
 H and C are kept so, and what is seen of them is multiplied by the factor.
 """
 from cython cimport floating
-from cython.parallel cimport prange
+from cython.parallel cimport prange, threadid
 from libc.math cimport INFINITY, pow, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
-    LANE, PER_WORD, TILE, WORD, add_partial, check_signals, columns, evaluate, level, masked_sum,
-    multiply, pack_lanes, rfa_f32, rfa_f64, rfa_seconds,
+    LANE, PER_WORD, TASK_WORK, TILE, WORD, add_partial, check_signals, columns, evaluate, level,
+    masked_sum, multiply, multiply_word, pack_lanes, rfa_f32, rfa_f64, rfa_seconds,
 )
 from rfa._plans cimport plan_sums
 from rfa.engines._observe cimport (
@@ -88,8 +88,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef double[:, :, ::1] h_low = out.h_low, h_high = out.h_high
 
     cdef Py_ssize_t neurons = H.shape[2], width = H.shape[3], words = masks.shape[1]
-    cdef Py_ssize_t all_words = lanes.shape[0] // PER_WORD
-    cdef Py_ssize_t d = lanes.shape[1], groups = active.shape[2]
+    cdef Py_ssize_t n = engine.n, d = lanes.shape[1], groups = active.shape[2]
     cdef Py_ssize_t test_groups = right.shape[1] - groups, k = projection.shape[2]
     cdef Py_ssize_t test_words = test_lanes.shape[0] // PER_WORD
     cdef Py_ssize_t next_at = 0, to, j, q
@@ -119,10 +118,10 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                 factor = pow(shrink, <double>(clock[STEP] - clock[ANCHOR]))
                 recover(X_columns, C, &anchor[1 - q, 0, 0], a, recovered, factor,
                         anchor[q], n_threads, &last)
-                multiply(&lanes[0, 0, 0], all_words, d, &anchor[q, 0, 0], anchor.shape[2], neurons,
+                multiply(&lanes[0, 0, 0], n, k, d, &anchor[q, 0, 0], anchor.shape[2], neurons,
                          &H[1 - clock[SIDE], 0, 0, 0], n_threads, &last)
                 if test_words:
-                    multiply(&test_lanes[0, 0, 0], test_words, d, &anchor[q, 0, 0],
+                    multiply(&test_lanes[0, 0, 0], test_words * WORD, 0, d, &anchor[q, 0, 0],
                              anchor.shape[2], neurons, &anchor_test_H[0, 0, 0], n_threads, &last)
                 square_norms(&anchor[q, 0, 0], neurons, anchor.shape[2], &norm2[0], n_threads)
                 memcpy(&anchor_H[0, 0, 0], &H[1 - clock[SIDE], 0, 0, 0],
@@ -263,14 +262,14 @@ cdef int evaluate_tests(const floating[:, :, ::1] test_K, const floating[:, ::1]
     all neurons have in common, whose sum common_H [chunk][TILE][point] is room for; test_K
     [lane][sample][point]. 2 n m flops a point, where stepping it by look-ups would take 3/16 n m in
     every step."""
-    cdef Py_ssize_t words = test_K.shape[0] // PER_WORD, n = test_K.shape[1]
+    cdef Py_ssize_t points = test_K.shape[0] * LANE, n = test_K.shape[1]
     cdef Py_ssize_t neurons = H.shape[1]
     cdef Py_ssize_t at, q, j, p
     cdef floating common
-    multiply(&test_K[0, 0, 0], words, n, &C[0, 0], C.shape[1], neurons, &H[0, 0, 0], n_threads,
+    multiply(&test_K[0, 0, 0], points, 0, n, &C[0, 0], C.shape[1], neurons, &H[0, 0, 0], n_threads,
              last)
     if slope > 0:
-        multiply(&test_K[0, 0, 0], words, n, &C[C.shape[0] - TILE, 0], C.shape[1], TILE,
+        multiply(&test_K[0, 0, 0], points, 0, n, &C[C.shape[0] - TILE, 0], C.shape[1], TILE,
                  &common_H[0, 0], n_threads, last)
     for at in prange(H.shape[0] * neurons, num_threads=n_threads, schedule="static"):
         q = at // neurons
@@ -311,25 +310,43 @@ cdef int recover(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
                  const floating* anchor, const floating[::1] a, floating[:, :, ::1] product,
                  double factor, floating[:, ::1] W, int n_threads, double* last) except -1 nogil:
     """W_j = factor (anchor_j + a_j sum_i (C_ji + C_i) x_i) for the rows and columns that W has, C_i
-    what all neurons have in common; X_columns [lane of columns][i][16], product [chunk][row of C]
-    [column] room for a word. 2 n m d flops."""
-    cdef Py_ssize_t words = X_columns.shape[0] // PER_WORD, width = product.shape[2]
-    cdef Py_ssize_t common = C.shape[0] - TILE, w, q, j, begin
-    for w in range(words):
-        multiply(&X_columns[w * PER_WORD, 0, 0], 1, X_columns.shape[1], &C[0, 0], C.shape[1],
-                 C.shape[0], &product[0, 0, 0], n_threads, last)
-        for j in prange(W.shape[0], num_threads=n_threads, schedule="static"):
-            for q in range(product.shape[0]):
-                begin = w * WORD + q * width
-                if floating is float:
-                    rfa_f32(level()).combine(
-                        &product[q, j, 0], &product[q, common, 0], a[j],
-                        anchor + j * words * WORD + begin, factor, W.shape[1] - begin, &W[j, begin])
-                else:
-                    rfa_f64(level()).combine(
-                        &product[q, j, 0], &product[q, common, 0], a[j],
-                        anchor + j * words * WORD + begin, factor, W.shape[1] - begin, &W[j, begin])
+    what all neurons have in common; X_columns [lane of columns][i][16], product room for a word of
+    columns of each row of C in each thread. 2 n m d flops."""
+    cdef Py_ssize_t words = X_columns.shape[0] // PER_WORD, n = X_columns.shape[1]
+    cdef Py_ssize_t first = 0, stop, w
+    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * n * C.shape[0]))
+    while first < words:
+        check_signals(last)
+        stop = min(first + share, words)
+        for w in prange(first, stop, num_threads=n_threads, schedule="static"):
+            recover_word(&X_columns[w * PER_WORD, 0, 0], n, C, anchor + w * WORD, words * WORD, a,
+                         &product[threadid(), 0, 0], factor, W, w * WORD)
+        first = stop
     return 0
+
+
+cdef void recover_word(const floating* X_columns, Py_ssize_t n, const floating[:, ::1] C,
+                       const floating* anchor, Py_ssize_t stride, const floating[::1] a,
+                       floating* product, double factor, floating[:, ::1] W, Py_ssize_t begin
+                       ) noexcept nogil:
+    """recover for the word of columns that begins here; product [chunk][row of C][column]."""
+    cdef Py_ssize_t width = columns(anchor), count = min(W.shape[1] - begin, <Py_ssize_t>WORD)
+    cdef Py_ssize_t j, q, common = C.shape[0] - TILE
+    multiply_word(X_columns, count, n, &C[0, 0], C.shape[1], C.shape[0], product)
+    for j in range(W.shape[0]):
+        for q in range((count + width - 1) // width):
+            if floating is float:
+                rfa_f32(level()).combine(
+                    product + (q * C.shape[0] + j) * width,
+                    product + (q * C.shape[0] + common) * width, a[j],
+                    anchor + j * stride + q * width, factor, count - q * width,
+                    &W[j, begin + q * width])
+            else:
+                rfa_f64(level()).combine(
+                    product + (q * C.shape[0] + j) * width,
+                    product + (q * C.shape[0] + common) * width, a[j],
+                    anchor + j * stride + q * width, factor, count - q * width,
+                    &W[j, begin + q * width])
 
 
 cdef void square_norms(const floating* W, Py_ssize_t neurons, Py_ssize_t stride, double* norm2,
@@ -354,29 +371,37 @@ def weights(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
 def start(const floating[:, :, ::1] lanes, const floating[:, :, ::1] test_lanes,
           const floating[:, :] W, floating[:, ::1] anchor, floating[:, ::1] C,
           floating[:, :, :, ::1] H, floating[:, :, ::1] anchor_H,
-          floating[:, :, ::1] anchor_test_H, double[::1] norm2, int n_threads):
+          floating[:, :, ::1] anchor_test_H, double[::1] norm2, Py_ssize_t n, Py_ssize_t k,
+          int n_threads):
     """Fill anchor with W, C with zeros, and H[0], anchor_H, anchor_test_H and norm2 with what is
-    W's."""
-    cdef Py_ssize_t neurons = anchor.shape[0], j, k, filled
+    W's, for n samples and k means."""
+    cdef Py_ssize_t neurons = anchor.shape[0], j, filled
     cdef double last = rfa_seconds()
     with nogil:
-        # a run that diverged may have left NaN in the padding, which steps do not write
-        memset(&H[1, 0, 0, 0], 0, H.shape[1] * neurons * H.shape[3] * sizeof(floating))
         memset(&C[0, 0], 0, C.shape[0] * C.shape[1] * sizeof(floating))
         for j in prange(neurons, num_threads=n_threads, schedule="static"):
             filled = W.shape[1] if j < W.shape[0] else 0
-            for k in range(filled):
-                anchor[j, k] = W[j, k]
+            if filled:
+                copy_row(W, j, &anchor[j, 0])
             memset(&anchor[j, 0] + filled, 0, (anchor.shape[1] - filled) * sizeof(floating))
         square_norms(&anchor[0, 0], neurons, anchor.shape[1], &norm2[0], n_threads)
-        multiply(&lanes[0, 0, 0], lanes.shape[0] // PER_WORD, lanes.shape[1], &anchor[0, 0],
-                 anchor.shape[1], neurons, &H[0, 0, 0, 0], n_threads, &last)
+        multiply(&lanes[0, 0, 0], n, k, lanes.shape[1], &anchor[0, 0], anchor.shape[1], neurons,
+                 &H[0, 0, 0, 0], n_threads, &last)
         memcpy(&anchor_H[0, 0, 0], &H[0, 0, 0, 0],
                anchor_H.shape[0] * neurons * anchor_H.shape[2] * sizeof(floating))
         if test_lanes.shape[0]:
-            multiply(&test_lanes[0, 0, 0], test_lanes.shape[0] // PER_WORD,
-                     test_lanes.shape[1], &anchor[0, 0], anchor.shape[1], neurons,
-                     &anchor_test_H[0, 0, 0], n_threads, &last)
+            multiply(&test_lanes[0, 0, 0], test_lanes.shape[0] * LANE, 0, test_lanes.shape[1],
+                     &anchor[0, 0], anchor.shape[1], neurons, &anchor_test_H[0, 0, 0], n_threads,
+                     &last)
+
+
+cdef inline void copy_row(const floating[:, :] rows, Py_ssize_t i, floating* out) noexcept nogil:
+    cdef Py_ssize_t k
+    if rows.strides[1] == sizeof(floating):
+        memcpy(out, &rows[i, 0], rows.shape[1] * sizeof(floating))
+        return
+    for k in range(rows.shape[1]):
+        out[k] = rows[i, k]
 
 
 def load(const floating[:, :] samples, const int64_t[::1] order, const floating[:, :] means,
@@ -385,15 +410,14 @@ def load(const floating[:, :] samples, const int64_t[::1] order, const floating[
          floating[:, :, ::1] test_K, floating[:, :, ::1] product, int n_threads):
     """Fill lanes with samples, in the given order, and means, test_lanes with the tests, X and
     X_columns with the samples, rows[q][i][k] = <x_i, p> for the points p of lanes, q * width + k of
-    them before p, as many as rows has room for, and test_K [lane][i][p] for the tests; product
-    [chunk][i][p] is room for a word of points.
-
-    A word of samples is multiplied by the samples from its first on; the rest is symmetric.
-    """
-    cdef Py_ssize_t n = samples.shape[0], words = rows.shape[1] // WORD, width = rows.shape[2]
-    cdef Py_ssize_t chunks = WORD // width
-    cdef Py_ssize_t w, i, j, k, q, begin, first, size
-    cdef const floating* row
+    them before p, as many as rows has room for, and test_K [lane][i][p] for the tests; product is
+    room for a word of points in each thread."""
+    cdef Py_ssize_t n = samples.shape[0], words = rows.shape[1] // WORD, first = 0, stop, w, i
+    cdef Py_ssize_t mean_words = (means.shape[0] + WORD - 1) // WORD
+    cdef Py_ssize_t test_words = test_lanes.shape[0] // PER_WORD
+    cdef Py_ssize_t tasks = words + mean_words + test_words
+    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads,
+                                TASK_WORK // (WORD * n * lanes.shape[1] + 1))
     cdef double last = rfa_seconds()
     with nogil:
         pack_lanes(samples, &order[0], &lanes[0, 0, 0], n_threads, &last)
@@ -401,32 +425,79 @@ def load(const floating[:, :] samples, const int64_t[::1] order, const floating[
             pack_lanes(means, NULL, &lanes[words * PER_WORD, 0, 0], n_threads, &last)
         if tests.shape[0]:
             pack_lanes(tests, NULL, &test_lanes[0, 0, 0], n_threads, &last)
-        for q in range(X_columns.shape[0]):
+        while first < n:
             check_signals(&last)
-            for i in prange(n, num_threads=n_threads, schedule="static"):
-                for k in range(q * LANE, min((q + 1) * LANE, samples.shape[1])):
-                    X[i, k] = samples[order[i], k]
-                memcpy(&X_columns[q, i, 0], &X[i, q * LANE], LANE * sizeof(floating))
-        for w in range(lanes.shape[0] // PER_WORD):
-            begin = w * WORD if w < words else 0
-            first = begin // TILE * TILE
-            multiply(&lanes[w * PER_WORD, 0, 0], 1, lanes.shape[1], &X[first, 0], X.shape[1],
-                     X.shape[0] - first, &product[0, 0, 0], n_threads, &last)
-            size = (X.shape[0] - first) * width   # of a chunk of the product
-            for q in range(w * chunks, min((w + 1) * chunks, rows.shape[0])):
-                memcpy(&rows[q, begin, 0],
-                       &product[0, 0, 0] + q % chunks * size + (begin - first) * width,
-                       (n - begin) * width * sizeof(floating))
-            if w < words:
-                for q in range((w + 1) * chunks, (n + width - 1) // width):
-                    for j in range(WORD):
-                        row = &product[0, 0, 0] + j // width * size + j % width
-                        for i in range(q * width, min((q + 1) * width, n)):
-                            rows[q, begin + j, i - q * width] = row[(i - first) * width]
-        for w in range(test_lanes.shape[0] // PER_WORD):
-            multiply(&test_lanes[w * PER_WORD, 0, 0], 1, lanes.shape[1], &X[0, 0], X.shape[1],
-                     X.shape[0], &product[0, 0, 0], n_threads, &last)
-            for q in range(chunks):
-                for i in range(n):
-                    memcpy(&test_K[(w * WORD + q * width) // LANE, i, q * width % LANE],
-                           &product[q, i, 0], width * sizeof(floating))
+            stop = min(first + TASK_WORK // (16 * X.shape[1]) + 1, n)
+            for i in prange(first, stop, num_threads=n_threads, schedule="static"):
+                load_row(samples, order[i], i, X, X_columns)
+            first = stop
+        first = 0
+        while first < tasks:
+            check_signals(&last)
+            stop = min(first + share, tasks)
+            for w in prange(first, stop, num_threads=n_threads, schedule="dynamic"):
+                if w < words:
+                    load_samples(w, n, lanes, X, rows, &product[threadid(), 0, 0])
+                elif w < words + mean_words:
+                    load_means(w, means.shape[0] - (w - words) * WORD, n, lanes, X, rows,
+                               &product[threadid(), 0, 0])
+                else:
+                    load_tests(w - words - mean_words, n, test_lanes, X, test_K,
+                               &product[threadid(), 0, 0])
+            first = stop
+
+
+cdef void load_row(const floating[:, :] samples, Py_ssize_t source, Py_ssize_t i,
+                   floating[:, ::1] X, floating[:, :, ::1] X_columns) noexcept nogil:
+    """Sample i of X and X_columns."""
+    cdef Py_ssize_t q
+    copy_row(samples, source, &X[i, 0])
+    for q in range(X_columns.shape[0]):
+        memcpy(&X_columns[q, i, 0], &X[i, q * LANE], LANE * sizeof(floating))
+
+
+cdef void load_samples(Py_ssize_t w, Py_ssize_t n, const floating[:, :, ::1] lanes,
+                       const floating[:, ::1] X, floating[:, :, ::1] rows,
+                       floating* product) noexcept nogil:
+    """The products of a word of samples by the samples from its first on, and those that are the
+    same by symmetry. product [chunk][sample][column]."""
+    cdef Py_ssize_t width = rows.shape[2], begin = w * WORD, first = begin // TILE * TILE
+    cdef Py_ssize_t count = min(n - begin, <Py_ssize_t>WORD), q, i, j
+    cdef Py_ssize_t size = (X.shape[0] - first) * width   # of a chunk of the product
+    cdef const floating* row
+    multiply_word(&lanes[w * PER_WORD, 0, 0], count, lanes.shape[1], &X[first, 0], X.shape[1],
+                  X.shape[0] - first, product)
+    for q in range((count + width - 1) // width):
+        memcpy(&rows[begin // width + q, begin, 0], product + q * size + (begin - first) * width,
+               (n - begin) * width * sizeof(floating))
+    for q in range((begin + WORD) // width, (n + width - 1) // width):
+        for j in range(WORD):
+            row = product + j // width * size + j % width
+            for i in range(q * width, min((q + 1) * width, n)):
+                rows[q, begin + j, i - q * width] = row[(i - first) * width]
+
+
+cdef void load_means(Py_ssize_t w, Py_ssize_t count, Py_ssize_t n, const floating[:, :, ::1] lanes,
+                     const floating[:, ::1] X, floating[:, :, ::1] rows, floating* product
+                     ) noexcept nogil:
+    """The products of a word of so many means by the samples."""
+    cdef Py_ssize_t width = rows.shape[2], q
+    count = min(count, <Py_ssize_t>WORD)
+    multiply_word(&lanes[w * PER_WORD, 0, 0], count, lanes.shape[1], &X[0, 0], X.shape[1],
+                  X.shape[0], product)
+    for q in range((count + width - 1) // width):
+        memcpy(&rows[w * WORD // width + q, 0, 0], product + q * X.shape[0] * width,
+               n * width * sizeof(floating))
+
+
+cdef void load_tests(Py_ssize_t w, Py_ssize_t n, const floating[:, :, ::1] lanes,
+                     const floating[:, ::1] X, floating[:, :, ::1] test_K,
+                     floating* product) noexcept nogil:
+    """The products of a word of test points by the samples."""
+    cdef Py_ssize_t width = columns(&X[0, 0]), q, i
+    multiply_word(&lanes[w * PER_WORD, 0, 0], WORD, lanes.shape[1], &X[0, 0], X.shape[1],
+                  X.shape[0], product)
+    for q in range(WORD // width):
+        for i in range(n):
+            memcpy(&test_K[(w * WORD + q * width) // LANE, i, q * width % LANE],
+                   product + (q * X.shape[0] + i) * width, width * sizeof(floating))

@@ -62,7 +62,8 @@ class GramEngine:
         self.n, self.d = problem.X.shape
         self.m = len(W)
         neurons = -(-self.m // TILE) * TILE
-        k, tests = len(problem.means), len(problem.test_X)
+        self.n_means = k = len(problem.means)
+        tests = len(problem.test_X)
         words, mean_words, test_words = (-(-size // WORD) for size in (self.n, k, tests))
         all_words = words + mean_words
         width, partial, scratch = _direct.layout(np.empty(1, dtype), words, test_words, neurons)
@@ -83,12 +84,12 @@ class GramEngine:
         self.rows_of_K = aligned_zeros((chunks, words * WORD, width), dtype)
         self.test_K = aligned_zeros((test_words * PER_WORD, self.n, LANE), dtype)
         per_word = WORD // width  # chunks
-        self.product = aligned_zeros((per_word, len(self.X), width), dtype)
+        self.product = aligned_zeros((self.n_threads, per_word, len(self.X) * width), dtype)
         self.padded_a = aligned_zeros(neurons, dtype)
         self.anchor = aligned_zeros((2, neurons, columns * WORD), dtype)
         # a row for each neuron, then a tile whose first row all of them have in common
         self.C = aligned_zeros((neurons + TILE, words * WORD), dtype)
-        self.recovered = aligned_zeros((per_word, neurons + TILE, width), dtype)
+        self.recovered = aligned_zeros((self.n_threads, per_word, (neurons + TILE) * width), dtype)
         self.H = aligned_zeros((2, all_words * per_word, neurons, width), dtype)
         self.anchor_H = aligned_zeros((words * per_word, neurons, width), dtype)
         self.anchor_test_H = aligned_zeros((test_words * per_word, neurons, width), dtype)
@@ -183,6 +184,8 @@ class GramEngine:
             self.anchor_H,
             self.anchor_test_H,
             self.norm2,
+            self.n,
+            self.n_means,
             self.n_threads,
         )
         self.clock[_observe.ANCHOR] = self.clock[_observe.STEP]
