@@ -158,4 +158,8 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
                         floating* scratch, int n_threads, double* last) except -1 nogil
 cdef Py_ssize_t partial_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil
 cdef Py_ssize_t evaluate_scratch() noexcept nogil
+cdef void share_tasks(Py_ssize_t first, Py_ssize_t stop, floating* scratch, Py_ssize_t apart,
+                      int n_threads) noexcept nogil
+cdef Py_ssize_t next_task(floating* scratch, Py_ssize_t apart, int thread, int n_threads
+                          ) noexcept nogil
 cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil

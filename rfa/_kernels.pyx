@@ -142,8 +142,8 @@ cdef void share_tasks(Py_ssize_t first, Py_ssize_t stop, floating* scratch, Py_s
         queue[1] = first + (stop - first) * (k + 1) // n_threads
 
 
-cdef inline Py_ssize_t next_task(floating* scratch, Py_ssize_t apart, int thread, int n_threads
-                                 ) noexcept nogil:
+cdef Py_ssize_t next_task(floating* scratch, Py_ssize_t apart, int thread, int n_threads
+                          ) noexcept nogil:
     """A task of the thread's own queue, or of another's if there is none left; -1 if all are
     taken."""
     cdef Py_ssize_t k

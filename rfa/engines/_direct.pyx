@@ -104,7 +104,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                                  signs.k, signs.words * WORD, signs.path, &found[0, 0], n_threads)
                 order_neurons(&signs, &a[0], m)
                 if not find_signs(lanes, W[clock[SIDE]], m, &signs, previous, current, neurons,
-                                  tally, n_threads, &last):
+                                  tally, &scratch[0], n_threads, &last):
                     clock[DIVERGED] = 1
                     break
                 clock[EVALUATED] = 1

@@ -26,8 +26,8 @@ ctypedef struct signs_t:
 
 cdef int find_signs(const floating[:, :, ::1] lanes, const floating[:, ::1] W, Py_ssize_t m,
                     signs_t* signs, const uint64_t* previous, uint64_t* masks,
-                    Py_ssize_t neurons, int64_t[::1] tally, int n_threads, double* last
-                    ) except -1 nogil
+                    Py_ssize_t neurons, int64_t[::1] tally, floating* scratch, int n_threads,
+                    double* last) except -1 nogil
 cdef void measure_path(const floating* W, const floating* before, Py_ssize_t stride, Py_ssize_t m,
                        const double* Q, double reach, Py_ssize_t k, Py_ssize_t neurons,
                        double* path, double* found, int n_threads) noexcept nogil

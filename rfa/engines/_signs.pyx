@@ -31,8 +31,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from rfa._kernels cimport (
-    LANE, PER_WORD, TASK_WORK, WORD, check_signals, level, rfa_common, rfa_f32, rfa_f64,
-    rfa_seconds,
+    LANE, PER_WORD, TASK_WORK, WORD, check_signals, level, next_task, rfa_common, rfa_f32, rfa_f64,
+    rfa_seconds, share_tasks, sum_scratch,
 )
 
 cdef extern from * nogil:
@@ -126,17 +126,20 @@ cdef inline float rounded_down(double low) noexcept nogil:
 
 cdef int find_signs(const floating[:, :, ::1] lanes, const floating[:, ::1] W, Py_ssize_t m,
                     signs_t* signs, const uint64_t* previous, uint64_t* masks,
-                    Py_ssize_t neurons, int64_t[::1] tally, int n_threads, double* last
-                    ) except -1 nogil:
+                    Py_ssize_t neurons, int64_t[::1] tally, floating* scratch, int n_threads,
+                    double* last) except -1 nogil:
     """masks = 1[<w_j, x_i> > 0] and their transpose; 1 if all that was evaluated is finite, 0 if
     not.
 
     previous: the masks that signs.transposed has, if signs.valid[0]; else all is evaluated. It is
     not valid while it is being changed, so that what an interrupted call leaves is not used, nor
     where a number is not finite.
-    2 d flops for each pair that is evaluated, 2 k for each lane and neuron.
+    scratch: that of the masked sums. 2 d flops for each pair that is evaluated, 2 k for each lane
+    and neuron.
     """
     cdef Py_ssize_t words = lanes.shape[0] // PER_WORD, d = lanes.shape[1], first = 0, stop, w
+    cdef Py_ssize_t apart = sum_scratch(scratch)
+    cdef int thread
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * m * d + 1))
     cdef bint known = signs.valid[0] != 0, same_order = signs.valid[1] != 0
     cdef int64_t evaluated = 0, count
@@ -145,12 +148,17 @@ cdef int find_signs(const floating[:, :, ::1] lanes, const floating[:, ::1] W, P
     while first < words:
         check_signals(last)
         stop = min(first + share, words)
-        for w in prange(first, stop, num_threads=n_threads, schedule="dynamic"):
-            count = word_signs(&lanes[w * PER_WORD, 0, 0], d, &W[0, 0], W.shape[1], m, signs, w,
-                               words, previous + w * neurons if known else NULL,
-                               masks + w * neurons, neurons, same_order, threadid())
-            evaluated += count if count >= 0 else 0
-            infinite += count < 0
+        share_tasks(first, stop, scratch, apart, n_threads)
+        for thread in prange(n_threads, num_threads=n_threads, schedule="static", chunksize=1):
+            while True:
+                w = next_task(scratch, apart, thread, n_threads)
+                if w < 0:
+                    break
+                count = word_signs(&lanes[w * PER_WORD, 0, 0], d, &W[0, 0], W.shape[1], m, signs, w,
+                                   words, previous + w * neurons if known else NULL,
+                                   masks + w * neurons, neurons, same_order, threadid())
+                evaluated += count if count >= 0 else 0
+                infinite += count < 0
         first = stop
     tally[3] += evaluated
     signs.valid[0] = infinite == 0
