@@ -451,6 +451,15 @@ cdef inline void _gather(const floating* sums, const floating* store, const uint
         rfa_f64(_level).gather(sums, store, index, batches, count, out)
 
 
+cdef inline void _add_products(const floating* rows, const floating* sums, const floating* store,
+                               const uint16_t* index, Py_ssize_t batches, Py_ssize_t count,
+                               floating* products) noexcept nogil:
+    if floating is float:
+        rfa_f32(_level).add_products(rows, sums, store, index, batches, count, products)
+    else:
+        rfa_f64(_level).add_products(rows, sums, store, index, batches, count, products)
+
+
 cdef inline bint _finish(const floating* base, double shrink, const floating* scale,
                          const floating* sums, const floating* store, const uint16_t* index,
                          Py_ssize_t batches, const floating* common, Py_ssize_t neurons,
@@ -698,15 +707,10 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
                     group = sum_block(masks + i, words, samples, count, own_plan, own_counts, 1,
                                       index, a, W + q * width, stride, own, sums, <floating*>NULL,
                                       &terms)
-                    if terms > 0:
-                        _gather(sums if group < batches else <floating*>NULL, own + TABLES * width,
-                                index + (batches - group) * BLOCK, terms, count, sums)
-                    if floating is float:
-                        rfa_f32(_level).add_products(rows + (q * samples + i) * width, sums, count,
-                                                     products)
-                    else:
-                        rfa_f64(_level).add_products(rows + (q * samples + i) * width, sums, count,
-                                                     products)
+                    _add_products(rows + (q * samples + i) * width,
+                                  sums if group < batches else <floating*>NULL,
+                                  own + TABLES * width, index + (batches - group) * BLOCK, terms,
+                                  count, products)
                 if floating is float:
                     rfa_f32(_level).fold(products, count, f + i)
                 else:

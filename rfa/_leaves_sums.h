@@ -142,14 +142,14 @@ static void RFA_NAME(rfa_join)(const REAL *run, const REAL *entries, const uint8
 }
 
 /* A part of the sum of neuron j: sum, what its row of sums has, unless that is NULL, and then what
- * stands index[j][b] bytes on in the store for so many batches b, in order. */
+ * stands index[j][b] bytes on in the store for so many terms b, in order. */
 static inline __attribute__((always_inline)) V
 RFA_NAME(rfa_gathered)(V sum, const REAL *sums, const REAL *store, const uint16_t *index,
-                       ptrdiff_t batches, ptrdiff_t j, int part)
+                       ptrdiff_t terms, ptrdiff_t j, int part)
 {
 #define ENTRY(b) LOAD((const REAL *)((const char *)(store + part) + index[b]))
-    const uint16_t *end = index + (j + 1) * batches;
-    index += j * batches;
+    const uint16_t *end = index + (j + 1) * terms;
+    index += j * terms;
     if (sums)
         sum += LOAD(sums + j * COLUMNS + part);
     for (; index + 4 <= end; index += 4)
@@ -162,17 +162,17 @@ RFA_NAME(rfa_gathered)(V sum, const REAL *sums, const REAL *store, const uint16_
 
 /* out[j] = sums[j] + the entries of the store, as rfa_gathered says; out may be sums. */
 static void RFA_NAME(rfa_gather)(const REAL *sums, const REAL *store, const uint16_t *index,
-                                 ptrdiff_t batches, ptrdiff_t neurons, REAL *out)
+                                 ptrdiff_t terms, ptrdiff_t neurons, REAL *out)
 {
     for (ptrdiff_t j = 0; j < neurons; ++j)
         for (int part = 0; part < COLUMNS; part += VL)
             STORE(out + j * COLUMNS + part,
-                  RFA_NAME(rfa_gathered)((V){0}, sums, store, index, batches, j, part));
+                  RFA_NAME(rfa_gathered)((V){0}, sums, store, index, terms, j, part));
 }
 
 static inline __attribute__((always_inline)) REAL
 RFA_NAME(rfa_step)(const REAL *base, REAL keep, REAL decay, const REAL *scale, const REAL *sums,
-                   const REAL *store, const uint16_t *index, ptrdiff_t batches, const REAL *common,
+                   const REAL *store, const uint16_t *index, ptrdiff_t terms, const REAL *common,
                    ptrdiff_t neurons, ptrdiff_t stride, REAL *out, REAL slope, int leaky,
                    unsigned char *bits, REAL *f)
 {
@@ -182,7 +182,7 @@ RFA_NAME(rfa_step)(const REAL *base, REAL keep, REAL decay, const REAL *scale, c
     for (ptrdiff_t j = 0; j < neurons; ++j) {
         unsigned positive = 0;
         for (int p = 0; p < RFA_ENTRY / RFA_BYTES; ++p) {
-            V sum = RFA_NAME(rfa_gathered)(LOAD(common + p * VL), sums, store, index, batches, j,
+            V sum = RFA_NAME(rfa_gathered)(LOAD(common + p * VL), sums, store, index, terms, j,
                                            p * VL);
             V old = LOAD(base + j * stride + p * VL), factor = SPLAT(scale[j]);
             V v = FMA(SPLAT(keep), old, FMA(SPLAT(-decay), old, factor * sum));
@@ -218,12 +218,12 @@ RFA_NAME(rfa_step)(const REAL *base, REAL keep, REAL decay, const REAL *scale, c
  * others stay, and f. NaN need not go through. */
 static REAL RFA_NAME(rfa_finish)(const REAL *base, REAL keep, REAL decay, const REAL *scale,
                                  const REAL *sums, const REAL *store, const uint16_t *index,
-                                 ptrdiff_t batches, const REAL *common, ptrdiff_t neurons,
+                                 ptrdiff_t terms, const REAL *common, ptrdiff_t neurons,
                                  ptrdiff_t stride, REAL *out, REAL slope, uint64_t *masks,
                                  ptrdiff_t sample, REAL *f)
 {
 #define STEP(leaky, bits)                                                                          \
-    RFA_NAME(rfa_step)(base, keep, decay, scale, sums, store, index, batches, common, neurons,     \
+    RFA_NAME(rfa_step)(base, keep, decay, scale, sums, store, index, terms, common, neurons,     \
                        stride, out, slope, leaky, bits, f)
     if (!masks)
         return STEP(0, NULL);
@@ -233,12 +233,17 @@ static REAL RFA_NAME(rfa_finish)(const REAL *base, REAL keep, REAL decay, const 
 #undef STEP
 }
 
-/* sums[i][k] += rows[i][k] factors[i][k], COLUMNS to a row. */
-static void RFA_NAME(rfa_add_products)(const REAL *rows, const REAL *factors, ptrdiff_t count,
-                                       REAL *sums)
+/* products[i] += rows[i] s_i column by column, s_i as rfa_gathered says. */
+static void RFA_NAME(rfa_add_products)(const REAL *rows, const REAL *sums, const REAL *store,
+                                       const uint16_t *index, ptrdiff_t terms, ptrdiff_t count,
+                                       REAL *products)
 {
-    for (ptrdiff_t i = 0; i < count * COLUMNS; i += VL)
-        STORE(sums + i, FMA(LOAD(rows + i), LOAD(factors + i), LOAD(sums + i)));
+    for (ptrdiff_t i = 0; i < count; ++i)
+        for (int part = 0; part < COLUMNS; part += VL) {
+            REAL *product = products + i * COLUMNS + part;
+            V sum = RFA_NAME(rfa_gathered)((V){0}, sums, store, index, terms, i, part);
+            STORE(product, FMA(LOAD(rows + i * COLUMNS + part), sum, LOAD(product)));
+        }
 }
 
 /* out[i] = the sum of the COLUMNS of row i, halves added to halves. */
