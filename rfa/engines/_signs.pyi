@@ -4,7 +4,6 @@ from numpy.typing import NDArray
 
 def coordinates(
     X: NDArray[Any],
-    order: NDArray[Any],
     basis: NDArray[Any],
     out: NDArray[Any],
     n_threads: int,

@@ -309,15 +309,15 @@ cdef int bind(signs_t* signs, arrays) except -1:
     return 0
 
 
-def coordinates(const floating[:, :] X, const int64_t[::1] order, const double[:, ::1] basis,
-                double[:, ::1] out, int n_threads):
-    """out[i] = basis X[order[i]], term by term in order: no bit depends on the layout of X."""
+def coordinates(const floating[:, :] X, const double[:, ::1] basis, double[:, ::1] out,
+                int n_threads):
+    """out[i] = basis X[i], term by term in order: no bit depends on the layout of X."""
     cdef Py_ssize_t i, j, c
     cdef double last = rfa_seconds()
     check_signals(&last)
-    for i in prange(order.shape[0], nogil=True, num_threads=n_threads, schedule="static"):
+    for i in prange(X.shape[0], nogil=True, num_threads=n_threads, schedule="static"):
         for c in range(basis.shape[0]):
             out[i, c] = 0
         for j in range(X.shape[1]):
             for c in range(basis.shape[0]):
-                out[i, c] += basis[c, j] * <double>X[order[i], j]
+                out[i, c] += basis[c, j] * <double>X[i, j]

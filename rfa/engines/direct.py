@@ -27,7 +27,7 @@ from rfa.engines.masks import (
     room_for_plans,
     threads_for,
 )
-from rfa.engines.signs import Signs, directions, lane_order
+from rfa.engines.signs import Signs, coordinates, directions, lane_order
 
 
 class DirectEngine:
@@ -53,7 +53,8 @@ class DirectEngine:
         self.n_threads = threads_for(self.n * self.m * d, pieces, n_threads)
 
         basis = directions(problem)
-        self.order = order = lane_order(problem, basis, self.n_threads)
+        along = coordinates(problem.X, basis, self.n_threads)
+        self.order = order = lane_order(problem, along)
         self.lanes = aligned_zeros((words * PER_WORD, d, LANE), dtype)
         _direct.pack(problem.X, order, self.lanes, self.n_threads)
         self.rows_of_X = aligned_zeros((chunks, words * WORD, width), dtype)
@@ -86,7 +87,7 @@ class DirectEngine:
         self.plan, self.counts = room_for_plans(2 * words * blocks)
         neuron_words = -(-self.m // WORD)
         self.output_plan, self.output_counts = room_for_plans(self.n_threads * 2 * neuron_words)
-        self.signs = Signs(problem, basis, order, self.m, chunks * width, self.n_threads)
+        self.signs = Signs(problem, basis, along, order, self.m, chunks * width, self.n_threads)
         self.ordered_W = aligned_zeros((neuron_words * WORD, chunks * width), dtype)
         self.ordered_a = aligned_zeros(neuron_words * WORD, dtype)
         # a switch for tests: every activation is compared with one from a full evaluation

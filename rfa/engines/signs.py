@@ -37,6 +37,7 @@ class Signs:
         self,
         problem: Problem,
         basis: NDArray[np.float64],
+        along: NDArray[np.float64],
         order: IntArray,
         m: int,
         stride: int,
@@ -53,7 +54,7 @@ class Signs:
         self.certified = 8 * self.n_lanes * neurons <= BOUND_BYTES
         if self.certified:
             with np.errstate(over="ignore", invalid="ignore"):
-                self.factors = lane_factors(X, order, basis, n_threads)
+                self.factors = lane_factors(X, order, along)
             # false for what is not a number
             self.certified = bool(self.factors[:, -1].max() <= LARGEST)
         # of shorter weights no part of an inner product with a sample is beyond half the range
@@ -75,16 +76,16 @@ class Signs:
         self.reals = aligned_zeros(n_threads * 2 * neurons * X.itemsize, np.uint8)
 
 
-def lane_order(problem: Problem, basis: NDArray[np.float64], n_threads: int) -> IntArray:
+def lane_order(problem: Problem, along: NDArray[np.float64]) -> IntArray:
     """The samples by group, and within a group so that those of a lane have similar coordinates.
 
-    By the first two directions: strips along the one, in each of which the other decides.
+    By the first two of these, (n, k): strips along the one, in each of which the other decides.
     """
     groups, sizes = problem.groups, problem.group_sizes
-    if len(basis) < 2:
+    if along.shape[1] < 2:
         return np.argsort(groups, kind="stable")
     every = np.arange(len(groups))
-    first, second = coordinates(problem.X, every, basis[:2], n_threads).T
+    first, second = along[:, :2].T
     order = np.lexsort([first, groups])
     begin = np.repeat(np.cumsum(sizes) - sizes, sizes)
     size = np.repeat(sizes, sizes)
@@ -93,16 +94,14 @@ def lane_order(problem: Problem, basis: NDArray[np.float64], n_threads: int) -> 
     return order[np.lexsort([second[order], strip, groups[order]])]
 
 
-def coordinates(
-    X: FloatArray, order: IntArray, basis: NDArray[np.float64], n_threads: int
-) -> NDArray[np.float64]:
-    """<x_i, basis_c>, (n, k), for the samples in order.
+def coordinates(X: FloatArray, basis: NDArray[np.float64], n_threads: int) -> NDArray[np.float64]:
+    """<x_i, basis_c>, (n, k).
 
     Not by a matrix product: its bits are those of a layout, and a BLAS that has been called keeps
     its threads busy for some time, which the engine's have to share the CPUs with.
     """
-    out = np.empty((len(order), len(basis)))
-    _signs.coordinates(X, order, np.ascontiguousarray(basis), out, n_threads)
+    out = np.empty((len(X), len(basis)))
+    _signs.coordinates(X, np.ascontiguousarray(basis), out, n_threads)
     return out
 
 
@@ -131,26 +130,25 @@ def directions(problem: Problem) -> NDArray[np.float64]:
     return rows
 
 
-def lane_factors(
-    X: FloatArray, order: IntArray, basis: NDArray[np.float64], n_threads: int
-) -> NDArray[np.float64]:
+def lane_factors(X: FloatArray, order: IntArray, along: NDArray[np.float64]) -> NDArray[np.float64]:
     """Centre, radius, length outside of the basis and length of each lane, rounded up.
 
-    Lengths are infinite where a sample is shorter than SHORTEST, but not zero.
+    along: coordinates (n, k) of the samples. Lengths are infinite where a sample is shorter than SHORTEST, but not zero.
     """
-    factors = np.empty((-(-len(X) // LANE), len(basis) + 3))
+    factors = np.empty((-(-len(X) // LANE), along.shape[1] + 3))
     for begin in range(0, len(X), BLOCK):
-        samples = X[order[begin : begin + BLOCK]].astype(np.float64)
+        chosen = order[begin : begin + BLOCK]
+        samples = X[chosen].astype(np.float64)
         starts = np.arange(0, len(samples), LANE)
         members = np.diff(starts, append=len(samples))
-        along = coordinates(X, order[begin : begin + BLOCK], basis, n_threads)
-        centre = np.add.reduceat(along, starts) / members[:, None]
-        apart = np.linalg.norm(along - np.repeat(centre, members, axis=0), axis=1)
+        places = along[chosen]
+        centre = np.add.reduceat(places, starts) / members[:, None]
+        apart = np.linalg.norm(places - np.repeat(centre, members, axis=0), axis=1)
         squared = np.einsum("ij,ij->i", samples, samples)
         size = np.abs(samples).max(axis=1)
         squared[(size > 0) & (size < SHORTEST)] = np.inf
         # a difference of squares loses half of the digits
-        outside = np.sqrt(np.maximum(squared - (along**2).sum(axis=1), 0))
+        outside = np.sqrt(np.maximum(squared - (places**2).sum(axis=1), 0))
         longest = np.sqrt(np.maximum.reduceat(squared, starts)) * (1 + 1e-9)
         block = factors[begin // LANE : begin // LANE + len(starts)]
         block[:, :-3] = centre
