@@ -133,7 +133,8 @@ def directions(problem: Problem) -> NDArray[np.float64]:
 def lane_factors(X: FloatArray, order: IntArray, along: NDArray[np.float64]) -> NDArray[np.float64]:
     """Centre, radius, length outside of the basis and length of each lane, rounded up.
 
-    along: coordinates (n, k) of the samples. Lengths are infinite where a sample is shorter than SHORTEST, but not zero.
+    along: coordinates (n, k) of the samples. Lengths are infinite where a sample is shorter than
+    SHORTEST, but not zero.
     """
     factors = np.empty((-(-len(X) // LANE), along.shape[1] + 3))
     for begin in range(0, len(X), BLOCK):
