@@ -3,8 +3,9 @@
 On one thread, one kind of work after the other, each at its own measured peak (peaks.py):
 - products: of the set-up (H_0, half of K, W at the end) or of the signs that were evaluated;
 - look-ups: the six cache lines of each sum that was looked up, twelve where tables are halves, at
-  the rate of the bare loop that adds them up, and a line for each sum that was there and was added;
-  of direct the gradient's alone, not the outputs';
+  the rate of the bare loop that adds them up, and a line for each sum that was there and was added,
+  to a neuron's or, which takes two, to those of a run; of direct those of the gradient and of the
+  outputs;
 - tables: 32 lines loaded and 256, or 80 for halves, stored for each batch, block and chunk;
 - state: gram's H, read and written once in every step, and its coefficients, once in 16, from L2;
 - weights: the losses' derivatives, at the rate of rfa's own function on an array in L2;
@@ -23,7 +24,7 @@ import numpy as np
 import peaks
 
 import rfa
-from rfa import _kernels, _runtime
+from rfa import _kernels, _plans, _runtime
 from rfa.engines import Observations, auto
 from rfa.engines.gram import KEPT_STEPS
 from rfa.training import ENGINES, make_problem
@@ -69,11 +70,15 @@ def sums_at_peak(exp, name, chunks, peak):
     looked_up, added, tables, stored = 0, 0, 0, 0
     for t in range(exp.steps):
         engine.advance(t + 1, never, out, 0)
-        sums, there, _ = engine.counts.reshape(-1, _kernels.SIZES["counts"]).T
+        counts = [engine.counts.reshape(-1, _kernels.SIZES["counts"])]
+        if name == "direct":
+            # of the outputs of step t, which are sums over neurons
+            counts.append(_plans.counts_of(engine.signs.transposed).reshape(-1, counts[0].shape[1]))
+        sums, there, kinds, run = np.concatenate(counts).T
         halves = (sums <= _kernels.SIZES["few"]).astype(int)
         made = (sums > 0) | (there > 0)
         looked_up += int((sums * np.take(LOOKED_UP, halves)).sum())
-        added += int(there.sum())
+        added += int(there.sum() + run[kinds & _plans.KINDS["joined"] != 0].sum())
         tables += int(made.sum())
         stored += int(np.take(STORED, halves)[made].sum())
     look_ups = looked_up / peak["L1_look_up_bytes"] + added / peak["L1_bytes"]

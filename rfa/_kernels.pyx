@@ -444,25 +444,25 @@ cdef inline void _join(const floating* run, const floating* entries, const uint8
 
 
 cdef inline void _gather(const floating* sums, const floating* store, const uint16_t* index,
-                         Py_ssize_t batches, Py_ssize_t count, floating* out) noexcept nogil:
+                         Py_ssize_t terms, Py_ssize_t count, floating* out) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).gather(sums, store, index, batches, count, out)
+        rfa_f32(_level).gather(sums, store, index, terms, count, out)
     else:
-        rfa_f64(_level).gather(sums, store, index, batches, count, out)
+        rfa_f64(_level).gather(sums, store, index, terms, count, out)
 
 
 cdef inline void _add_products(const floating* rows, const floating* sums, const floating* store,
-                               const uint16_t* index, Py_ssize_t batches, Py_ssize_t count,
+                               const uint16_t* index, Py_ssize_t terms, Py_ssize_t count,
                                floating* products) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).add_products(rows, sums, store, index, batches, count, products)
+        rfa_f32(_level).add_products(rows, sums, store, index, terms, count, products)
     else:
-        rfa_f64(_level).add_products(rows, sums, store, index, batches, count, products)
+        rfa_f64(_level).add_products(rows, sums, store, index, terms, count, products)
 
 
 cdef inline bint _finish(const floating* base, double shrink, const floating* scale,
                          const floating* sums, const floating* store, const uint16_t* index,
-                         Py_ssize_t batches, const floating* common, Py_ssize_t neurons,
+                         Py_ssize_t terms, const floating* common, Py_ssize_t neurons,
                          Py_ssize_t stride, floating* out, double slope, uint64_t* masks,
                          Py_ssize_t sample, floating* f) noexcept nogil:
     """Whether all of out is finite. The smaller one of shrink and 1 - shrink is rounded to the
@@ -470,11 +470,11 @@ cdef inline bint _finish(const floating* base, double shrink, const floating* sc
     cdef floating keep = 1 if shrink >= 0.5 else <floating>shrink
     cdef floating decay = <floating>(1 - shrink) if shrink >= 0.5 else 0
     if floating is float:
-        return rfa_f32(_level).finish(base, keep, decay, scale, sums, store, index, batches,
+        return rfa_f32(_level).finish(base, keep, decay, scale, sums, store, index, terms,
                                       common, neurons, stride, out, <float>slope, masks, sample,
                                       f) == 0
     else:
-        return rfa_f64(_level).finish(base, keep, decay, scale, sums, store, index, batches,
+        return rfa_f64(_level).finish(base, keep, decay, scale, sums, store, index, terms,
                                       common, neurons, stride, out, slope, masks, sample, f) == 0
 
 
@@ -597,7 +597,7 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     each neuron adds the entries that its mask bits select, six for a batch of 32 samples. 3/16 n m
     d adds and loads from L1 in place of 2 n m d flops (twice the loads where tables are halves); as
     few as 1/32 where neurons have the same bits, since each distinct word of 32 is then summed
-    once; nothing where a neuron is inactive.
+    once, fewer where batches form runs; nothing where a neuron is inactive.
     plan and counts are plan_sums'. The order of the sum is that of the batches, whatever the
     number of threads, each of which has whole (chunk of columns) x (block of neurons) pieces of
     out. Chunk q of neuron j is at out[q * block + j * stride].

@@ -1,4 +1,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
+KINDS: dict[str, int]
+
 def counts_of(masks: NDArray[np.uint64]) -> NDArray[np.int32]: ...

@@ -21,6 +21,9 @@ cdef enum:
     VECTOR = 16   # that list_words writes at once
 
 
+KINDS = {"listed": LISTED, "shared": SHARED, "joined": JOINED}
+
+
 cdef Py_ssize_t plan_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil:
     """Bytes of the plan for so many words of samples: what plan_batch has, then plan_groups."""
     return words * (WORD // BATCH) * ((neurons + BLOCK - 1) // BLOCK) * 4 * BLOCK
@@ -143,6 +146,7 @@ cdef void join_runs(Py_ssize_t batches, Py_ssize_t blocks, Py_ssize_t neurons, u
     cdef uint8_t* before
     cdef int32_t* counted
     cdef int32_t* last
+    cdef int32_t found
     for batch in range(1, batches):
         own = plan + batch * blocks * 2 * BLOCK
         before = own - blocks * 2 * BLOCK
@@ -151,10 +155,10 @@ cdef void join_runs(Py_ssize_t batches, Py_ssize_t blocks, Py_ssize_t neurons, u
         if (not counted[2] & SHARED or not last[2] & SHARED or counted[0] > most
                 or last[3] > most):
             continue
-        active = join(before, last[3], own, counted[0], neurons, most, &counted[3])
+        active = join(before, last[3], own, counted[0], neurons, most, &found)
         if active < 0:
-            counted[3] = counted[0]
             continue
+        counted[3] = found
         counted[1] = <int32_t>(counted[3] + active)
         last[1] = last[3] if last[2] & JOINED else 0
         counted[2] |= JOINED

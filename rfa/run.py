@@ -48,9 +48,10 @@ class Run:
     stats : dict
         ``seconds`` spent in the engine. direct and gram: ``batches``, 32 samples of a neuron each,
         that the masked sums of all steps went over, ``looked_up`` of them in tables, six entries
-        for each, and ``added``, where the sum was there already because neurons had the same
-        activations or were active on all samples. direct: ``evaluated``, pairs of a sample and a
-        neuron (padding included) whose sign took an inner product, since no bound settled it.
+        for each, and ``added``, sums that were there already, because neurons had the same
+        activations or were active on all samples, and were added to a neuron's or to one another.
+        direct: ``evaluated``, pairs of a sample and a neuron (padding included) whose sign took an
+        inner product, since no bound settled it.
         planar: ``passed``, samples that ends of arcs went past.
     provenance : dict
         Version, commit if known, seeds, engine, SIMD level, threads, NumPy.

@@ -11,7 +11,7 @@ from rfa import _kernels, _plans
 
 BLOCK = _kernels.SIZES["block"]
 ALL = 2**32 - 1
-LISTED, SHARED, JOINED = 0, 1, 2
+LISTED, SHARED, JOINED = (_plans.KINDS[kind] for kind in ("listed", "shared", "joined"))
 LONGEST = 63  # distinct sums of a run
 
 
