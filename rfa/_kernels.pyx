@@ -15,8 +15,8 @@ from libc.string cimport memset
 from cpython.exc cimport PyErr_CheckSignals
 
 from rfa._plans cimport (
-    BLOCK, COUNTS, JOINED, RUN, SHARED, STORE, group_index, next_group, plan_block, plan_size,
-    plan_sums,
+    ADDED, BLOCK, COUNTS, DISTINCT, JOINED, KIND, LOOKED_UP, RUN, SHARED, STORE, group_index,
+    next_group, plan_block, plan_size, plan_sums,
 )
 
 cdef extern from "_leaves.h" nogil:
@@ -524,37 +524,38 @@ cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t ne
         if terms[0] == 0 and not begun:
             memset(sums, 0, count * width * sizeof(floating))
             begun = True
-        elif terms[0] > 0 and not counts[first * blocks * COUNTS + 2] & SHARED:
+        elif terms[0] > 0 and not counts[first * blocks * COUNTS + KIND] & SHARED:
             memset(store + width, 0, count * width * sizeof(floating))
         for batch in range(first, first + group):
             counted = counts + batch * blocks * COUNTS
             listed = plan + batch * blocks * 2 * BLOCK
             word = masks + batch * BATCH // WORD * neurons
             shift = batch * BATCH % WORD
-            whole = counted[0] > FEW
-            if counted[0] > 0 or counted[1] > 0 or total != NULL:
+            whole = counted[LOOKED_UP] > FEW
+            if counted[LOOKED_UP] > 0 or counted[ADDED] > 0 or total != NULL:
                 _subset_sums(rows + batch * BATCH * ldr, ldr, c + batch * BATCH, whole, scratch)
             if total != NULL:
                 _look_up(scratch, &ALL_ONES, 0, &FIRST, 1, whole, total)
-            if not counted[2] & SHARED:
+            if not counted[KIND] & SHARED:
                 _add_listed(scratch, word, shift, listed, counted, whole, store + LAST * width,
                             store + width if terms[0] > 0 else sums)
                 continue
-            joins = counted[2] & JOINED
+            joins = counted[KIND] & JOINED
             ends = (batch + 1 == first + group
-                    or not counted[blocks * COUNTS + 2] & JOINED)
+                    or not counted[blocks * COUNTS + KIND] & JOINED)
             if joins:
-                _entries(scratch, word, shift, listed + BLOCK, counted[0], whole, entries + width)
-                _join(run, entries, listed + BLOCK + RUN, counted[3],
+                _entries(scratch, word, shift, listed + BLOCK, counted[LOOKED_UP], whole,
+                         entries + width)
+                _join(run, entries, listed + BLOCK + RUN, counted[DISTINCT],
                       store + stored * width if ends else joined + width)
                 swapped = run
                 run = joined
                 joined = swapped
             else:
-                _entries(scratch, word, shift, listed + BLOCK, counted[0], whole,
+                _entries(scratch, word, shift, listed + BLOCK, counted[LOOKED_UP], whole,
                          store + stored * width if ends else run + width)
             if ends:
-                stored += counted[3]
+                stored += counted[DISTINCT]
         first += group
         if terms[0] > 0 and first < batches:
             _gather(sums if begun else <floating*>NULL, store,
@@ -567,10 +568,10 @@ cdef inline void _add_listed(const floating* tables, const uint64_t* word, int s
                              const uint8_t* listed, const int32_t* counted, bint whole,
                              floating* every, floating* out) noexcept nogil:
     """Add to the neurons of a batch that is listed what it is to them; every: room for its sum."""
-    _look_up(tables, word, shift, listed, counted[0], whole, out)
-    if counted[1] > 0:
+    _look_up(tables, word, shift, listed, counted[LOOKED_UP], whole, out)
+    if counted[ADDED] > 0:
         _entries(tables, &ALL_ONES, 0, &FIRST, 1, whole, every)
-        _add_row(every, listed + BLOCK, counted[1], out)
+        _add_row(every, listed + BLOCK, counted[ADDED], out)
 
 
 cdef inline Py_ssize_t sum_share(Py_ssize_t words) noexcept nogil:

@@ -55,8 +55,8 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, uint8
     cdef Py_ssize_t i, some, every, distinct = 0, limit
     cdef uint32_t bits, slot
     rfa_common(level()).list_words(masks, shift, neurons, listed, words, whole, counts)
-    some = counts[0]
-    every = counts[1]
+    some = counts[LOOKED_UP]
+    every = counts[ADDED]
     # times measured: 1.0 for looking up a sum and adding it to a neuron's, 0.9 for looking one up
     # to be shared, 0.35 for adding a sum that is there to that of a neuron; in a run of three
     # batches the latter is done once
@@ -86,18 +86,18 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, uint8
     if limit < 1:
         memcpy(plan, listed, some)
         memcpy(plan + BLOCK, whole, every)
-        counts[2] = LISTED
-        counts[3] = 0
+        counts[KIND] = LISTED
+        counts[DISTINCT] = 0
         return
     if every > 0:
         plan[BLOCK + distinct] = whole[0]
         distinct += 1
         for i in range(every):
             plan[whole[i]] = <uint8_t>distinct
-    counts[0] = <int32_t>distinct
-    counts[1] = <int32_t>(some + every)
-    counts[2] = SHARED
-    counts[3] = <int32_t>distinct
+    counts[LOOKED_UP] = <int32_t>distinct
+    counts[ADDED] = <int32_t>(some + every)
+    counts[KIND] = SHARED
+    counts[DISTINCT] = <int32_t>distinct
 
 
 cdef void list_neurons(const uint64_t* masks, int shift, Py_ssize_t neurons, bint whole,
@@ -106,18 +106,18 @@ cdef void list_neurons(const uint64_t* masks, int shift, Py_ssize_t neurons, bin
     listed as active on some samples."""
     cdef Py_ssize_t j
     cdef uint32_t bits
-    counts[0] = 0
-    counts[1] = 0
-    counts[2] = LISTED
-    counts[3] = 0
+    counts[LOOKED_UP] = 0
+    counts[ADDED] = 0
+    counts[KIND] = LISTED
+    counts[DISTINCT] = 0
     for j in range(neurons):
         bits = <uint32_t>(masks[j] >> shift)
         if whole and bits == ~<uint32_t>0:
-            plan[BLOCK + counts[1]] = <uint8_t>j
-            counts[1] += 1
+            plan[BLOCK + counts[ADDED]] = <uint8_t>j
+            counts[ADDED] += 1
         elif bits != 0 or not whole:
-            plan[counts[0]] = <uint8_t>j
-            counts[0] += 1
+            plan[counts[LOOKED_UP]] = <uint8_t>j
+            counts[LOOKED_UP] += 1
 
 
 # --------------------------------------------------------------------------- runs
@@ -127,7 +127,7 @@ cdef Py_ssize_t run_length(const int32_t* counts, Py_ssize_t blocks, Py_ssize_t 
     """Of so many batches, the number in the run that begins with the first; counts of the next
     batch are so many blocks later."""
     cdef Py_ssize_t length = 1
-    while length < batches and counts[length * blocks * COUNTS + 2] & JOINED:
+    while length < batches and counts[length * blocks * COUNTS + KIND] & JOINED:
         length += 1
     return length
 
@@ -152,16 +152,16 @@ cdef void join_runs(Py_ssize_t batches, Py_ssize_t blocks, Py_ssize_t neurons, u
         before = own - blocks * 2 * BLOCK
         counted = counts + batch * blocks * COUNTS
         last = counted - blocks * COUNTS
-        if (not counted[2] & SHARED or not last[2] & SHARED or counted[0] > most
-                or last[3] > most):
+        if (not counted[KIND] & SHARED or not last[KIND] & SHARED or counted[LOOKED_UP] > most
+                or last[DISTINCT] > most):
             continue
-        active = join(before, last[3], own, counted[0], neurons, most, &found)
+        active = join(before, last[DISTINCT], own, counted[LOOKED_UP], neurons, most, &found)
         if active < 0:
             continue
-        counted[3] = found
-        counted[1] = <int32_t>(counted[3] + active)
-        last[1] = last[3] if last[2] & JOINED else 0
-        counted[2] |= JOINED
+        counted[DISTINCT] = found
+        counted[ADDED] = <int32_t>(counted[DISTINCT] + active)
+        last[ADDED] = last[DISTINCT] if last[KIND] & JOINED else 0
+        counted[KIND] |= JOINED
 
 
 cdef Py_ssize_t join(const uint8_t* before, Py_ssize_t sums, uint8_t* plan, Py_ssize_t words,
@@ -205,12 +205,12 @@ cdef Py_ssize_t next_group(const int32_t* counts, Py_ssize_t blocks, Py_ssize_t 
     terms[0] = 0
     while group < batches and terms[0] < GROUP:
         length = run_length(counts + group * blocks * COUNTS, blocks, batches - group)
-        if not counts[group * blocks * COUNTS + 2] & SHARED:
+        if not counts[group * blocks * COUNTS + KIND] & SHARED:
             if group == 0:
                 terms[0] = length > 1
                 group = length
             break
-        stored += counts[(group + length - 1) * blocks * COUNTS + 3]
+        stored += counts[(group + length - 1) * blocks * COUNTS + DISTINCT]
         if stored > STORE:
             break
         group += length
@@ -236,11 +236,11 @@ cdef void plan_groups(Py_ssize_t batches, Py_ssize_t blocks, Py_ssize_t neurons,
             end += run_length(counts + end * blocks * COUNTS, blocks, batches - end)
             k = (end - 1) * blocks
             numbers = plan + k * 2 * BLOCK
-            if counts[k * COUNTS + 2] & SHARED:
+            if counts[k * COUNTS + KIND] & SHARED:
                 for j in range(neurons):
                     own[j * terms + term] = <uint16_t>(
                         (numbers[j] + stored) * ENTRY if numbers[j] else 0)
-                stored += counts[k * COUNTS + 3]
+                stored += counts[k * COUNTS + DISTINCT]
             else:
                 for j in range(neurons):
                     own[j] = <uint16_t>((j + 1) * ENTRY)
@@ -258,10 +258,10 @@ cdef void plan_runs(const uint64_t* masks, Py_ssize_t stride, Py_ssize_t batches
     if shortcuts < 2:
         for batch in range(batches):
             k = batch * blocks
-            joined = counts[k * COUNTS + 2] & JOINED
+            joined = counts[k * COUNTS + KIND] & JOINED
             list_neurons(masks + batch * BATCH // WORD * stride, batch * BATCH % WORD, neurons,
                          shortcuts > 0, plan + k * 2 * BLOCK, counts + k * COUNTS)
-            counts[k * COUNTS + 2] |= joined
+            counts[k * COUNTS + KIND] |= joined
     plan_groups(batches, blocks, neurons, plan, counts, index)
 
 

@@ -100,7 +100,7 @@ MUTANTS = [
     ("rfa/engines/_gram.pyx", "C_common[j] += <floating>(common * c[j])", "C_common[j] += c[j]"),
     ("rfa/engines/_gram.pyx", "common = C.shape[0] - TILE, width", "common = 0, width"),
     ("rfa/_leaves_real.h", "(LOAD_WIDE(sums + k) + LOAD_WIDE(common + k))", "LOAD_WIDE(sums + k)"),
-    ("rfa/_kernels.pyx", "or counted[1] > 0 or total != NULL", "or counted[1] > 0"),
+    ("rfa/_kernels.pyx", "or counted[ADDED] > 0 or total != NULL", "or counted[ADDED] > 0"),
     ("rfa/_kernels.pyx", "<floating>(common * total[k])", "total[k]"),
     ("rfa/_leaves_sums.h", "FMA(SPLAT(-decay), old, factor * sum)", "factor * sum"),
     ("rfa/_kernels.pyx", "keep = 1 if shrink >= 0.5 else <floating>shrink", "keep = 1"),
@@ -122,10 +122,10 @@ MUTANTS = [
     # exponents of extreme products are mixed up
     ("rfa/engines/_planar.pyx", "shift = ea + eb - ec - ed", "shift = ea - ec"),
     # a batch that is active everywhere is left out; two words are taken for one
-    ("rfa/_kernels.pyx", "if counted[1] > 0:", "if 0:"),
+    ("rfa/_kernels.pyx", "if counted[ADDED] > 0:", "if 0:"),
     ("rfa/_plans.pyx", "and found[slots[slot]] != bits", "and found[slots[slot]] < 0"),
     ("rfa/_plans.pyx", "plan[whole[i]] = <uint8_t>distinct", "pass"),
-    ("rfa/_kernels.pyx", "stored += counted[3]", "stored += counted[3] - 1"),
+    ("rfa/_kernels.pyx", "stored += counted[DISTINCT]", "stored += counted[DISTINCT] - 1"),
     ("rfa/_plans.pyx", "(numbers[j] + stored) * ENTRY if numbers[j] else 0",
      "(numbers[j] + stored) * ENTRY"),
     # runs: sums of the wrong batch, of too many, or of neurons that are mistaken for one another;
@@ -133,8 +133,8 @@ MUTANTS = [
     ("rfa/_kernels.pyx", "run = joined\n", "pass\n"),
     ("rfa/_kernels.pyx", "memset(store + width, 0, count", "memset(store + width, 0, (count - 1)"),
     ("rfa/_plans.pyx", "before[j] * (words + 1) + plan[j]", "before[j] * words + plan[j]"),
-    ("rfa/_plans.pyx", "or last[3] > most", "or last[3] > RUN * RUN"),
-    ("rfa/_plans.pyx", "counts[k * COUNTS + 2] |= joined", "counts[k * COUNTS + 2] |= 0"),
+    ("rfa/_plans.pyx", "or last[DISTINCT] > most", "or last[DISTINCT] > RUN * RUN"),
+    ("rfa/_plans.pyx", "counts[k * COUNTS + KIND] |= joined", "counts[k * COUNTS + KIND] |= 0"),
     ("rfa/_plans.pyx", "terms[0] = length > 1", "terms[0] = 0"),
     ("rfa/_leaves_level.h", "unsigned part = _mm512_test_epi32_mask(bits, bits) & ~full",
      "unsigned part = _mm512_test_epi32_mask(bits, bits)"),

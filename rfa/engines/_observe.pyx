@@ -6,7 +6,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from rfa._kernels cimport WORD, level, rfa_common, rfa_f32, rfa_f64
-from rfa._plans cimport COUNTS
+from rfa._plans cimport ADDED, COUNTS, LOOKED_UP
 
 
 cdef void observe_outputs(const floating* f, const double* y, const double* weighted,
@@ -116,5 +116,5 @@ cdef void count_batches(const int32_t[::1] counts, int64_t[::1] tally) noexcept 
     cdef Py_ssize_t i
     tally[0] += 1
     for i in range(counts.shape[0] // COUNTS):
-        tally[1] += counts[i * COUNTS]
-        tally[2] += counts[i * COUNTS + 1]
+        tally[1] += counts[i * COUNTS + LOOKED_UP]
+        tally[2] += counts[i * COUNTS + ADDED]
