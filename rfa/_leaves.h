@@ -50,14 +50,14 @@
         void (*join)(const REAL *run, const REAL *entries, const uint8_t *pairs, ptrdiff_t count,  \
                      REAL *out);                                                                   \
         void (*gather)(const REAL *sums, const REAL *store, const uint16_t *index,                 \
-                       ptrdiff_t terms, ptrdiff_t neurons, REAL *out);                           \
+                       ptrdiff_t terms, ptrdiff_t neurons, REAL *out);                             \
         REAL (*finish)(const REAL *base, REAL keep, REAL decay, const REAL *scale,                 \
                        const REAL *sums, const REAL *store, const uint16_t *index,                 \
-                       ptrdiff_t terms, const REAL *common, ptrdiff_t neurons,                   \
+                       ptrdiff_t terms, const REAL *common, ptrdiff_t neurons,                     \
                        ptrdiff_t stride, REAL *out, REAL slope, uint64_t *masks,                   \
                        ptrdiff_t sample, REAL *f);                                                 \
         void (*add_products)(const REAL *rows, const REAL *sums, const REAL *store,                \
-                             const uint16_t *index, ptrdiff_t terms, ptrdiff_t count,            \
+                             const uint16_t *index, ptrdiff_t terms, ptrdiff_t count,              \
                              REAL *products);                                                      \
         void (*fold)(const REAL *rows, ptrdiff_t count, REAL *out);                                \
         REAL (*lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d,               \

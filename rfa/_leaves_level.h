@@ -99,13 +99,14 @@ static void RFA_NAME(rfa_list_words)(const uint64_t *masks, int shift, ptrdiff_t
         __m512i bits = _mm512_permutex2var_epi32(
             _mm512_maskz_loadu_epi64((__mmask8)there, masks + j), half,
             _mm512_maskz_loadu_epi64((__mmask8)(there >> 8), masks + j + 8));
-        unsigned full = _mm512_cmpeq_epi32_mask(bits, _mm512_set1_epi32(-1));
-        unsigned part = _mm512_test_epi32_mask(bits, bits) & ~full;
+        /* 16 bits: of wider variables gcc 12 may spill two bytes and read four */
+        __mmask16 full = _mm512_cmpeq_epi32_mask(bits, _mm512_set1_epi32(-1));
+        __mmask16 part = _kandn_mask16(full, _mm512_test_epi32_mask(bits, bits));
         _mm_storeu_si128((__m128i *)(some + others),
-                         _mm512_cvtepi32_epi8(_mm512_maskz_compress_epi32((__mmask16)part, numbers)));
-        _mm512_storeu_si512(words + others, _mm512_maskz_compress_epi32((__mmask16)part, bits));
+                         _mm512_cvtepi32_epi8(_mm512_maskz_compress_epi32(part, numbers)));
+        _mm512_storeu_si512(words + others, _mm512_maskz_compress_epi32(part, bits));
         _mm_storeu_si128((__m128i *)(every + ones),
-                         _mm512_cvtepi32_epi8(_mm512_maskz_compress_epi32((__mmask16)full, numbers)));
+                         _mm512_cvtepi32_epi8(_mm512_maskz_compress_epi32(full, numbers)));
         others += __builtin_popcount(part);
         ones += __builtin_popcount(full);
         numbers = _mm512_add_epi32(numbers, _mm512_set1_epi32(16));

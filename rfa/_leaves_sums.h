@@ -141,14 +141,15 @@ static void RFA_NAME(rfa_join)(const REAL *run, const REAL *entries, const uint8
                                                 LOAD(entries + pairs[2 * l + 1] * COLUMNS + part));
 }
 
-/* A part of the sum of neuron j: sum, what its row of sums has, unless that is NULL, and then what
- * stands index[j][b] bytes on in the store for so many terms b, in order. */
+/* A part of the sum of neuron j: what its row of sums has, unless that is NULL, and then what stands
+ * index[j][b] bytes on in the store for so many terms b, in order. */
 static inline __attribute__((always_inline)) V
-RFA_NAME(rfa_gathered)(V sum, const REAL *sums, const REAL *store, const uint16_t *index,
-                       ptrdiff_t terms, ptrdiff_t j, int part)
+RFA_NAME(rfa_gathered)(const REAL *sums, const REAL *store, const uint16_t *index, ptrdiff_t terms,
+                       ptrdiff_t j, int part)
 {
 #define ENTRY(b) LOAD((const REAL *)((const char *)(store + part) + index[b]))
     const uint16_t *end = index + (j + 1) * terms;
+    V sum = {0};
     index += j * terms;
     if (sums)
         sum += LOAD(sums + j * COLUMNS + part);
@@ -167,7 +168,7 @@ static void RFA_NAME(rfa_gather)(const REAL *sums, const REAL *store, const uint
     for (ptrdiff_t j = 0; j < neurons; ++j)
         for (int part = 0; part < COLUMNS; part += VL)
             STORE(out + j * COLUMNS + part,
-                  RFA_NAME(rfa_gathered)((V){0}, sums, store, index, terms, j, part));
+                  RFA_NAME(rfa_gathered)(sums, store, index, terms, j, part));
 }
 
 static inline __attribute__((always_inline)) REAL
@@ -182,8 +183,9 @@ RFA_NAME(rfa_step)(const REAL *base, REAL keep, REAL decay, const REAL *scale, c
     for (ptrdiff_t j = 0; j < neurons; ++j) {
         unsigned positive = 0;
         for (int p = 0; p < RFA_ENTRY / RFA_BYTES; ++p) {
-            V sum = RFA_NAME(rfa_gathered)(LOAD(common + p * VL), sums, store, index, terms, j,
-                                           p * VL);
+            /* common last, since sums may have some of the terms */
+            V sum = RFA_NAME(rfa_gathered)(sums, store, index, terms, j, p * VL) +
+                    LOAD(common + p * VL);
             V old = LOAD(base + j * stride + p * VL), factor = SPLAT(scale[j]);
             V v = FMA(SPLAT(keep), old, FMA(SPLAT(-decay), old, factor * sum));
             STORE(out + j * stride + p * VL, v);
@@ -223,7 +225,7 @@ static REAL RFA_NAME(rfa_finish)(const REAL *base, REAL keep, REAL decay, const 
                                  ptrdiff_t sample, REAL *f)
 {
 #define STEP(leaky, bits)                                                                          \
-    RFA_NAME(rfa_step)(base, keep, decay, scale, sums, store, index, terms, common, neurons,     \
+    RFA_NAME(rfa_step)(base, keep, decay, scale, sums, store, index, terms, common, neurons,       \
                        stride, out, slope, leaky, bits, f)
     if (!masks)
         return STEP(0, NULL);
@@ -241,7 +243,7 @@ static void RFA_NAME(rfa_add_products)(const REAL *rows, const REAL *sums, const
     for (ptrdiff_t i = 0; i < count; ++i)
         for (int part = 0; part < COLUMNS; part += VL) {
             REAL *product = products + i * COLUMNS + part;
-            V sum = RFA_NAME(rfa_gathered)((V){0}, sums, store, index, terms, i, part);
+            V sum = RFA_NAME(rfa_gathered)(sums, store, index, terms, i, part);
             STORE(product, FMA(LOAD(rows + i * COLUMNS + part), sum, LOAD(product)));
         }
 }

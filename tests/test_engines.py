@@ -485,6 +485,20 @@ def test_shortcuts_change_counts_and_no_bit_in_figure_2(preset, engine_name):
     assert runs[0] == runs[1]
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if "alike" in name or "leaky d" in name])
+@pytest.mark.parametrize("engine_name", ["direct", "gram"])
+@pytest.mark.parametrize("dtype", problems.DTYPES)
+def test_shortcuts_change_no_bit_where_neurons_are_alike(engine_name, dtype, name):
+    runs = []
+    for shortcuts in (3, 2, 1, 0):
+        engine = CASES[name].engine(engine_name, dtype, horizon=3)
+        engine.shortcuts = shortcuts
+        at, out = CASES[name].rows(engine_name, dtype, [0, 1, 3])
+        engine.advance(4, at, out, 0)
+        runs.append((engine.weights()[0].tobytes(), [x.tobytes() for x in vars(out).values()]))
+    assert all(run == runs[0] for run in runs)
+
+
 def test_sums_are_looked_up_and_added_as_the_activation_matrix_says():
     """The counts of one step against the activation matrix."""
     case = CASES["n=313 d=17 m=46"]

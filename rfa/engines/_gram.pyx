@@ -314,7 +314,7 @@ cdef int recover(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
     columns of each row of C in each thread. 2 n m d flops."""
     cdef Py_ssize_t words = X_columns.shape[0] // PER_WORD, n = X_columns.shape[1]
     cdef Py_ssize_t first = 0, stop, w
-    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * n * C.shape[0]))
+    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * n * C.shape[0] + 1))
     while first < words:
         check_signals(last)
         stop = min(first + share, words)
