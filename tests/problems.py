@@ -111,7 +111,7 @@ def alike(case):
     """The case with neurons along the means but for a little, so that batches are in runs."""
     rng = own_rng(6)
     along = case.means[rng.integers(0, 4, len(case.W))]
-    return replace(case, W=0.1 * along + 0.005 * rng.standard_normal(case.W.shape))
+    return replace(case, W=0.1 * along + 0.0005 * rng.standard_normal(case.W.shape))
 
 
 @cache
