@@ -146,7 +146,6 @@ cdef int multiply(const floating* lanes, Py_ssize_t n, Py_ssize_t others, Py_ssi
                   int n_threads, double* last) except -1 nogil
 cdef void multiply_word(const floating* lanes, Py_ssize_t n, Py_ssize_t d, const floating* W,
                         Py_ssize_t stride, Py_ssize_t neurons, floating* H) noexcept nogil
-cdef Py_ssize_t in_chunks(Py_ssize_t n, Py_ssize_t width) noexcept nogil
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
                     double common, const floating* rows, const int32_t* chosen,

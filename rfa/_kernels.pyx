@@ -353,7 +353,7 @@ cdef void add_partial(const floating* partial, Py_ssize_t words, Py_ssize_t neur
         f[i] = total
 
 
-cdef Py_ssize_t in_chunks(Py_ssize_t n, Py_ssize_t width) noexcept nogil:
+cdef inline Py_ssize_t in_chunks(Py_ssize_t n, Py_ssize_t width) noexcept nogil:
     """Columns of the chunks of this width that n samples of a word are in, 64 or fewer."""
     return (min(n, <Py_ssize_t>WORD) + width - 1) // width * width
 
