@@ -25,7 +25,7 @@ cdef extern from "_leaves.h" nogil:
                             float*, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*activate_tile)(const float*, Py_ssize_t, const float*, float, uint64_t*,
                               float*) noexcept nogil
-        void (*subset_sums)(const float*, Py_ssize_t, const float*, int, float*) noexcept nogil
+        void (*subset_sums)(const float*, const float*, int, float*) noexcept nogil
         void (*look_up)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         float*) noexcept nogil
         void (*add_row)(const float*, const uint8_t*, Py_ssize_t, float*) noexcept nogil
@@ -45,13 +45,12 @@ cdef extern from "_leaves.h" nogil:
         float (*lane_signs)(
             const float*, const float*, Py_ssize_t, Py_ssize_t, const int32_t*, Py_ssize_t,
             uint16_t*, float*, float*) noexcept nogil
-        void (*moves)(const float*, const float*, const double*, Py_ssize_t, Py_ssize_t,
-                      double*) noexcept nogil
         void (*accumulate)(const uint64_t*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
                            Py_ssize_t, float*, Py_ssize_t) noexcept nogil
         void (*products)(const float*, Py_ssize_t, const float*, Py_ssize_t, const float*,
                          const float*, Py_ssize_t, double*) noexcept nogil
-        void (*dots)(const float*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
+        void (*dots)(const float*, const float*, const double*, Py_ssize_t, Py_ssize_t,
+                     double*) noexcept nogil
         void (*combine)(const float*, const float*, float, const float*, double, Py_ssize_t,
                         float*) noexcept nogil
     ctypedef struct rfa_leaves_f64:
@@ -59,7 +58,7 @@ cdef extern from "_leaves.h" nogil:
                             double*, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*activate_tile)(const double*, Py_ssize_t, const double*, double, uint64_t*,
                               double*) noexcept nogil
-        void (*subset_sums)(const double*, Py_ssize_t, const double*, int, double*) noexcept nogil
+        void (*subset_sums)(const double*, const double*, int, double*) noexcept nogil
         void (*look_up)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
                         double*) noexcept nogil
         void (*add_row)(const double*, const uint8_t*, Py_ssize_t, double*) noexcept nogil
@@ -79,13 +78,12 @@ cdef extern from "_leaves.h" nogil:
         double (*lane_signs)(
             const double*, const double*, Py_ssize_t, Py_ssize_t, const int32_t*, Py_ssize_t,
             uint16_t*, double*, double*) noexcept nogil
-        void (*moves)(const double*, const double*, const double*, Py_ssize_t, Py_ssize_t,
-                      double*) noexcept nogil
         void (*accumulate)(const uint64_t*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
                            Py_ssize_t, double*, Py_ssize_t) noexcept nogil
         void (*products)(const double*, Py_ssize_t, const double*, Py_ssize_t, const double*,
                          const double*, Py_ssize_t, double*) noexcept nogil
-        void (*dots)(const double*, const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
+        void (*dots)(const double*, const double*, const double*, Py_ssize_t, Py_ssize_t,
+                     double*) noexcept nogil
         void (*combine)(const double*, const double*, double, const double*, double, Py_ssize_t,
                         double*) noexcept nogil
     ctypedef void rfa_margins(const double*, Py_ssize_t, double*) noexcept nogil
@@ -155,8 +153,8 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     double* last) except -1 nogil
 cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samples, int shortcuts,
                         uint8_t* plan, int32_t* counts, const floating* a, const floating* W,
-                        Py_ssize_t stride, const floating* rows, Py_ssize_t chunks, floating* f,
-                        floating* scratch, int n_threads, double* last) except -1 nogil
+                        const floating* rows, Py_ssize_t chunks, floating* f, floating* scratch,
+                        int n_threads, double* last) except -1 nogil
 cdef Py_ssize_t partial_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil
 cdef Py_ssize_t evaluate_scratch() noexcept nogil
 cdef void share_tasks(Py_ssize_t first, Py_ssize_t stop, floating* scratch, Py_ssize_t apart,

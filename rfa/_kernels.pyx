@@ -401,12 +401,12 @@ cdef int multiply(const floating* lanes, Py_ssize_t n, Py_ssize_t others, Py_ssi
 
 # --------------------------------------------------------------------------- gradient
 
-cdef inline void _subset_sums(const floating* rows, Py_ssize_t ldr, const floating* c, bint whole,
+cdef inline void _subset_sums(const floating* rows, const floating* c, bint whole,
                               floating* tables) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).subset_sums(rows, ldr, c, whole, tables)
+        rfa_f32(_level).subset_sums(rows, c, whole, tables)
     else:
-        rfa_f64(_level).subset_sums(rows, ldr, c, whole, tables)
+        rfa_f64(_level).subset_sums(rows, c, whole, tables)
 
 
 cdef inline void _look_up(const floating* tables, const uint64_t* masks, int shift,
@@ -487,7 +487,7 @@ cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil:
 cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                           Py_ssize_t count, const uint8_t* plan, const int32_t* counts,
                           Py_ssize_t blocks, const uint16_t* index, const floating* c,
-                          const floating* rows, Py_ssize_t ldr, floating* scratch, floating* sums,
+                          const floating* rows, floating* scratch, floating* sums,
                           floating* total, Py_ssize_t* terms) noexcept nogil:
     """sum_i A_ij c_i rows_i for a block of neurons, a chunk of columns, and total the sum of all
     c_i rows_i unless it is NULL.
@@ -533,7 +533,7 @@ cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t ne
             shift = batch * BATCH % WORD
             whole = counted[LOOKED_UP] > FEW
             if counted[LOOKED_UP] > 0 or counted[ADDED] > 0 or total != NULL:
-                _subset_sums(rows + batch * BATCH * ldr, ldr, c + batch * BATCH, whole, scratch)
+                _subset_sums(rows + batch * BATCH * width, c + batch * BATCH, whole, scratch)
             if total != NULL:
                 _look_up(scratch, &ALL_ONES, 0, &FIRST, 1, whole, total)
             if not counted[KIND] & SHARED:
@@ -643,7 +643,7 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                 group = sum_block(masks + j, words, neurons, count,
                                   plan + task % blocks * 2 * BLOCK,
                                   counts + task % blocks * COUNTS, blocks, index, c,
-                                  rows + q * words * WORD * width, width, own, sums,
+                                  rows + q * words * WORD * width, own, sums,
                                   total if common > 0 else NULL, &terms)
                 for k in range(width):
                     total[k] = <floating>(common * total[k])
@@ -663,11 +663,11 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
 
 cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samples, int shortcuts,
                         uint8_t* plan, int32_t* counts, const floating* a, const floating* W,
-                        Py_ssize_t stride, const floating* rows, Py_ssize_t chunks, floating* f,
-                        floating* scratch, int n_threads, double* last) except -1 nogil:
+                        const floating* rows, Py_ssize_t chunks, floating* f, floating* scratch,
+                        int n_threads, double* last) except -1 nogil:
     """f_i = <x_i, sum_j A_ij a_j w_j>: the sums of masked_sum with samples in the place of neurons.
 
-    masks [word of neurons][sample]; W [neuron][stride], whole words of neurons; rows
+    masks [word of neurons][sample]; W [chunk][neuron][columns], whole words of neurons; rows
     [chunk][sample][columns]; plan and counts: room for those of a block in each thread. 3/16 n m d
     adds and loads at most, and 2 n d flops.
     """
@@ -706,8 +706,8 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
                 for q in range(chunks):
                     terms = 0   # assigned here, so that each thread has its own
                     group = sum_block(masks + i, words, samples, count, own_plan, own_counts, 1,
-                                      index, a, W + q * width, stride, own, sums, <floating*>NULL,
-                                      &terms)
+                                      index, a, W + q * words * WORD * width, own, sums,
+                                      <floating*>NULL, &terms)
                     _add_products(rows + (q * samples + i) * width,
                                   sums if group < batches else <floating*>NULL,
                                   own + TABLES * width, index + (batches - group) * BLOCK, terms,

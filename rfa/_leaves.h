@@ -40,8 +40,7 @@
                             ptrdiff_t samples);                                                    \
         void (*activate_tile)(const REAL *h, ptrdiff_t block, const REAL *a, REAL slope,           \
                               uint64_t *masks, REAL *f);                                           \
-        void (*subset_sums)(const REAL *rows, ptrdiff_t ldr, const REAL *c, int whole,             \
-                            REAL *tables);                                                         \
+        void (*subset_sums)(const REAL *rows, const REAL *c, int whole, REAL *tables);             \
         void (*look_up)(const REAL *tables, const uint64_t *masks, int shift,                      \
                         const uint8_t *list, ptrdiff_t count, int whole, REAL *out);               \
         void (*add_row)(const REAL *row, const uint8_t *list, ptrdiff_t count, REAL *out);         \
@@ -63,13 +62,12 @@
         REAL (*lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d,               \
                            const int32_t *list, ptrdiff_t count, uint16_t *bits, REAL *low,        \
                            REAL *high);                                                            \
-        void (*moves)(const REAL *v, const REAL *w, const double *rows, ptrdiff_t k, ptrdiff_t d,  \
-                      double *out);                                                                \
         void (*accumulate)(const uint64_t *masks, ptrdiff_t ldm, const REAL *c, ptrdiff_t ldc,     \
                            ptrdiff_t steps, ptrdiff_t neurons, REAL *sums, ptrdiff_t lds);         \
         void (*products)(const REAL *sums, ptrdiff_t lds, const REAL *common, ptrdiff_t neurons,   \
                          const REAL *before, const REAL *after, ptrdiff_t block, double *dots);    \
-        void (*dots)(const REAL *w, const double *rows, ptrdiff_t k, ptrdiff_t d, double *out);    \
+        void (*dots)(const REAL *w, const REAL *before, const double *rows, ptrdiff_t k,           \
+                     ptrdiff_t d, double *out);                                                    \
         void (*combine)(const REAL *sums, const REAL *common, REAL a, const REAL *anchor,          \
                         double factor, ptrdiff_t count, REAL *out);                                \
     } NAME;

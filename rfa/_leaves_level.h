@@ -55,7 +55,7 @@ static void RFA_NAME(rfa_transpose)(const uint64_t *words, uint64_t *out)
 }
 
 /* For a lane of samples: which neurons' signs are open, a bit each; and what is to be added to the
- * nearest pre-activations to make low and high of them, see rfa/engines/_signs.pyx. path has k + 3
+ * nearest pre-activations to make low and high of them, see rfa/engines/_signs.pyx. path has 2 k + 2
  * rows of neurons, lane as many factors; neurons: a multiple of 64. */
 static void RFA_NAME(rfa_certify)(const float *low, const float *high, const double *path,
                                   const double *lane, ptrdiff_t k, ptrdiff_t neurons,
@@ -65,9 +65,11 @@ static void RFA_NAME(rfa_certify)(const float *low, const float *high, const dou
         D change = {0};
         for (ptrdiff_t c = 0; c < k; ++c)
             change = FMA(SPLAT(lane[c]), LOAD(path + c * neurons + j), change);
-        D outside = SPLAT(lane[k + 1]) * LOAD(path + (k + 1) * neurons + j);
-        D rounding = SPLAT(lane[k + 2]) * LOAD(path + (k + 2) * neurons + j);
-        D loose = FMA(SPLAT(lane[k]), LOAD(path + k * neurons + j), outside + rounding);
+        D outside = SPLAT(lane[2 * k]) * LOAD(path + 2 * k * neurons + j);
+        D rounding = SPLAT(lane[2 * k + 1]) * LOAD(path + (2 * k + 1) * neurons + j);
+        D loose = outside + rounding;
+        for (ptrdiff_t c = k; c < 2 * k; ++c)
+            loose = FMA(SPLAT(lane[c]), LOAD(path + c * neurons + j), loose);
         /* 2^-48: what these sums lose by rounding, here and when they are compared */
         D kept = loose - 2.0 * rounding - 0x1p-48 * loose;
         D least = __builtin_convertvector(*(const RFA_NAME(rfa_float) *)(low + j), D);

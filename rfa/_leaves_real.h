@@ -203,32 +203,6 @@ static REAL RFA_NAME(rfa_lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw
     return result;
 }
 
-/* out[0] = |v - w|^2, out[1 + c] = <v - w, rows[c]> for k rows, in float64. */
-static void RFA_NAME(rfa_moves)(const REAL *v, const REAL *w, const double *rows, ptrdiff_t k,
-                                ptrdiff_t d, double *out)
-{
-    for (ptrdiff_t c = -1; c < k; ++c) {
-        W total = {0};
-        double sum = 0;
-        ptrdiff_t i = 0;
-        for (; i + WL <= d; i += WL) {
-            W apart = __builtin_convertvector(LOAD_WIDE(v + i), W) -
-                      __builtin_convertvector(LOAD_WIDE(w + i), W);
-            W factor = apart;
-            if (c >= 0)
-                memcpy(&factor, rows + c * d + i, sizeof factor);
-            total = WIDE_FMA(apart, factor, total);
-        }
-        for (int l = 0; l < WL; ++l)
-            sum += total[l];
-        for (; i < d; ++i) {
-            double apart = (double)v[i] - (double)w[i];
-            sum += apart * (c < 0 ? apart : rows[c * d + i]);
-        }
-        out[1 + c] = sum;
-    }
-}
-
 /* sums[j][i] += c[t][i] where bit i of masks[t][j] is set, step after step, for RFA_WORD samples;
  * masks, c and sums have rows of ldm, ldc and lds. */
 static void RFA_NAME(rfa_accumulate)(const uint64_t *masks, ptrdiff_t ldm, const REAL *c,
@@ -288,9 +262,10 @@ static void RFA_NAME(rfa_combine)(const REAL *sums, const REAL *common, REAL a, 
         memcpy(out, found, sizeof(REAL) * (size_t)(count < COLUMNS ? count : COLUMNS));
 }
 
-/* out[0] = <w, w>, out[1 + c] = <w, rows[c]> for k rows, in float64. */
-static void RFA_NAME(rfa_dots)(const REAL *w, const double *rows, ptrdiff_t k, ptrdiff_t d,
-                               double *out)
+/* rfa_dots, with or without before (a constant). */
+static inline __attribute__((always_inline)) void
+RFA_NAME(rfa_dots_of)(const REAL *w, const REAL *before, const int moved, const double *rows,
+                      ptrdiff_t k, ptrdiff_t d, double *out)
 {
     for (ptrdiff_t c = -1; c < k; ++c) {
         W sums[4] = {{0}};
@@ -299,6 +274,8 @@ static void RFA_NAME(rfa_dots)(const REAL *w, const double *rows, ptrdiff_t k, p
         for (; i + 4 * WL <= d; i += 4 * WL)
             for (int p = 0; p < 4; ++p) {
                 W v = __builtin_convertvector(LOAD_WIDE(w + i + p * WL), W);
+                if (moved)
+                    v -= __builtin_convertvector(LOAD_WIDE(before + i + p * WL), W);
                 W u = v;
                 if (c >= 0)
                     memcpy(&u, rows + c * d + i + p * WL, sizeof u);
@@ -307,10 +284,23 @@ static void RFA_NAME(rfa_dots)(const REAL *w, const double *rows, ptrdiff_t k, p
         sums[0] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
         for (int l = 0; l < WL; ++l)
             sum += sums[0][l];
-        for (; i < d; ++i)
-            sum += (double)w[i] * (c < 0 ? (double)w[i] : rows[c * d + i]);
+        for (; i < d; ++i) {
+            double v = (double)w[i] - (moved ? (double)before[i] : 0);
+            sum += v * (c < 0 ? v : rows[c * d + i]);
+        }
         out[1 + c] = sum;
     }
+}
+
+/* out[0] = <v, v>, out[1 + c] = <v, rows[c]> for k rows, in float64; v = w, or w - before unless that
+ * is NULL. */
+static void RFA_NAME(rfa_dots)(const REAL *w, const REAL *before, const double *rows, ptrdiff_t k,
+                               ptrdiff_t d, double *out)
+{
+    if (before)
+        RFA_NAME(rfa_dots_of)(w, before, 1, rows, k, d, out);
+    else
+        RFA_NAME(rfa_dots_of)(w, before, 0, rows, k, d, out);
 }
 
 static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) = {
@@ -326,7 +316,6 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
     RFA_NAME(rfa_add_products),
     RFA_NAME(rfa_fold),
     RFA_NAME(rfa_lane_signs),
-    RFA_NAME(rfa_moves),
     RFA_NAME(rfa_accumulate),
     RFA_NAME(rfa_products),
     RFA_NAME(rfa_dots),

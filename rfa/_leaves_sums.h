@@ -3,7 +3,7 @@
  * entry b is low[b % 8] + high[b / 8], low the sums of the first three samples and high those of the
  * others, each in their order. Unless whole, only low and high are stored, one after the other. */
 static inline __attribute__((always_inline)) void
-RFA_NAME(rfa_subsets)(const REAL *rows, ptrdiff_t ldr, const REAL *c, int samples, int whole,
+RFA_NAME(rfa_subsets)(const REAL *rows, const REAL *c, int samples, int whole,
                       REAL *t)
 {
     const int highs = 1 << (samples - 3);
@@ -11,7 +11,7 @@ RFA_NAME(rfa_subsets)(const REAL *rows, ptrdiff_t ldr, const REAL *c, int sample
         V low[8], high[8];
         low[0] = high[0] = (V){0};
         for (int i = 0; i < samples; ++i) {
-            V row = SPLAT(c[i]) * LOAD(rows + i * ldr + part);
+            V row = SPLAT(c[i]) * LOAD(rows + i * COLUMNS + part);
             V *sums = i < 3 ? low : high;
             for (int b = 0, top = 1 << (i < 3 ? i : i - 3); b < top; ++b)
                 sums[top + b] = sums[b] + row;
@@ -32,30 +32,30 @@ RFA_NAME(rfa_subsets)(const REAL *rows, ptrdiff_t ldr, const REAL *c, int sample
 #define HALF_TABLES(whole) (SUBSETS(6, whole) + 2 * SUBSETS(5, whole))
 
 static inline __attribute__((always_inline)) void
-RFA_NAME(rfa_batch_subsets)(const REAL *rows, ptrdiff_t ldr, const REAL *c, int whole, REAL *t)
+RFA_NAME(rfa_batch_subsets)(const REAL *rows, const REAL *c, int whole, REAL *t)
 {
     for (int half = 0; half < 2; ++half) {
-        RFA_NAME(rfa_subsets)(rows, ldr, c, 6, whole, t);
+        RFA_NAME(rfa_subsets)(rows, c, 6, whole, t);
         t += SUBSETS(6, whole) * COLUMNS;
-        RFA_NAME(rfa_subsets)(rows + 6 * ldr, ldr, c + 6, 5, whole, t);
+        RFA_NAME(rfa_subsets)(rows + 6 * COLUMNS, c + 6, 5, whole, t);
         t += SUBSETS(5, whole) * COLUMNS;
-        RFA_NAME(rfa_subsets)(rows + 11 * ldr, ldr, c + 11, 5, whole, t);
+        RFA_NAME(rfa_subsets)(rows + 11 * COLUMNS, c + 11, 5, whole, t);
         t += SUBSETS(5, whole) * COLUMNS;
-        rows += 16 * ldr;
+        rows += 16 * COLUMNS;
         c += 16;
     }
 }
 
 /* The tables of RFA_BATCH samples, of 6, 5, 5, 6, 5 and 5 of them: masked_sum's multiplications,
- * done once for all neurons. The rows are ldr apart. Whole tables take longer to make, the others
+ * done once for all neurons. Whole tables take longer to make, the others
  * twice the loads to look a sum up. */
-static void RFA_NAME(rfa_subset_sums)(const REAL *rows, ptrdiff_t ldr, const REAL *c, int whole,
+static void RFA_NAME(rfa_subset_sums)(const REAL *rows, const REAL *c, int whole,
                                       REAL *tables)
 {
     if (whole)
-        RFA_NAME(rfa_batch_subsets)(rows, ldr, c, 1, tables);
+        RFA_NAME(rfa_batch_subsets)(rows, c, 1, tables);
     else
-        RFA_NAME(rfa_batch_subsets)(rows, ldr, c, 0, tables);
+        RFA_NAME(rfa_batch_subsets)(rows, c, 0, tables);
 }
 
 /* A part of the entry of the table at t for a subset: the same bits from either kind of table. */

@@ -46,7 +46,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef int shortcuts = engine.shortcuts
     cdef uint8_t[::1] output_plan = engine.output_plan
     cdef int32_t[::1] output_counts = engine.output_counts
-    cdef floating[:, ::1] ordered_W = engine.ordered_W
+    cdef floating[:, :, ::1] ordered_W = engine.ordered_W
     cdef floating[::1] ordered_a = engine.ordered_a
     cdef const double[:, ::1] directions = engine.signs.directions
     cdef double[:, ::1] found = engine.signs.found
@@ -112,12 +112,12 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                     check_masks(lanes, weights, stride, a, partial, scratch, current, &signs,
                                 checked, n_threads, &last)
             if clock[EVALUATED] < 2:
-                in_order(weights, stride, &a[0], signs.order, m, &ordered_W[0, 0], &ordered_a[0],
+                in_order(weights, stride, &a[0], signs.order, m, ordered_W, &ordered_a[0],
                          n_threads)
                 masked_outputs(signs.transposed, signs.words, words * WORD, shortcuts,
                                &output_plan[0], &output_counts[0], &ordered_a[0],
-                               &ordered_W[0, 0], stride, &rows[0, 0, 0], chunks, &f[0],
-                               &scratch[0], n_threads, &last)
+                               &ordered_W[0, 0, 0], &rows[0, 0, 0], chunks, &f[0], &scratch[0],
+                               n_threads, &last)
                 if slope > 0:
                     add_linear(lanes, weights, stride, neurons, a, slope, tile, product, f,
                                n_threads, &last)
@@ -180,12 +180,13 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
 
 
 cdef void in_order(const floating* W, Py_ssize_t stride, const floating* a, const int32_t* order,
-                   Py_ssize_t m, floating* ordered_W, floating* ordered_a, int n_threads
+                   Py_ssize_t m, floating[:, :, ::1] ordered_W, floating* ordered_a, int n_threads
                    ) noexcept nogil:
-    """The rows of W and a with neuron order[p] at place p."""
-    cdef Py_ssize_t p
+    """The rows of W, in chunks [chunk][neuron][column], and a with neuron order[p] at place p."""
+    cdef Py_ssize_t p, q, width = ordered_W.shape[2]
     for p in prange(m, num_threads=n_threads, schedule="static"):
-        memcpy(ordered_W + p * stride, W + order[p] * stride, stride * sizeof(floating))
+        for q in range(ordered_W.shape[0]):
+            memcpy(&ordered_W[q, p, 0], W + order[p] * stride + q * width, width * sizeof(floating))
         ordered_a[p] = a[order[p]]
 
 

@@ -354,9 +354,9 @@ cdef void square_norms(const floating* W, Py_ssize_t neurons, Py_ssize_t stride,
     cdef Py_ssize_t j
     for j in prange(neurons, num_threads=n_threads, schedule="static"):
         if floating is float:
-            rfa_f32(level()).dots(W + j * stride, NULL, 0, stride, norm2 + j)
+            rfa_f32(level()).dots(W + j * stride, NULL, NULL, 0, stride, norm2 + j)
         else:
-            rfa_f64(level()).dots(W + j * stride, NULL, 0, stride, norm2 + j)
+            rfa_f64(level()).dots(W + j * stride, NULL, NULL, 0, stride, norm2 + j)
 
 
 def weights(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,

@@ -53,9 +53,9 @@ cdef int observe_weights(const floating* W, Py_ssize_t stride, Py_ssize_t m, Py_
             raise MemoryError()
     for j in prange(m, num_threads=n_threads, schedule="static"):
         if floating is float:
-            rfa_f32(level()).dots(W + j * stride, means, k, d, out + j * (k + 1))
+            rfa_f32(level()).dots(W + j * stride, NULL, means, k, d, out + j * (k + 1))
         else:
-            rfa_f64(level()).dots(W + j * stride, means, k, d, out + j * (k + 1))
+            rfa_f64(level()).dots(W + j * stride, NULL, means, k, d, out + j * (k + 1))
         norm[j] = sqrt(out[j * (k + 1)])
         for c in range(k):
             projection[j * k + c] = out[j * (k + 1) + 1 + c]

@@ -14,8 +14,8 @@ ctypedef struct signs_t:
     Py_ssize_t k          # rows of Q
     float* low            # [lane][neuron]
     float* high
-    double* path          # [k + 3][neuron]: u, U, V, E
-    double* factors       # [lane][k + 3]: c, r, v, b
+    double* path          # [2 k + 2][neuron]: u, U, V, E
+    double* factors       # [lane][2 k + 2]: c, r, v, b
     # to work in, [thread][neuron]: two numbers of certify; bits of neurons; a list of neurons,
     # their signs, and two real numbers of each
     double* doubles

@@ -6,20 +6,20 @@ u_j = Q w_j and c the centre of a lane's s_i,
     <w_j(t), x_i> - <w_j(e), x_i> = <u_j(t) - u_j(e), c> + <u_j(t) - u_j(e), s_i - c>
                                                          + <w_j(t) - w_j(e), x_i - Q^T s_i>.
 
-The last two are at most r (U_j(t) - U_j(e)) + v (V_j(t) - V_j(e)), where U_j and V_j are the
-lengths of the paths of u_j and of the rest of w_j, r is the largest |s_i - c| of the lane and v its
-largest |x_i - Q^T s_i|. Features move along the means, so that V_j grows slowly, and r is small
-where samples are sorted by s_i: that makes the bound sharp. For a lane and a neuron that were
-evaluated last in step e,
+The last two are at most <r, U_j(t) - U_j(e)> + v (V_j(t) - V_j(e)), where U_j has the lengths of
+the paths of u_j's components and V_j is that of the rest of w_j, r has the largest |s_i - c| of the
+lane, component by component, and v is its largest |x_i - Q^T s_i|. Features move along the means,
+most along one of them, so that V_j grows slowly, and r is small where samples are sorted by s_i:
+that makes the bound sharp. For a lane and a neuron that were evaluated last in step e,
 
-    low  = least <w_j(e), x_i> > 0     - <u_j(e), c> + r U_j(e) + v V_j(e) - b E_j(e),
-    high = largest other <w_j(e), x_i> - <u_j(e), c> - r U_j(e) - v V_j(e) + b E_j(e)
+    low  = least <w_j(e), x_i> > 0     - <u_j(e), c> + <r, U_j(e)> + v V_j(e) - b E_j(e),
+    high = largest other <w_j(e), x_i> - <u_j(e), c> - <r, U_j(e)> - v V_j(e) + b E_j(e)
 
 are kept, b E_j, b the largest |x_i|, being a bound on what an inner product loses by rounding. An
 evaluation would find the same signs as in step e while
 
-    low  + <u_j(t), c> - r U_j(t) - v V_j(t) - b E_j(t) > 0,
-    high + <u_j(t), c> + r U_j(t) + v V_j(t) + b E_j(t) < 0.
+    low  + <u_j(t), c> - <r, U_j(t)> - v V_j(t) - b E_j(t) > 0,
+    high + <u_j(t), c> + <r, U_j(t)> + v V_j(t) + b E_j(t) < 0.
 
 Where that does not hold there is an evaluation. U and V are rounded up, low down and high up.
 """
@@ -45,8 +45,8 @@ cdef double TINY = 1e-37
 cdef void measure_path(const floating* W, const floating* before, Py_ssize_t stride, Py_ssize_t m,
                        const double* Q, double reach, Py_ssize_t k, Py_ssize_t neurons,
                        double* path, double* found, int n_threads) noexcept nogil:
-    """path (k + 3, neurons): u_j, the lengths U_j and V_j so far, and E_j of W; before: the weights
-    a step ago, or NULL if the paths begin here. found: (neurons, k + 1) to work in. O(m d k).
+    """path (2 k + 2, neurons): u_j, the lengths U_j and V_j so far, and E_j of W; before: the
+    weights a step ago, or NULL if the paths begin here. found: (neurons, k + 1) to work in. O(m d k).
 
     E_j is infinite from norm(w_j) = reach on, so that nothing is certified where a sum might
     overflow: whether a run goes on does not depend on what has been evaluated."""
@@ -59,37 +59,37 @@ cdef void measure_path(const floating* W, const floating* before, Py_ssize_t str
         if before != NULL:
             # by the difference, for that of two u_j would be off by a part of w_j, not of the step
             if floating is float:
-                rfa_f32(level()).moves(W + j * stride, before + j * stride, Q, k, stride,
-                                       found + j * (k + 1))
+                rfa_f32(level()).dots(W + j * stride, before + j * stride, Q, k, stride,
+                                      found + j * (k + 1))
             else:
-                rfa_f64(level()).moves(W + j * stride, before + j * stride, Q, k, stride,
-                                       found + j * (k + 1))
+                rfa_f64(level()).dots(W + j * stride, before + j * stride, Q, k, stride,
+                                      found + j * (k + 1))
             moved = found[j * (k + 1)]
             along = 0
             for c in range(k):
                 along = along + found[j * (k + 1) + 1 + c] * found[j * (k + 1) + 1 + c]
-            path[k * neurons + j] = (
-                (path[k * neurons + j] + sqrt(along) + relative * sqrt(moved))
-                * (1 + 4 * DBL_EPSILON))
+                path[(k + c) * neurons + j] = (
+                    (path[(k + c) * neurons + j] + fabs(found[j * (k + 1) + 1 + c])
+                     + relative * sqrt(moved)) * (1 + 4 * DBL_EPSILON))
             # (sqrt(along) - relative sqrt(moved))^2 is what can be taken off
-            path[(k + 1) * neurons + j] = (
-                (path[(k + 1) * neurons + j]
+            path[2 * k * neurons + j] = (
+                (path[2 * k * neurons + j]
                  + sqrt(max(moved - along, 0.0) + 4 * relative * moved))
                 * (1 + 4 * DBL_EPSILON))
         if floating is float:
-            rfa_f32(level()).dots(W + j * stride, Q, k, stride, found + j * (k + 1))
+            rfa_f32(level()).dots(W + j * stride, NULL, Q, k, stride, found + j * (k + 1))
         else:
-            rfa_f64(level()).dots(W + j * stride, Q, k, stride, found + j * (k + 1))
+            rfa_f64(level()).dots(W + j * stride, NULL, Q, k, stride, found + j * (k + 1))
         for c in range(k):
             path[c * neurons + j] = found[j * (k + 1) + 1 + c]
         # an inner product of the type, and those of u
         length = sqrt(found[j * (k + 1)])
-        path[(k + 2) * neurons + j] = (
+        path[(2 * k + 1) * neurons + j] = (
             length * (1.1 * (stride + 8) * unit / 2 + 2 * relative) if length < reach
             else INFINITY)
         if before == NULL:
-            path[k * neurons + j] = 0
-            path[(k + 1) * neurons + j] = 0
+            for c in range(k, 2 * k + 1):
+                path[c * neurons + j] = 0
 
 
 cdef void order_neurons(signs_t* signs, const floating* a, Py_ssize_t m) noexcept nogil:
@@ -215,7 +215,7 @@ cdef Py_ssize_t word_signs(const floating* x, Py_ssize_t d, const floating* W, P
         low = signs.low + lane * padded
         high = signs.high + lane * padded
         if signs.certified:
-            rfa_common(level()).certify(low, high, signs.path, signs.factors + lane * (signs.k + 3),
+            rfa_common(level()).certify(low, high, signs.path, signs.factors + lane * 2 * (signs.k + 1),
                                         signs.k, padded, to_low, to_high, open)
         if previous == NULL or not signs.certified:
             memset(open, 0xFF, signs.words * sizeof(uint64_t))
@@ -296,7 +296,7 @@ cdef int bind(signs_t* signs, arrays) except -1:
     signs.transposed = &transposed[0, 0]
     signs.words = transposed.shape[0]
     signs.n_lanes = arrays.n_lanes
-    signs.k = path.shape[0] - 3
+    signs.k = path.shape[0] // 2 - 1
     signs.low = &low[0, 0]
     signs.high = &high[0, 0]
     signs.path = &path[0, 0]

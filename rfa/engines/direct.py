@@ -88,7 +88,7 @@ class DirectEngine:
         neuron_words = -(-self.m // WORD)
         self.output_plan, self.output_counts = room_for_plans(self.n_threads * 2 * neuron_words)
         self.signs = Signs(problem, basis, along, order, self.m, chunks * width, self.n_threads)
-        self.ordered_W = aligned_zeros((neuron_words * WORD, chunks * width), dtype)
+        self.ordered_W = aligned_zeros((chunks, neuron_words * WORD, width), dtype)
         self.ordered_a = aligned_zeros(neuron_words * WORD, dtype)
         # a switch for tests: every activation is compared with one from a full evaluation
         checked = words if os.environ.get("RFA_CHECK_SIGNS") == "1" else 0

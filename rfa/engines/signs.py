@@ -29,8 +29,8 @@ class Signs:
     """Bounds on the pre-activations of every lane and neuron, and the transposed masks.
 
     ``directions`` (k, stride) are orthonormal: those in which features are expected to move, of the
-    means or, if there are none, of the mean of the samples. ``factors`` (lanes, k + 3): centre,
-    radius, length outside of the directions and length of a lane's samples.
+    means or, if there are none, of the mean of the samples. ``factors`` (lanes, 2 k + 2): centre
+    and radius along each, length outside of the directions and length of a lane's samples.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Signs:
         self.n_lanes = -(-n // LANE)
         words, neuron_words = -(-n // WORD), -(-m // WORD)
         neurons = neuron_words * WORD
-        self.factors = np.zeros((1, len(basis) + 3))
+        self.factors = np.zeros((1, 2 * len(basis) + 2))
         self.directions = np.zeros((len(basis), stride))
         self.directions[:, :d] = basis
         self.certified = 8 * self.n_lanes * neurons <= BOUND_BYTES
@@ -63,7 +63,7 @@ class Signs:
         lanes, k = self.n_lanes if self.certified else 1, len(self.directions)
         self.low = aligned_zeros((lanes, neurons), np.float32)
         self.high = aligned_zeros((lanes, neurons), np.float32)
-        self.path = aligned_zeros((k + 3, neurons), np.float64)
+        self.path = aligned_zeros((2 * k + 2, neurons), np.float64)
         self.found = np.zeros((m, k + 1))
         self.transposed = aligned_zeros((neuron_words, words * WORD), np.uint64)
         self.order = np.full(neurons, -1, np.int32)
@@ -131,20 +131,21 @@ def directions(problem: Problem) -> NDArray[np.float64]:
 
 
 def lane_factors(X: FloatArray, order: IntArray, along: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Centre, radius, length outside of the basis and length of each lane, rounded up.
+    """Centre and radius along the basis, length outside of it and length of each lane, rounded up.
 
     along: coordinates (n, k) of the samples. Lengths are infinite where a sample is shorter than
     SHORTEST, but not zero.
     """
-    factors = np.empty((-(-len(X) // LANE), along.shape[1] + 3))
+    k = along.shape[1]
+    factors = np.empty((-(-len(X) // LANE), 2 * k + 2))
     for begin in range(0, len(X), BLOCK):
         chosen = order[begin : begin + BLOCK]
         samples = X[chosen].astype(np.float64)
         starts = np.arange(0, len(samples), LANE)
-        members = np.diff(starts, append=len(samples))
         places = along[chosen]
-        centre = np.add.reduceat(places, starts) / members[:, None]
-        apart = np.linalg.norm(places - np.repeat(centre, members, axis=0), axis=1)
+        first, last = np.minimum.reduceat(places, starts), np.maximum.reduceat(places, starts)
+        centre = first / 2 + last / 2
+        radius = np.maximum(last - centre, centre - first)
         squared = np.einsum("ij,ij->i", samples, samples)
         size = np.abs(samples).max(axis=1)
         squared[(size > 0) & (size < SHORTEST)] = np.inf
@@ -152,8 +153,8 @@ def lane_factors(X: FloatArray, order: IntArray, along: NDArray[np.float64]) -> 
         outside = np.sqrt(np.maximum(squared - (places**2).sum(axis=1), 0))
         longest = np.sqrt(np.maximum.reduceat(squared, starts)) * (1 + 1e-9)
         block = factors[begin // LANE : begin // LANE + len(starts)]
-        block[:, :-3] = centre
-        block[:, -3] = np.maximum.reduceat(apart, starts) * (1 + 1e-9) + 1e-12 * longest
+        block[:, :k] = centre
+        block[:, k:-2] = radius * (1 + 1e-9) + 1e-12 * longest[:, None]
         block[:, -2] = np.maximum.reduceat(outside, starts) * (1 + 1e-9) + 1e-6 * longest
         block[:, -1] = longest
     return factors
