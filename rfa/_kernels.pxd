@@ -96,6 +96,8 @@ cdef extern from "_leaves.h" nogil:
                         Py_ssize_t, double*, double*, uint64_t*) noexcept nogil
         void (*list_words)(const uint64_t*, int, Py_ssize_t, uint8_t*, uint32_t*, uint8_t*,
                            int32_t*) noexcept nogil
+        int32_t (*number_pairs)(const uint8_t*, const uint8_t*, int, int, Py_ssize_t, uint8_t*,
+                                uint8_t*) noexcept nogil
         int64_t (*differences)(const uint64_t*, const uint64_t*, Py_ssize_t) noexcept nogil
         void (*ring_outputs)(Py_ssize_t, const double*, const double*, double*, double*,
                              const double*, double*) noexcept nogil

@@ -88,6 +88,8 @@ typedef struct {
                     uint64_t *open);
     void (*list_words)(const uint64_t *masks, int shift, ptrdiff_t neurons, uint8_t *some,
                        uint32_t *words, uint8_t *every, int32_t *counts);
+    int32_t (*number_pairs)(const uint8_t *a, const uint8_t *b, int base, int keys, ptrdiff_t count,
+                            uint8_t *pairs, uint8_t *out);
     int64_t (*differences)(const uint64_t *masks, const uint64_t *others, ptrdiff_t words);
     void (*ring_outputs)(ptrdiff_t rows, const double *x0, const double *x1, double *d0, double *d1,
                          const double *base, double *f);
@@ -153,9 +155,22 @@ typedef struct {
 #define RFA_ADD_WHERE_avx512_f32(bits, sum, v) _mm512_mask_add_ps(sum, (__mmask16)(bits), sum, v)
 #define RFA_ADD_WHERE_avx512_f64(bits, sum, v) _mm512_mask_add_pd(sum, (__mmask8)(bits), sum, v)
 
-/* The least of 16 or 8 lanes; other levels have few enough for a loop. */
-#define RFA_LEAST_avx512_f32(v) _mm512_reduce_min_ps(v)
-#define RFA_LEAST_avx512_f64(v) _mm512_reduce_min_pd(v)
+/* v in the lanes that bits has, other in the others. */
+#define RFA_WHERE(bits, v, other)                                                                  \
+    ((V)(((N)(v) & RFA_NAME(rfa_lanes)(bits)) | ((N)(other) & ~RFA_NAME(rfa_lanes)(bits))))
+#define RFA_WHERE_baseline_f32 RFA_WHERE
+#define RFA_WHERE_baseline_f64 RFA_WHERE
+#define RFA_WHERE_avx2_f32 RFA_WHERE
+#define RFA_WHERE_avx2_f64 RFA_WHERE
+#define RFA_WHERE_avx512_f32(bits, v, other) _mm512_mask_mov_ps(other, (__mmask16)(bits), v)
+#define RFA_WHERE_avx512_f64(bits, v, other) _mm512_mask_mov_pd(other, (__mmask8)(bits), v)
+
+/* The lesser ones of two vectors' lanes, and the lanes of two vectors that numbers has; other levels
+ * have few enough lanes for a loop. */
+#define RFA_MIN_avx512_f32(a, b) _mm512_min_ps(a, b)
+#define RFA_MIN_avx512_f64(a, b) _mm512_min_pd(a, b)
+#define RFA_PERMUTE_avx512_f32(a, numbers, b) _mm512_permutex2var_ps(a, (__m512i)(numbers), b)
+#define RFA_PERMUTE_avx512_f64(a, numbers, b) _mm512_permutex2var_pd(a, (__m512i)(numbers), b)
 
 #define RFA_LEVEL baseline
 #define RFA_BYTES 16

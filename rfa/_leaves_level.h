@@ -28,6 +28,9 @@
 #define WHERE(keep, v) ((D)((I)(v) & (I)(keep)))
 #define POSITIVE(v) RFA_JOIN(RFA_POSITIVE, RFA_LEVEL, f64)(v)
 
+typedef uint8_t RFA_NAME(rfa_octets) __attribute__((vector_size(RFA_BYTES)));
+#define Y RFA_NAME(rfa_octets)
+
 typedef float RFA_NAME(rfa_float) __attribute__((vector_size(4 * VL), aligned(4), may_alias));
 
 #include "_leaves_losses.h"
@@ -126,6 +129,40 @@ static void RFA_NAME(rfa_list_words)(const uint64_t *masks, int shift, ptrdiff_t
 #endif
     counts[0] = others;
     counts[1] = ones;
+}
+
+/* Of the pairs (a[j], b[j]), b[j] < base, numbered a[j] base + b[j] < keys: those that occur, but for
+ * (0, 0), in that order in pairs, and out[j] = which of them is pair j, from 1 on, 0 for (0, 0).
+ * Returns how many occur. keys and count are at most 256; O(keys count). */
+static int32_t RFA_NAME(rfa_number_pairs)(const uint8_t *a, const uint8_t *b, int base, int keys,
+                                          ptrdiff_t count, uint8_t *pairs, uint8_t *out)
+{
+    uint8_t keys_of[256] = {0};
+    Y key[256 / RFA_BYTES], number[256 / RFA_BYTES];
+    int32_t found = 0;
+    for (ptrdiff_t j = 0; j < count; ++j)
+        keys_of[j] = (uint8_t)(a[j] * base + b[j]);
+    memcpy(key, keys_of, sizeof key);
+    memset(number, 0, sizeof number);
+    for (int k = 1; k < keys; ++k) {
+        uint64_t lanes[RFA_BYTES / 8], there = 0;
+        Y any = {0};
+        for (int p = 0; p < 256 / RFA_BYTES; ++p) {
+            Y same = (Y)(key[p] == (uint8_t)k);
+            number[p] |= same & (uint8_t)(found + 1);
+            any |= same;
+        }
+        memcpy(lanes, &any, sizeof lanes);
+        for (int l = 0; l < RFA_BYTES / 8; ++l)
+            there |= lanes[l];
+        if (there) {
+            pairs[2 * found] = (uint8_t)(k / base);
+            pairs[2 * found + 1] = (uint8_t)(k % base);
+            ++found;
+        }
+    }
+    memcpy(out, number, (size_t)count);
+    return found;
 }
 
 /* Number of bits in which two runs of words differ. */
@@ -258,6 +295,7 @@ static const rfa_leaves RFA_JOIN(rfa, common, RFA_LEVEL) = {
     RFA_NAME(rfa_transpose),
     RFA_NAME(rfa_certify),
     RFA_NAME(rfa_list_words),
+    RFA_NAME(rfa_number_pairs),
     RFA_NAME(rfa_differences),
     RFA_NAME(rfa_ring_outputs),
     RFA_NAME(rfa_ring_sums),
@@ -266,6 +304,7 @@ static const rfa_leaves RFA_JOIN(rfa, common, RFA_LEVEL) = {
 
 #undef D
 #undef I
+#undef Y
 #undef VL
 #undef PARTS
 #undef LOAD

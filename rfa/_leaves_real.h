@@ -14,6 +14,13 @@
 #define ADD_WHERE(bits, sum, v)                                                                    \
     ((V)RFA_JOIN(RFA_ADD_WHERE, RFA_LEVEL, RFA_REAL)(bits, sum, v))
 #define POSITIVE(v) RFA_JOIN(RFA_POSITIVE, RFA_LEVEL, RFA_REAL)(v)
+#define WHERE(bits, v, other) ((V)RFA_JOIN(RFA_WHERE, RFA_LEVEL, RFA_REAL)(bits, v, other))
+#if RFA_BYTES == 64
+#define MIN(a, b) ((V)RFA_JOIN(RFA_MIN, RFA_LEVEL, RFA_REAL)(a, b))
+#define PERMUTE(a, numbers, b) ((V)RFA_JOIN(RFA_PERMUTE, RFA_LEVEL, RFA_REAL)(a, numbers, b))
+#else
+#define MIN(a, b) ((V)(((I)(a) & (I)((a) < (b))) | ((I)(b) & ~(I)((a) < (b)))))
+#endif
 #define LOAD(p) (*(const VU *)(p))
 #define STORE(p, v) (*(VU *)(p) = (v))
 #define LOAD_WIDE(p) (*(const WU *)(p))
@@ -118,16 +125,25 @@ static void RFA_NAME(rfa_activate_tile)(const REAL *h, ptrdiff_t block, const RE
 
 #include "_leaves_sums.h"
 
-/* The least component. */
-static inline __attribute__((always_inline)) REAL RFA_NAME(rfa_least)(V v)
+/* out[l] = the least component of v[l], for VL vectors, which are used up. */
+static inline __attribute__((always_inline)) void RFA_NAME(rfa_least)(V *v, REAL *out)
 {
 #if RFA_BYTES == 64
-    return RFA_JOIN(RFA_LEAST, RFA_LEVEL, RFA_REAL)(v);
+    /* of pairs of lanes, then of pairs of these, side by side with those of the next vector */
+    I even;
+    for (int l = 0; l < VL; ++l)
+        even[l] = 2 * l;
+    for (int half = VL / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; ++l)
+            v[l] = MIN(PERMUTE(v[2 * l], even, v[2 * l + 1]),
+                       PERMUTE(v[2 * l], even + 1, v[2 * l + 1]));
+    STORE(out, v[0]);
 #else
-    REAL least = v[0];
-    for (int l = 1; l < VL; ++l)
-        least = v[l] < least ? v[l] : least;
-    return least;
+    for (int l = 0; l < VL; ++l) {
+        out[l] = v[l][0];
+        for (int i = 1; i < VL; ++i)
+            out[l] = v[l][i] < out[l] ? v[l][i] : out[l];
+    }
 #endif
 }
 
@@ -139,8 +155,10 @@ RFA_NAME(rfa_row_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d
                         REAL *low, REAL *high)
 {
     const V none = SPLAT((REAL)INFINITY);
-    V rest = {0}, sums[LANE_ROWS][LANE_PARTS], found[LANE_ROWS][LANE_PARTS];
+    V rest = {0}, sums[LANE_ROWS + VL][LANE_PARTS];
     const REAL *row[LANE_ROWS];
+    REAL least[LANE_ROWS + VL], most[LANE_ROWS + VL];
+    uint16_t positive[LANE_ROWS + VL];
     for (int r = 0; r < rows; ++r) {
         /* the last neuron is done again where there are no more */
         row[r] = w + list[r < count ? r : count - 1] * ldw;
@@ -153,24 +171,28 @@ RFA_NAME(rfa_row_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d
             for (int r = 0; r < rows; ++r)
                 sums[r][p] = FMA(SPLAT(row[r][k]), xs, sums[r][p]);
         }
-    /* a copy in memory, to be indexed by what is not constant */
-    memcpy(found, sums, rows * sizeof *found);
-    for (ptrdiff_t r = 0; r < rows && r < count; ++r) {
-        V least = none, most = none;
-        unsigned positive = 0;
-        for (int p = 0; p < LANE_PARTS; ++p) {
-            V h = found[r][p];
-            I above = (I)(h > (V){0});
-            V over = (V)(((I)h & above) | ((I)none & ~above));
-            V under = (V)(((I)-h & ~above) | ((I)none & above));
-            positive |= (unsigned)POSITIVE(h) << p * VL;
-            rest += h - h;
-            least = (V)(((I)over & (I)(over < least)) | ((I)least & ~(I)(over < least)));
-            most = (V)(((I)under & (I)(under < most)) | ((I)most & ~(I)(under < most)));
+    for (int first = 0; first < rows; first += VL) {
+        V over[VL], under[VL];
+        for (int l = 0; l < VL; ++l) {
+            const int r = first + l;
+            over[l] = under[l] = none;
+            positive[r] = 0;
+            for (int p = 0; p < LANE_PARTS && r < rows; ++p) {
+                V h = sums[r][p];
+                unsigned bits = POSITIVE(h);
+                positive[r] |= (uint16_t)(bits << p * VL);
+                over[l] = MIN(over[l], WHERE(bits, h, none));
+                under[l] = MIN(under[l], WHERE(bits, none, -h));
+                rest += h - h;
+            }
         }
-        bits[r] = (uint16_t)positive;
-        low[r] = RFA_NAME(rfa_least)(least);
-        high[r] = -RFA_NAME(rfa_least)(most);
+        RFA_NAME(rfa_least)(over, least + first);
+        RFA_NAME(rfa_least)(under, most + first);
+    }
+    for (ptrdiff_t r = 0; r < rows && r < count; ++r) {
+        bits[r] = positive[r];
+        low[r] = least[r];
+        high[r] = -most[r];
     }
     return rest;
 }
@@ -334,6 +356,9 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
 #undef FMA_WHERE
 #undef ADD_WHERE
 #undef POSITIVE
+#undef WHERE
+#undef MIN
+#undef PERMUTE
 #undef LOAD
 #undef STORE
 #undef LOAD_WIDE

@@ -19,9 +19,10 @@ cdef enum:
     GROUP = 16    # terms whose sums are kept in the store together, at most
     SLOTS = 512   # of the hash table of words, more than twice BLOCK
     VECTOR = 16   # that list_words writes at once
+    FEW_PAIRS = 24   # for which all neurons are compared with each
 
 
-KINDS = {"listed": LISTED, "shared": SHARED, "joined": JOINED}
+KINDS = {"listed": LISTED, "shared": SHARED, "joined": JOINED, "in run": IN_RUN}
 
 
 cdef Py_ssize_t plan_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil:
@@ -52,18 +53,18 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, uint8
     cdef uint8_t whole[BLOCK + VECTOR]
     cdef uint32_t found[BLOCK + 1]
     cdef uint8_t slots[SLOTS]
-    cdef Py_ssize_t i, some, every, distinct = 0, limit
+    cdef Py_ssize_t i, some, every, distinct = 0, alone, limit
     cdef uint32_t bits, slot
     rfa_common(level()).list_words(masks, shift, neurons, listed, words, whole, counts)
     some = counts[LOOKED_UP]
     every = counts[ADDED]
     # times measured: 1.0 for looking up a sum and adding it to a neuron's, 0.9 for looking one up
-    # to be shared, 0.35 for adding a sum that is there to that of a neuron; in a run of three
-    # batches the latter is done once
-    limit = max((20 * some + 7 * (every - neurons)) // 18,
-                min((60 * some + 21 * every - 7 * neurons) // 54, neurons // 8))
-    if limit > 0:
-        memset(slots, 0, SLOTS)
+    # to be shared, 0.35 for adding a sum that is there to that of a neuron
+    alone = (20 * some + 7 * (every - neurons)) // 18
+    limit = max(alone, neurons // 8, min(3 * some // 4, most_sums(neurons)))
+    if limit > 0 or some + every == 0:
+        if some > 0:
+            memset(slots, 0, SLOTS)
         memset(plan, 0, neurons)
         for i in range(some):
             # most repeat or hardly any: a quarter tells, and nothing but time is lost by it
@@ -83,7 +84,7 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, uint8
                 found[distinct] = bits
                 slots[slot] = <uint8_t>distinct
             plan[listed[i]] = slots[slot]
-    if limit < 1:
+    if limit < 1 and some + every > 0:
         memcpy(plan, listed, some)
         memcpy(plan + BLOCK, whole, every)
         counts[KIND] = LISTED
@@ -96,7 +97,7 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, uint8
             plan[whole[i]] = <uint8_t>distinct
     counts[LOOKED_UP] = <int32_t>distinct
     counts[ADDED] = <int32_t>(some + every)
-    counts[KIND] = SHARED
+    counts[KIND] = SHARED if distinct <= max(alone, 0) else SHARED | IN_RUN
     counts[DISTINCT] = <int32_t>distinct
 
 
@@ -132,6 +133,11 @@ cdef Py_ssize_t run_length(const int32_t* counts, Py_ssize_t blocks, Py_ssize_t 
     return length
 
 
+cdef Py_ssize_t most_sums(Py_ssize_t neurons) noexcept nogil:
+    """How many sums a run may have for so many neurons."""
+    return min(neurons // 4, <Py_ssize_t>(RUN - 1))
+
+
 cdef void join_runs(Py_ssize_t batches, Py_ssize_t blocks, Py_ssize_t neurons, uint8_t* plan,
                     int32_t* counts) noexcept nogil:
     """Let shared batches join the run that ends before them, where that leaves few distinct sums:
@@ -141,7 +147,7 @@ cdef void join_runs(Py_ssize_t batches, Py_ssize_t blocks, Py_ssize_t neurons, u
     and, RUN bytes behind the words' first neurons, for each of these sums the number of that up to
     the batch before and of the word that is added. O(BLOCK) each.
     """
-    cdef Py_ssize_t batch, most = min(neurons // 4, <Py_ssize_t>(RUN - 1)), active
+    cdef Py_ssize_t batch, most = most_sums(neurons), active
     cdef uint8_t* own
     cdef uint8_t* before
     cdef int32_t* counted
@@ -171,22 +177,29 @@ cdef Py_ssize_t join(const uint8_t* before, Py_ssize_t sums, uint8_t* plan, Py_s
     cdef uint8_t numbers[RUN * RUN]
     cdef uint8_t joined[BLOCK]
     cdef uint8_t pairs[2 * RUN]
-    cdef Py_ssize_t j, key, pair, active = 0
-    memset(numbers, 0, (sums + 1) * (words + 1))
-    found[0] = 0
+    cdef Py_ssize_t j, key, pair, keys = (sums + 1) * (words + 1), active = 0
+    if keys <= FEW_PAIRS:
+        found[0] = rfa_common(level()).number_pairs(before, plan, <int>words + 1, <int>keys,
+                                                    neurons, pairs, joined)
+    else:
+        memset(numbers, 0, keys)
+        found[0] = 0
+        for j in range(neurons):
+            key = before[j] * (words + 1) + plan[j]
+            pair = numbers[key]
+            if pair == 0 and key != 0:
+                if found[0] == most:
+                    return -1
+                pairs[2 * found[0]] = before[j]
+                pairs[2 * found[0] + 1] = plan[j]
+                found[0] += 1
+                pair = found[0]
+                numbers[key] = <uint8_t>pair
+            joined[j] = <uint8_t>pair
+    if found[0] > most:
+        return -1
     for j in range(neurons):
-        key = before[j] * (words + 1) + plan[j]
-        pair = numbers[key]
-        if pair == 0 and key != 0:
-            if found[0] == most:
-                return -1
-            pairs[2 * found[0]] = before[j]
-            pairs[2 * found[0] + 1] = plan[j]
-            found[0] += 1
-            pair = found[0]
-            numbers[key] = <uint8_t>pair
-        joined[j] = <uint8_t>pair
-        active += pair != 0
+        active += joined[j] != 0
     memcpy(plan, joined, neurons)
     memcpy(plan + BLOCK + RUN, pairs, 2 * found[0])
     return active
@@ -213,8 +226,8 @@ cdef Py_ssize_t next_group(const int32_t* counts, Py_ssize_t blocks, Py_ssize_t 
         stored += counts[(group + length - 1) * blocks * COUNTS + DISTINCT]
         if stored > STORE:
             break
+        terms[0] += counts[(group + length - 1) * blocks * COUNTS + DISTINCT] > 0
         group += length
-        terms[0] += 1
     return group
 
 
@@ -231,19 +244,23 @@ cdef void plan_groups(Py_ssize_t batches, Py_ssize_t blocks, Py_ssize_t neurons,
         group = next_group(counts + batch * blocks * COUNTS, blocks, batches - batch, &terms)
         own = index + batch * BLOCK
         end = batch
+        term = 0
         stored = 0
-        for term in range(terms):
+        while term < terms:
             end += run_length(counts + end * blocks * COUNTS, blocks, batches - end)
             k = (end - 1) * blocks
             numbers = plan + k * 2 * BLOCK
-            if counts[k * COUNTS + KIND] & SHARED:
+            if not counts[k * COUNTS + KIND] & SHARED:
+                for j in range(neurons):
+                    own[j] = <uint16_t>((j + 1) * ENTRY)
+            elif counts[k * COUNTS + DISTINCT] > 0:
                 for j in range(neurons):
                     own[j * terms + term] = <uint16_t>(
                         (numbers[j] + stored) * ENTRY if numbers[j] else 0)
                 stored += counts[k * COUNTS + DISTINCT]
             else:
-                for j in range(neurons):
-                    own[j] = <uint16_t>((j + 1) * ENTRY)
+                continue
+            term += 1
         batch += group
 
 
@@ -255,6 +272,11 @@ cdef void plan_runs(const uint64_t* masks, Py_ssize_t stride, Py_ssize_t batches
     are active on none or all of a batch; more: all. masks [word][stride]."""
     cdef Py_ssize_t batch, k, joined
     join_runs(batches, blocks, neurons, plan, counts)
+    for batch in range(batches):
+        k = batch * blocks
+        if counts[k * COUNTS + KIND] == SHARED | IN_RUN and (batch + 1 == batches or not counts[(k + blocks) * COUNTS + KIND] & JOINED):
+            list_neurons(masks + batch * BATCH // WORD * stride, batch * BATCH % WORD, neurons,
+                         True, plan + k * 2 * BLOCK, counts + k * COUNTS)
     if shortcuts < 2:
         for batch in range(batches):
             k = batch * blocks
