@@ -168,6 +168,7 @@ RFA_NAME(rfa_row_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d
     for (ptrdiff_t k = 0; k < d; ++k)
         for (int p = 0; p < LANE_PARTS; ++p) {
             V xs = LOAD(x + k * RFA_LANE + p * VL);
+            __builtin_prefetch(x + (k + 64) * RFA_LANE + p * VL, 0, 2);
             for (int r = 0; r < rows; ++r)
                 sums[r][p] = FMA(SPLAT(row[r][k]), xs, sums[r][p]);
         }
