@@ -451,13 +451,13 @@ cdef inline void _gather(const floating* sums, const floating* store, const uint
         rfa_f64(_level).gather(sums, store, index, terms, count, out)
 
 
-cdef inline void _add_products(const floating* rows, const floating* sums, const floating* store,
+cdef inline void _add_products(const floating* rows, Py_ssize_t next_rows, const floating* sums, const floating* store,
                                const uint16_t* index, Py_ssize_t terms, Py_ssize_t count,
                                floating* products) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).add_products(rows, sums, store, index, terms, count, products)
+        rfa_f32(_level).add_products(rows, next_rows, sums, store, index, terms, count, products)
     else:
-        rfa_f64(_level).add_products(rows, sums, store, index, terms, count, products)
+        rfa_f64(_level).add_products(rows, next_rows, sums, store, index, terms, count, products)
 
 
 cdef inline bint _finish(const floating* base, double shrink, const floating* scale,
@@ -708,7 +708,7 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
                     group = sum_block(masks + i, words, samples, count, own_plan, own_counts, 1,
                                       index, a, W + q * words * WORD * width, own, sums,
                                       <floating*>NULL, &terms)
-                    _add_products(rows + (q * samples + i) * width,
+                    _add_products(rows + (q * samples + i) * width, samples * width,
                                   sums if group < batches else <floating*>NULL,
                                   own + TABLES * width, index + (batches - group) * BLOCK, terms,
                                   count, products)

@@ -55,7 +55,7 @@
                        ptrdiff_t terms, const REAL *common, ptrdiff_t neurons,                     \
                        ptrdiff_t stride, REAL *out, REAL slope, uint64_t *masks,                   \
                        ptrdiff_t sample, REAL *f);                                                 \
-        void (*add_products)(const REAL *rows, const REAL *sums, const REAL *store,                \
+        void (*add_products)(const REAL *rows, ptrdiff_t next, const REAL *sums, const REAL *store,                \
                              const uint16_t *index, ptrdiff_t terms, ptrdiff_t count,              \
                              REAL *products);                                                      \
         void (*fold)(const REAL *rows, ptrdiff_t count, REAL *out);                                \

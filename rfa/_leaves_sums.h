@@ -235,8 +235,9 @@ static REAL RFA_NAME(rfa_finish)(const REAL *base, REAL keep, REAL decay, const 
 #undef STEP
 }
 
-/* products[i] += rows[i] s_i column by column, s_i as rfa_gathered says. */
-static void RFA_NAME(rfa_add_products)(const REAL *rows, const REAL *sums, const REAL *store,
+/* products[i] += rows[i] s_i column by column, s_i as rfa_gathered says. next: how far on the rows
+ * are that will be wanted next. */
+static void RFA_NAME(rfa_add_products)(const REAL *rows, ptrdiff_t next, const REAL *sums, const REAL *store,
                                        const uint16_t *index, ptrdiff_t terms, ptrdiff_t count,
                                        REAL *products)
 {
@@ -244,6 +245,7 @@ static void RFA_NAME(rfa_add_products)(const REAL *rows, const REAL *sums, const
         for (int part = 0; part < COLUMNS; part += VL) {
             REAL *product = products + i * COLUMNS + part;
             V sum = RFA_NAME(rfa_gathered)(sums, store, index, terms, i, part);
+            __builtin_prefetch(rows + i * COLUMNS + part + next, 0, 2);
             STORE(product, FMA(LOAD(rows + i * COLUMNS + part), sum, LOAD(product)));
         }
 }
