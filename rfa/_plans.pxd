@@ -17,7 +17,7 @@ cdef enum:
     LISTED = 0
     SHARED = 1
     JOINED = 2   # with SHARED, unless shortcuts are off
-    IN_RUN = 4   # with SHARED: not worth it but in a run
+    IN_RUN = 4   # with SHARED: it does not take less time but in a run
 
 cdef void plan_block(const uint64_t* masks, Py_ssize_t stride, Py_ssize_t batches,
                      Py_ssize_t blocks, Py_ssize_t neurons, int shortcuts, uint8_t* plan,

@@ -44,9 +44,10 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, uint8
 
     Either neuron by neuron: counts = (neurons active on some samples, on all, LISTED, 0), plan
     [2][BLOCK] has the former and the latter. Or each distinct word of masks is summed once, where
-    that takes less time: counts = (distinct words, active neurons, SHARED, distinct words), plan
-    has the number of every neuron's word, 0 for inactive neurons, and a neuron of each word in the
-    order of numbers. O(BLOCK).
+    that takes less time, maybe in a run, or where no neuron is active, which ends no run: counts =
+    (distinct words, active neurons, SHARED, maybe IN_RUN, distinct words), plan has the number of
+    every neuron's word, 0 for inactive neurons, and a neuron of each word in the order of numbers.
+    O(BLOCK).
     """
     cdef uint32_t words[BLOCK + VECTOR]
     cdef uint8_t listed[BLOCK + VECTOR]
@@ -59,7 +60,8 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, uint8
     some = counts[LOOKED_UP]
     every = counts[ADDED]
     # times measured: 1.0 for looking up a sum and adding it to a neuron's, 0.9 for looking one up
-    # to be shared, 0.35 for adding a sum that is there to that of a neuron
+    # to be shared, 0.35 for adding a sum that is there to that of a neuron; that is done once for a
+    # run, which a batch of listed neurons would end
     alone = (20 * some + 7 * (every - neurons)) // 18
     limit = max(alone, neurons // 8, min(3 * some // 4, most_sums(neurons)))
     if limit > 0 or some + every == 0:
@@ -205,6 +207,31 @@ cdef Py_ssize_t join(const uint8_t* before, Py_ssize_t sums, uint8_t* plan, Py_s
     return active
 
 
+cdef void list_single(const uint64_t* masks, Py_ssize_t stride, Py_ssize_t batches,
+                      Py_ssize_t blocks, Py_ssize_t neurons, uint8_t* plan, int32_t* counts
+                      ) noexcept nogil:
+    """List the neurons of a batch that is shared for the sake of a run, but whose run has no other
+    active neurons."""
+    cdef Py_ssize_t batch = 0, active, single, end, k
+    while batch < batches:
+        end = batch + run_length(counts + batch * blocks * COUNTS, blocks, batches - batch)
+        active = 0
+        single = batch
+        for k in range(batch, end):
+            if counts[k * blocks * COUNTS + LOOKED_UP] > 0:
+                active += 1
+                single = k
+        if active == 1 and counts[single * blocks * COUNTS + KIND] & IN_RUN:
+            for k in range(batch, end):
+                counts[k * blocks * COUNTS + ADDED] = 0
+                counts[k * blocks * COUNTS + KIND] = SHARED
+                counts[k * blocks * COUNTS + DISTINCT] = 0
+            list_neurons(masks + single * BATCH // WORD * stride, single * BATCH % WORD, neurons,
+                         True, plan + single * blocks * 2 * BLOCK,
+                         counts + single * blocks * COUNTS)
+        batch = end
+
+
 # --------------------------------------------------------------------------- groups
 
 cdef Py_ssize_t next_group(const int32_t* counts, Py_ssize_t blocks, Py_ssize_t batches,
@@ -272,11 +299,7 @@ cdef void plan_runs(const uint64_t* masks, Py_ssize_t stride, Py_ssize_t batches
     are active on none or all of a batch; more: all. masks [word][stride]."""
     cdef Py_ssize_t batch, k, joined
     join_runs(batches, blocks, neurons, plan, counts)
-    for batch in range(batches):
-        k = batch * blocks
-        if counts[k * COUNTS + KIND] == SHARED | IN_RUN and (batch + 1 == batches or not counts[(k + blocks) * COUNTS + KIND] & JOINED):
-            list_neurons(masks + batch * BATCH // WORD * stride, batch * BATCH % WORD, neurons,
-                         True, plan + k * 2 * BLOCK, counts + k * COUNTS)
+    list_single(masks, stride, batches, blocks, neurons, plan, counts)
     if shortcuts < 2:
         for batch in range(batches):
             k = batch * blocks

@@ -11,7 +11,9 @@ from rfa import _kernels, _plans
 
 BLOCK = _kernels.SIZES["block"]
 ALL = 2**32 - 1
-LISTED, SHARED, JOINED = (_plans.KINDS[kind] for kind in ("listed", "shared", "joined"))
+LISTED, SHARED, JOINED, IN_RUN = (
+    _plans.KINDS[kind] for kind in ("listed", "shared", "joined", "in run")
+)
 LONGEST = 63  # distinct sums of a run
 
 
@@ -21,38 +23,59 @@ def words_of_batches(masks):
     return halves.reshape(2 * len(masks), -1).astype(np.int64)
 
 
-def sharing_pays(words):
-    """Whether the sum of each distinct word of a batch is to be made once."""
+def kind_of(words):
+    """Whether the sum of each distinct word of a batch is made once, and whether only in a run."""
     some = [word for word in words.tolist() if word not in (0, ALL)]
     every = int((words == ALL).sum())
+    if not some and not every:
+        return SHARED
     alone = (20 * len(some) + 7 * every - 7 * len(words)) // 18
-    in_run = (60 * len(some) + 21 * every - 7 * len(words)) // 54
-    limit = max(alone, min(in_run, len(words) // 8))
+    limit = max(alone, len(words) // 8, min(3 * len(some) // 4, LONGEST, len(words) // 4))
     quarter = len(set(some[: len(some) // 4]))
-    return limit > 0 and len(set(some)) <= limit and (not some or 2 * quarter <= limit)
+    if limit < 1 or len(set(some)) > limit or (some and 2 * quarter > limit):
+        return LISTED
+    return SHARED if len(set(some)) + (every > 0) <= alone else SHARED | IN_RUN
+
+
+def listed(batch):
+    return [int(((batch != 0) & (batch != ALL)).sum()), int((batch == ALL).sum()), LISTED, 0]
+
+
+def runs_of(words):
+    """Lists of batches (batches, neurons), one after the other, that form a run."""
+    most, runs = min(LONGEST, words.shape[1] // 4), []
+    for i, batch in enumerate(words):
+        distinct = len(set(batch.tolist()) - {0})
+        if runs and kind_of(batch) & SHARED and kind_of(words[i - 1]) & SHARED:
+            longer = words[[*runs[-1], i]].T.tolist()
+            sums = [len({tuple(s) for s in longer if any(s)}), distinct]
+            sums.append(len({tuple(s[:-1]) for s in longer if any(s[:-1])}))
+            if max(sums) <= most:
+                runs[-1].append(i)
+                continue
+        runs.append([i])
+    return runs
 
 
 def expected(words):
     """Counts of the batches of a block (batches, neurons)."""
-    most, counts, run = min(LONGEST, words.shape[1] // 4), [], []
-    for batch in words:
-        some = int(((batch != 0) & (batch != ALL)).sum())
-        if not sharing_pays(batch):
-            run = []
-            counts.append([some, int((batch == ALL).sum()), LISTED, 0])
+    counts = []
+    for run in runs_of(words):
+        active = [i for i in run if words[i].any()]
+        if len(active) == 1 and kind_of(words[active[0]]) & IN_RUN:
+            counts += [listed(words[i]) if i in active else [0, 0, SHARED, 0] for i in run]
             continue
-        distinct, active = len(set(batch.tolist()) - {0}), int((batch != 0).sum())
-        longer = [*run, tuple(batch.tolist())]
-        sequences = {sequence for sequence in zip(*longer, strict=True) if any(sequence)}
-        before = counts[-1][3] if run else 0
-        if run and max(distinct, before, len(sequences)) <= most:
-            counts[-1][1] = before if counts[-1][2] & JOINED else 0
-            going = sum(any(sequence) for sequence in zip(*longer, strict=True))
-            counts.append([distinct, len(sequences) + going, SHARED | JOINED, len(sequences)])
-            run = longer
-        else:
-            counts.append([distinct, active, SHARED, distinct])
-            run = [tuple(batch.tolist())]
+        for i in run:
+            if kind_of(words[i]) == LISTED:
+                counts.append(listed(words[i]))
+                continue
+            distinct = len(set(words[i].tolist()) - {0})
+            sequences = [tuple(s) for s in words[run[0] : i + 1].T.tolist() if any(s)]
+            found = len(set(sequences))
+            # the neurons take the sums of the run's last batch, one more is made of those before
+            added = (found if i > run[0] else 0) + (len(sequences) if i == run[-1] else 0)
+            kind = kind_of(words[i]) | (JOINED if i > run[0] else 0)
+            counts.append([distinct, added, kind, found])
     return counts
 
 
