@@ -39,8 +39,8 @@ cdef extern from "_leaves.h" nogil:
             const float*, float, float, const float*, const float*, const float*,
             const uint16_t*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, float*, float,
             uint64_t*, Py_ssize_t, float*) noexcept nogil
-        void (*add_products)(const float*, Py_ssize_t, const float*, const float*, const uint16_t*,
-                             Py_ssize_t, Py_ssize_t, float*) noexcept nogil
+        void (*add_products)(const float*, Py_ssize_t, const float*, const float*,
+                             const uint16_t*, Py_ssize_t, Py_ssize_t, float*) noexcept nogil
         void (*fold)(const float*, Py_ssize_t, float*) noexcept nogil
         float (*lane_signs)(
             const float*, const float*, Py_ssize_t, Py_ssize_t, const int32_t*, Py_ssize_t,
@@ -72,8 +72,8 @@ cdef extern from "_leaves.h" nogil:
             const double*, double, double, const double*, const double*, const double*,
             const uint16_t*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, double*, double,
             uint64_t*, Py_ssize_t, double*) noexcept nogil
-        void (*add_products)(const double*, Py_ssize_t, const double*, const double*, const uint16_t*,
-                             Py_ssize_t, Py_ssize_t, double*) noexcept nogil
+        void (*add_products)(const double*, Py_ssize_t, const double*, const double*,
+                             const uint16_t*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
         void (*fold)(const double*, Py_ssize_t, double*) noexcept nogil
         double (*lane_signs)(
             const double*, const double*, Py_ssize_t, Py_ssize_t, const int32_t*, Py_ssize_t,

@@ -451,9 +451,9 @@ cdef inline void _gather(const floating* sums, const floating* store, const uint
         rfa_f64(_level).gather(sums, store, index, terms, count, out)
 
 
-cdef inline void _add_products(const floating* rows, Py_ssize_t next_rows, const floating* sums, const floating* store,
-                               const uint16_t* index, Py_ssize_t terms, Py_ssize_t count,
-                               floating* products) noexcept nogil:
+cdef inline void _add_products(const floating* rows, Py_ssize_t next_rows, const floating* sums,
+                               const floating* store, const uint16_t* index, Py_ssize_t terms,
+                               Py_ssize_t count, floating* products) noexcept nogil:
     if floating is float:
         rfa_f32(_level).add_products(rows, next_rows, sums, store, index, terms, count, products)
     else:

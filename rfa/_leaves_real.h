@@ -37,6 +37,7 @@
 #define LANE_PARTS (RFA_LANE / VL)
 #define LANE_ROWS (LANE_PARTS > 4 ? 2 : 6 * STACK / LANE_PARTS > 12 ? 12 : 6 * STACK / LANE_PARTS)
 #define FEWER_ROWS (2 * LANE_ROWS / 3)
+#define AHEAD 64 /* coordinates, a cache line or two each, between use and prefetch */
 
 typedef REAL V __attribute__((vector_size(RFA_BYTES)));
 typedef REAL VU __attribute__((vector_size(RFA_BYTES), aligned(sizeof(REAL)), may_alias));
@@ -168,7 +169,8 @@ RFA_NAME(rfa_row_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d
     for (ptrdiff_t k = 0; k < d; ++k)
         for (int p = 0; p < LANE_PARTS; ++p) {
             V xs = LOAD(x + k * RFA_LANE + p * VL);
-            __builtin_prefetch(x + (k + 64) * RFA_LANE + p * VL, 0, 2);
+            /* the next lane follows in memory, and will most likely be wanted, too */
+            __builtin_prefetch(x + (k + AHEAD) * RFA_LANE + p * VL, 0, 2);
             for (int r = 0; r < rows; ++r)
                 sums[r][p] = FMA(SPLAT(row[r][k]), xs, sums[r][p]);
         }
@@ -371,3 +373,4 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
 #undef LANE_PARTS
 #undef LANE_ROWS
 #undef FEWER_ROWS
+#undef AHEAD

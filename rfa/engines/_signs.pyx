@@ -46,7 +46,8 @@ cdef void measure_path(const floating* W, const floating* before, Py_ssize_t str
                        const double* Q, double reach, Py_ssize_t k, Py_ssize_t neurons,
                        double* path, double* found, int n_threads) noexcept nogil:
     """path (2 k + 2, neurons): u_j, the lengths U_j and V_j so far, and E_j of W; before: the
-    weights a step ago, or NULL if the paths begin here. found: (neurons, k + 1) to work in. O(m d k).
+    weights a step ago, or NULL if the paths begin here. found: (neurons, k + 1) to work in.
+    O(m d k).
 
     E_j is infinite from norm(w_j) = reach on, so that nothing is certified where a sum might
     overflow: whether a run goes on does not depend on what has been evaluated."""
@@ -215,8 +216,9 @@ cdef Py_ssize_t word_signs(const floating* x, Py_ssize_t d, const floating* W, P
         low = signs.low + lane * padded
         high = signs.high + lane * padded
         if signs.certified:
-            rfa_common(level()).certify(low, high, signs.path, signs.factors + lane * 2 * (signs.k + 1),
-                                        signs.k, padded, to_low, to_high, open)
+            rfa_common(level()).certify(low, high, signs.path,
+                                        signs.factors + lane * 2 * (signs.k + 1), signs.k, padded,
+                                        to_low, to_high, open)
         if previous == NULL or not signs.certified:
             memset(open, 0xFF, signs.words * sizeof(uint64_t))
         count = listed(open, m, list)
