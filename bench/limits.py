@@ -76,7 +76,7 @@ def sums_at_peak(exp, name, chunks, peak):
             counts.append(_plans.counts_of(engine.signs.transposed).reshape(-1, counts[0].shape[1]))
         sums, there, kinds, run = np.concatenate(counts).T
         halves = (sums <= _kernels.SIZES["few"]).astype(int)
-        made = (sums > 0) | (there > 0)
+        made = (sums > 0) | (there > 0) & (kinds == _plans.KINDS["listed"])
         looked_up += int((sums * np.take(LOOKED_UP, halves)).sum())
         added += int(there.sum() + run[kinds & _plans.KINDS["joined"] != 0].sum())
         tables += int(made.sum())

@@ -509,7 +509,7 @@ cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t ne
     cdef const uint8_t* listed
     cdef const int32_t* counted
     cdef int shift
-    cdef bint whole, begun = False, ends, joins
+    cdef bint shared, whole, begun = False, ends, joins
     # the first ones are those of the inactive: adding them changes nothing
     memset(store, 0, ENTRY)
     memset(entries, 0, ENTRY)
@@ -532,11 +532,12 @@ cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t ne
             word = masks + batch * BATCH // WORD * neurons
             shift = batch * BATCH % WORD
             whole = counted[LOOKED_UP] > FEW
-            if counted[LOOKED_UP] > 0 or counted[ADDED] > 0 or total != NULL:
+            shared = counted[KIND] & SHARED
+            if counted[LOOKED_UP] > 0 or (counted[ADDED] > 0 and not shared) or total != NULL:
                 _subset_sums(rows + batch * BATCH * width, c + batch * BATCH, whole, scratch)
             if total != NULL:
                 _look_up(scratch, &ALL_ONES, 0, &FIRST, 1, whole, total)
-            if not counted[KIND] & SHARED:
+            if not shared:
                 _add_listed(scratch, word, shift, listed, counted, whole, store + LAST * width,
                             store + width if terms[0] > 0 else sums)
                 continue
