@@ -21,7 +21,7 @@ from rfa import _kernels
 from rfa.engines import Observations, Problem, masks, planar
 from rfa.training import ENGINES
 
-THREADS = (1, 2, 3)
+THREADS = (1, 2)  # of the steps that are compared with the oracle's; more in test_determinism.py
 DTYPES = ("float32", "float64")
 
 # What tests measured and report at the end of the session: name -> text.

@@ -451,7 +451,7 @@ def test_shortcuts_change_counts_and_no_bit(engine_name, dtype, preset):
             # the sum of each distinct word is looked up once, and added to many neurons, or to the
             # sums of a run, few of which are
             assert stats["looked_up"] < 0.15 * stats["batches"]
-            assert 0.2 * stats["batches"] < stats["added"] < 0.35 * stats["batches"]
+            assert 0.05 * stats["batches"] < stats["added"] < 0.15 * stats["batches"]
         elif shortcuts == 1:
             # once aligned, a neuron of J is active on all of one cluster and on none of another
             assert 0.2 * stats["batches"] < stats["added"] < 0.4 * stats["batches"]
