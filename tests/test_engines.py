@@ -420,6 +420,8 @@ def test_arcs_where_the_rounded_products_cancel():
 
 # Of the pairs, so many need an inner product at most in the first steps.
 SHARE = {"theorem": 0.65, "assumptions": 0.55}
+# Of the sums of a batch that there could be, so many are there and are added.
+ADDED = {"theorem": (0.2, 0.35), "assumptions": (0.05, 0.15)}
 # and the largest shares of sums looked up, and of sums that are there and are added, in the first
 # six steps of Figure 2: few words are shared where neurons still differ
 FIGURE2 = {("figure2-low", "direct"): (0.7, 0.2), ("figure2-high", "gram"): (0.2, 0.25)}
@@ -451,7 +453,8 @@ def test_shortcuts_change_counts_and_no_bit(engine_name, dtype, preset):
             # the sum of each distinct word is looked up once, and added to many neurons, or to the
             # sums of a run, few of which are
             assert stats["looked_up"] < 0.15 * stats["batches"]
-            assert 0.05 * stats["batches"] < stats["added"] < 0.15 * stats["batches"]
+            few, many = ADDED[preset]
+            assert few * stats["batches"] < stats["added"] < many * stats["batches"]
         elif shortcuts == 1:
             # once aligned, a neuron of J is active on all of one cluster and on none of another
             assert 0.2 * stats["batches"] < stats["added"] < 0.4 * stats["batches"]
