@@ -1,7 +1,7 @@
 /* The straight-line inner loops of rfa, compiled once for each SIMD level.
  *
  * Threads, blocks, branches on data and all bookkeeping are Cython (_kernels.pyx, engines/); this
- * header holds only loops without decisions, because gcc does not turn fixed-size array loops
+ * header holds only loops with hardly a decision, because gcc does not turn fixed-size array loops
  * written in Cython into vector code. _leaves_level.h is the body, included once a level: 16-byte
  * vectors for the baseline of any CPU, 32-byte ones for AVX2 + FMA, 64-byte ones for AVX-512. It
  * includes _leaves_real.h (products, signs) with _leaves_sums.h (masked sums) once a real type, and
@@ -55,9 +55,9 @@
                        ptrdiff_t terms, const REAL *common, ptrdiff_t neurons,                     \
                        ptrdiff_t stride, REAL *out, REAL slope, uint64_t *masks,                   \
                        ptrdiff_t sample, REAL *f);                                                 \
-        void (*add_products)(const REAL *rows, ptrdiff_t next, const REAL *sums, const REAL *store,                \
-                             const uint16_t *index, ptrdiff_t terms, ptrdiff_t count,              \
-                             REAL *products);                                                      \
+        void (*add_products)(const REAL *rows, ptrdiff_t next, const REAL *sums,                   \
+                             const REAL *store, const uint16_t *index, ptrdiff_t terms,            \
+                             ptrdiff_t count, REAL *products);                                     \
         void (*fold)(const REAL *rows, ptrdiff_t count, REAL *out);                                \
         REAL (*lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d,               \
                            const int32_t *list, ptrdiff_t count, uint16_t *bits, REAL *low,        \
@@ -164,6 +164,15 @@ typedef struct {
 #define RFA_WHERE_avx2_f64 RFA_WHERE
 #define RFA_WHERE_avx512_f32(bits, v, other) _mm512_mask_mov_ps(other, (__mmask16)(bits), v)
 #define RFA_WHERE_avx512_f64(bits, v, other) _mm512_mask_mov_pd(other, (__mmask8)(bits), v)
+
+/* A vector of float64 from so many reals at p: of floats, gcc 12 converts halves of a wide one. */
+#define RFA_WIDEN(p) __builtin_convertvector(LOAD_WIDE(p), W)
+#define RFA_WIDEN_baseline_f32 RFA_WIDEN
+#define RFA_WIDEN_baseline_f64 RFA_WIDEN
+#define RFA_WIDEN_avx2_f32(p) _mm256_cvtps_pd(_mm_loadu_ps(p))
+#define RFA_WIDEN_avx2_f64 RFA_WIDEN
+#define RFA_WIDEN_avx512_f32(p) _mm512_cvtps_pd(_mm256_loadu_ps(p))
+#define RFA_WIDEN_avx512_f64 RFA_WIDEN
 
 /* The lesser ones of two vectors' lanes, and the lanes of two vectors that numbers has; other levels
  * have few enough lanes for a loop. */

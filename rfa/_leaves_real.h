@@ -24,6 +24,7 @@
 #define LOAD(p) (*(const VU *)(p))
 #define STORE(p, v) (*(VU *)(p) = (v))
 #define LOAD_WIDE(p) (*(const WU *)(p))
+#define WIDEN(p) ((W)RFA_JOIN(RFA_WIDEN, RFA_LEVEL, RFA_REAL)(p))
 #define SPLAT(s) ((s) - (V){0})
 #define COLUMNS ((ptrdiff_t)(RFA_ENTRY / sizeof(REAL)))
 /* where [lane][k][RFA_LANE] has sample s, and [chunk][row][COLUMNS] column s of a row */
@@ -156,7 +157,7 @@ RFA_NAME(rfa_row_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d
                         REAL *low, REAL *high)
 {
     const V none = SPLAT((REAL)INFINITY);
-    V rest = {0}, sums[LANE_ROWS + VL][LANE_PARTS];
+    V rest = {0}, sums[LANE_ROWS][LANE_PARTS];
     const REAL *row[LANE_ROWS];
     REAL least[LANE_ROWS + VL], most[LANE_ROWS + VL];
     uint16_t positive[LANE_ROWS + VL];
@@ -261,10 +262,8 @@ static void RFA_NAME(rfa_products)(const REAL *sums, ptrdiff_t lds, const REAL *
         double sum = 0;
         for (int i = 0; i < RFA_WORD; i += WL) {
             ptrdiff_t at = IN_CHUNKS(j, i, block);
-            W h = __builtin_convertvector(LOAD_WIDE(before + at), W) +
-                  __builtin_convertvector(LOAD_WIDE(after + at), W);
-            W factor = __builtin_convertvector(LOAD_WIDE(sums + j * lds + i), W) +
-                       __builtin_convertvector(LOAD_WIDE(common + i), W);
+            W h = WIDEN(before + at) + WIDEN(after + at);
+            W factor = WIDEN(sums + j * lds + i) + WIDEN(common + i);
             total = WIDE_FMA(factor, h, total);
         }
         for (int l = 0; l < WL; ++l)
@@ -287,31 +286,42 @@ static void RFA_NAME(rfa_combine)(const REAL *sums, const REAL *common, REAL a, 
         memcpy(out, found, sizeof(REAL) * (size_t)(count < COLUMNS ? count : COLUMNS));
 }
 
+/* sum + v times row or, if that is NULL, itself; v: WL reals of w, or of w - before if moved (a constant),
+ * from i on. */
+static inline __attribute__((always_inline)) W
+RFA_NAME(rfa_add_wide)(const REAL *w, const REAL *before, const int moved, const double *row,
+                       ptrdiff_t i, W sum)
+{
+    W v = WIDEN(w + i), u;
+    if (moved)
+        v -= WIDEN(before + i);
+    u = v;
+    if (row)
+        memcpy(&u, row + i, sizeof u);
+    return WIDE_FMA(u, v, sum);
+}
+
 /* rfa_dots, with or without before (a constant). */
 static inline __attribute__((always_inline)) void
 RFA_NAME(rfa_dots_of)(const REAL *w, const REAL *before, const int moved, const double *rows,
                       ptrdiff_t k, ptrdiff_t d, double *out)
 {
     for (ptrdiff_t c = -1; c < k; ++c) {
+        const double *row = c < 0 ? NULL : rows + c * d;
         W sums[4] = {{0}};
         double sum = 0;
         ptrdiff_t i = 0;
         for (; i + 4 * WL <= d; i += 4 * WL)
-            for (int p = 0; p < 4; ++p) {
-                W v = __builtin_convertvector(LOAD_WIDE(w + i + p * WL), W);
-                if (moved)
-                    v -= __builtin_convertvector(LOAD_WIDE(before + i + p * WL), W);
-                W u = v;
-                if (c >= 0)
-                    memcpy(&u, rows + c * d + i + p * WL, sizeof u);
-                sums[p] = WIDE_FMA(u, v, sums[p]);
-            }
+            for (int p = 0; p < 4; ++p)
+                sums[p] = RFA_NAME(rfa_add_wide)(w, before, moved, row, i + p * WL, sums[p]);
+        for (; i + WL <= d; i += WL)
+            sums[0] = RFA_NAME(rfa_add_wide)(w, before, moved, row, i, sums[0]);
         sums[0] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
         for (int l = 0; l < WL; ++l)
             sum += sums[0][l];
         for (; i < d; ++i) {
             double v = (double)w[i] - (moved ? (double)before[i] : 0);
-            sum += v * (c < 0 ? v : rows[c * d + i]);
+            sum += v * (row ? row[i] : v);
         }
         out[1 + c] = sum;
     }
@@ -365,6 +375,7 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
 #undef LOAD
 #undef STORE
 #undef LOAD_WIDE
+#undef WIDEN
 #undef SPLAT
 #undef COLUMNS
 #undef IN_LANES

@@ -3,8 +3,7 @@
  * entry b is low[b % 8] + high[b / 8], low the sums of the first three samples and high those of the
  * others, each in their order. Unless whole, only low and high are stored, one after the other. */
 static inline __attribute__((always_inline)) void
-RFA_NAME(rfa_subsets)(const REAL *rows, const REAL *c, int samples, int whole,
-                      REAL *t)
+RFA_NAME(rfa_subsets)(const REAL *rows, const REAL *c, int samples, int whole, REAL *t)
 {
     const int highs = 1 << (samples - 3);
     for (int part = 0; part < COLUMNS; part += VL) {
@@ -47,10 +46,9 @@ RFA_NAME(rfa_batch_subsets)(const REAL *rows, const REAL *c, int whole, REAL *t)
 }
 
 /* The tables of RFA_BATCH samples, of 6, 5, 5, 6, 5 and 5 of them: masked_sum's multiplications,
- * done once for all neurons. Whole tables take longer to make, the others
- * twice the loads to look a sum up. */
-static void RFA_NAME(rfa_subset_sums)(const REAL *rows, const REAL *c, int whole,
-                                      REAL *tables)
+ * done once for all neurons. Whole tables take longer to make, the others twice the loads to look a
+ * sum up. */
+static void RFA_NAME(rfa_subset_sums)(const REAL *rows, const REAL *c, int whole, REAL *tables)
 {
     if (whole)
         RFA_NAME(rfa_batch_subsets)(rows, c, 1, tables);
@@ -237,9 +235,9 @@ static REAL RFA_NAME(rfa_finish)(const REAL *base, REAL keep, REAL decay, const 
 
 /* products[i] += rows[i] s_i column by column, s_i as rfa_gathered says. next: how far on the rows
  * are that will be wanted next. */
-static void RFA_NAME(rfa_add_products)(const REAL *rows, ptrdiff_t next, const REAL *sums, const REAL *store,
-                                       const uint16_t *index, ptrdiff_t terms, ptrdiff_t count,
-                                       REAL *products)
+static void RFA_NAME(rfa_add_products)(const REAL *rows, ptrdiff_t next, const REAL *sums,
+                                       const REAL *store, const uint16_t *index, ptrdiff_t terms,
+                                       ptrdiff_t count, REAL *products)
 {
     for (ptrdiff_t i = 0; i < count; ++i)
         for (int part = 0; part < COLUMNS; part += VL) {

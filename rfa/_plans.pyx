@@ -238,6 +238,7 @@ cdef Py_ssize_t next_group(const int32_t* counts, Py_ssize_t blocks, Py_ssize_t 
                            Py_ssize_t* terms) noexcept nogil:
     """How many of so many batches, from the first on, have sums that there is room for in the store
     together, and the number of terms of a neuron that they are; 1 and 0 for a batch that is listed.
+    Batches without active neurons are no terms.
 
     A run whose batches are listed is a group of its own, with a sum for each neuron.
     """

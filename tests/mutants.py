@@ -100,7 +100,7 @@ MUTANTS = [
     ("rfa/engines/_gram.pyx", "C_common[j] += <floating>(common * c[j])", "C_common[j] += c[j]"),
     ("rfa/engines/_gram.pyx", "common = C.shape[0] - TILE, width", "common = 0, width"),
     ("rfa/_leaves_real.h", "(LOAD_WIDE(sums + k) + LOAD_WIDE(common + k))", "LOAD_WIDE(sums + k)"),
-    ("rfa/_kernels.pyx", "or counted[ADDED] > 0 or total != NULL", "or counted[ADDED] > 0"),
+    ("rfa/_kernels.pyx", "and not shared) or total != NULL", "and not shared)"),
     ("rfa/_kernels.pyx", "<floating>(common * total[k])", "total[k]"),
     ("rfa/_leaves_sums.h", "FMA(SPLAT(-decay), old, factor * sum)", "factor * sum"),
     ("rfa/_kernels.pyx", "keep = 1 if shrink >= 0.5 else <floating>shrink", "keep = 1"),

@@ -54,7 +54,8 @@ cdef void measure_path(const floating* W, const floating* before, Py_ssize_t str
     cdef Py_ssize_t j, c
     cdef double along, moved, length
     cdef double unit = FLT_EPSILON if floating is float else DBL_EPSILON
-    # twice gamma(d) of k inner products in float64, as a part of the length of both vectors
+    # twice gamma(d) of k inner products in float64, as a part of the length of both vectors; room
+    # for a centre that is longer than the lane's samples, up to sqrt(k) times
     cdef double relative = sqrt(<double>k + 1) * (stride + 8) * DBL_EPSILON
     for j in prange(m, num_threads=n_threads, schedule="static"):
         if before != NULL:
@@ -135,7 +136,7 @@ cdef int find_signs(const floating[:, :, ::1] lanes, const floating[:, ::1] W, P
     previous: the masks that signs.transposed has, if signs.valid[0]; else all is evaluated. It is
     not valid while it is being changed, so that what an interrupted call leaves is not used, nor
     where a number is not finite.
-    scratch: that of the masked sums. 2 d flops for each pair that is evaluated, 2 k for each lane
+    scratch: that of the masked sums. 2 d flops for each pair that is evaluated, 4 k for each lane
     and neuron.
     """
     cdef Py_ssize_t words = lanes.shape[0] // PER_WORD, d = lanes.shape[1], first = 0, stop, w

@@ -93,7 +93,7 @@ class DirectEngine:
         # a switch for tests: every activation is compared with one from a full evaluation
         checked = words if os.environ.get("RFA_CHECK_SIGNS") == "1" else 0
         self.checked = np.zeros((checked, neurons), np.uint64)
-        self.shortcuts = 3
+        self.shortcuts = 3  # fewer for tests, before the first step
         self.tally = np.zeros(4, np.int64)
         self.ranges = np.empty((self.n_threads, neurons, problem.n_groups, 2))
         self.clock = np.zeros(_observe.CLOCK_SIZE, np.int64)

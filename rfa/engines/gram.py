@@ -104,7 +104,7 @@ class GramEngine:
         self.partial = aligned_zeros((2, partial), dtype)
         self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
         self.plan, self.counts = room_for_plans(2 * words * blocks)
-        self.shortcuts = 2
+        self.shortcuts = 2  # fewer for tests
         self.tally = np.zeros(3, np.int64)
         self.ranges = np.empty((self.n_threads, neurons, problem.n_groups, 2))
         self.clock = np.zeros(_observe.CLOCK_SIZE, np.int64)
