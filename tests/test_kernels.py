@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rfa
-from rfa import _kernels, kernels, reference
+from rfa import _kernels, _plans, kernels, reference
 
 SIZES = st.sampled_from([1, 2, 3, 5, 6, 7, 63, 64, 65, 127, 130])
 
@@ -75,6 +75,25 @@ def test_kernels_are_the_reference_to_rounding(network, n_threads):
     assert counts.dtype == np.int64
     expected = [[A[groups == g, j].sum() for g in range(groups.max() + 1)] for j in range(m)]
     assert counts.tolist() == expected
+
+
+@pytest.mark.parametrize("dtype", problems.DTYPES)
+def test_a_batch_without_active_neurons_between_batches_of_too_many_words_for_a_run(dtype):
+    rng = problems.own_rng(8)
+    rows = rng.standard_normal((100, 17))
+    X = rng.standard_normal((128, 17))
+    rows[:, 0], X[:, 0], X[32:64] = 1, 0, 0
+    X[32:64, 0] = -1
+    X, W = X.astype(dtype), rows[rng.integers(0, 100, 252)].astype(dtype)
+    y, a = rng.choice([-1, 1], 128), rng.standard_normal(252).astype(dtype)
+
+    masks = kernels.activation_masks(X, W)
+    counts = _plans.counts_of(np.ascontiguousarray(masks.T))
+    assert counts[:, 0, 2].tolist() == 4 * [_plans.KINDS["shared"]]
+    assert counts[1, 0, 3] == 0 and (counts[[0, 2, 3], 0, 3] > 63).all()
+    exact = bounds.oracle_step(X, y, W, a, 0.5)
+    error = bounds.difference_bound(X, W, a, 0.5, exact, "direct", bounds.unit_roundoff(X.dtype))
+    assert (np.abs(kernels.step(X, y, W, a, 0.5) - exact.W) <= error.bound).all()
 
 
 def test_several_panels_and_blocks():
