@@ -137,8 +137,9 @@ def train(
     engine : {"auto", "direct", "gram", "planar", "reference"}
         How a step is computed, see :mod:`rfa.engines`. All take the same steps up to rounding.
         "auto" is planar for d = 2, gram for n and means together up to 2.8 d + 230 in float32 or
-        2.8 d + 115 in float64 (unless test points would take its memory beyond 2 GiB, or products
-        of samples overflow), direct otherwise; see ``rfa.engines.auto`` for its constants.
+        2.8 d + 115 in float64, 2.8 d + 400 or + 200 for more than 252 neurons (unless test points
+        would take its memory beyond 2 GiB, or products of samples overflow), direct otherwise; see
+        ``rfa.engines.auto`` for its constants.
     record : {"log", "all", None}, int or iterable of int
         Which steps go into the history. "log": t = round(10^(k/40)) and the last; "all"; k: every
         k-th and the last; a list of steps; None: the last only. Each but None also takes the steps
