@@ -64,7 +64,9 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, uint8
     # run, which a batch of listed neurons would end
     alone = (20 * some + 7 * (every - neurons)) // 18
     limit = max(alone, neurons // 8, min(3 * some // 4, most_sums(neurons)))
-    if limit > 0 or some + every == 0:
+    if some + every == 0:
+        limit = 1   # no words at all
+    if limit > 0:
         if some > 0:
             memset(slots, 0, SLOTS)
         memset(plan, 0, neurons)
@@ -86,7 +88,7 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, uint8
                 found[distinct] = bits
                 slots[slot] = <uint8_t>distinct
             plan[listed[i]] = slots[slot]
-    if limit < 1 and some + every > 0:
+    if limit < 1:
         memcpy(plan, listed, some)
         memcpy(plan + BLOCK, whole, every)
         counts[KIND] = LISTED

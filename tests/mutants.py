@@ -138,13 +138,14 @@ MUTANTS = [
     ("rfa/_plans.pyx", "terms[0] = length > 1", "terms[0] = 0"),
     ("rfa/_leaves_level.h", "part = _kandn_mask16(full, _mm512_test_epi32_mask(bits, bits))",
      "part = _mm512_test_epi32_mask(bits, bits)"),
+    ("rfa/_leaves_level.h", "others += bits + 1 > 1", "others += bits > 0"),
     ("rfa/_leaves_level.h", "for (int k = 1; k < keys; ++k)", "for (int k = 1; k < keys - 1; ++k)"),
     ("rfa/_leaves_level.h", "same & (uint8_t)(found + 1)", "same & (uint8_t)(found | 1)"),
     ("rfa/_leaves_level.h", "keys_of[256] = {0}", "keys_of[256] = {[255] = 1}"),
     ("rfa/_plans.pyx", "if active == 1 and", "if active == 2 and"),
     ("rfa/_plans.pyx", "+ DISTINCT] = 0\n            list_neurons(",
      "+ DISTINCT] = 1\n            list_neurons("),
-    ("rfa/_plans.pyx", "limit > 0 or some + every == 0", "limit > 0"),
+    ("rfa/_plans.pyx", "limit = 1   # no words at all", "limit = 0"),
     ("rfa/_plans.pyx", "            else:\n                continue\n            term += 1",
      "            term += 1"),
     # the least pre-activation of a lane is mistaken
@@ -160,7 +161,6 @@ MUTANTS = [
      "(path[(k + c) * neurons + j] + 0 * fabs(found[j * (k + 1) + 1 + c])"),
     ("rfa/engines/signs.py", "np.maximum(last - centre, centre - first)",
      "0.3 * np.maximum(last - centre, centre - first)"),
-    ("rfa/_leaves_level.h", "others += bits + 1 > 1", "others += bits > 0"),
     # signs: a part of the bound is missing, or something that it needs is not brought up to date
     ("rfa/_leaves_level.h", "outside = SPLAT(lane[2 * k]) *", "outside = SPLAT(0.0) *"),
     ("rfa/_leaves_level.h", "loose = FMA(SPLAT(lane[c]),", "loose = FMA(SPLAT(0.0),"),
