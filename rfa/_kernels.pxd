@@ -51,8 +51,9 @@ cdef extern from "_leaves.h" nogil:
                          const float*, Py_ssize_t, double*) noexcept nogil
         void (*dots)(const float*, const float*, const double*, Py_ssize_t, Py_ssize_t,
                      double*) noexcept nogil
-        void (*combine)(const float*, const float*, float, const float*, double, Py_ssize_t,
-                        float*) noexcept nogil
+        void (*combine)(const float*, const float*, Py_ssize_t, const float*, const float*,
+                        Py_ssize_t, double, Py_ssize_t, Py_ssize_t, float*,
+                        Py_ssize_t) noexcept nogil
     ctypedef struct rfa_leaves_f64:
         void (*matmul_tile)(const double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, int,
                             double*, Py_ssize_t, Py_ssize_t) noexcept nogil
@@ -84,8 +85,9 @@ cdef extern from "_leaves.h" nogil:
                          const double*, Py_ssize_t, double*) noexcept nogil
         void (*dots)(const double*, const double*, const double*, Py_ssize_t, Py_ssize_t,
                      double*) noexcept nogil
-        void (*combine)(const double*, const double*, double, const double*, double, Py_ssize_t,
-                        double*) noexcept nogil
+        void (*combine)(const double*, const double*, Py_ssize_t, const double*, const double*,
+                        Py_ssize_t, double, Py_ssize_t, Py_ssize_t, double*,
+                        Py_ssize_t) noexcept nogil
     ctypedef void rfa_margins(const double*, Py_ssize_t, double*) noexcept nogil
     ctypedef struct rfa_leaves:
         rfa_margins* loss_weights[4]
@@ -145,7 +147,12 @@ cdef int multiply(const floating* lanes, Py_ssize_t n, Py_ssize_t others, Py_ssi
                   const floating* W, Py_ssize_t stride, Py_ssize_t neurons, floating* H,
                   int n_threads, double* last) except -1 nogil
 cdef void multiply_word(const floating* lanes, Py_ssize_t n, Py_ssize_t d, const floating* W,
-                        Py_ssize_t stride, Py_ssize_t neurons, floating* H) noexcept nogil
+                        Py_ssize_t stride, Py_ssize_t neurons, floating* H, Py_ssize_t block
+                        ) noexcept nogil
+cdef void multiply_panel(const floating* lanes, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k,
+                         const floating* W, Py_ssize_t stride, Py_ssize_t neurons, floating* H,
+                         Py_ssize_t block) noexcept nogil
+cdef Py_ssize_t panel_depth(const floating* real) noexcept nogil
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
                     double common, const floating* rows, const int32_t* chosen,

@@ -45,7 +45,10 @@ cdef extern from * nogil:
     int __builtin_popcountll(unsigned long long)
 
 cdef enum:
-    DEPTH = 512           # columns of a panel of the matrix multiply that stay in cache
+    # bytes of a word of samples, in a panel of their coordinates, for which there is room in the
+    # second cache of most cores, even if two threads share it
+    PANEL = 1 << 18
+    PIECE = 21 * TILE     # neurons to a task of the matrix multiply
     LAST = BLOCK + 1      # row of the store, free while it has a sum for each neuron
     FEW = 40              # sums of a batch for which whole tables do not pay (same bits)
     QUEUE = 16            # reals that begin a thread's scratch: its tasks, on lines of their own
@@ -255,21 +258,18 @@ cdef void _evaluate_block(const floating* x, Py_ssize_t d, const floating* w, Py
     """One word of samples, one block of neurons: their masks, the block's share of f and, where
     ranges is given, the smallest and largest h per neuron and group. given: h is there already; its
     chunks are block apart."""
-    cdef Py_ssize_t panel, k, depth, t, j, i, q, begin
+    cdef Py_ssize_t t, j, i, q, begin, k = 0, most = panel_depth(x)
     cdef uint64_t unused[TILE]
     cdef floating* tile
     for i in range(WORD):
         f[i] = 0
-    for panel in range((d + DEPTH - 1) // DEPTH):
-        k = panel * DEPTH
-        depth = min(d - k, <Py_ssize_t>DEPTH)
+    while k < d:
         for t in range(neurons // TILE):
             j = t * TILE
             tile = h + j * columns(h)
             if not given:
-                _matmul_tile(x + k * LANE, d * LANE, w + j * stride + k, stride, depth, k == 0,
-                             tile, block, WORD)
-            if k + depth < d:
+                multiply_panel(x, WORD, d, k, w + j * stride, stride, TILE, tile, block)
+            if k + most < d:
                 continue
             _activate_tile(tile, block, a + j, slope, &unused[0] if masks == NULL else masks + j,
                            f)
@@ -281,6 +281,7 @@ cdef void _evaluate_block(const floating* x, Py_ssize_t d, const floating* w, Py
                     _widen(tile + i * columns(h), block, begin,
                            begin + __builtin_popcountll(segments[3 * q + 2]),
                            ranges + 2 * ((j + i) * groups + segments[3 * q + 1]))
+        k += most
 
 
 cdef Py_ssize_t partial_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil:
@@ -358,23 +359,31 @@ cdef inline Py_ssize_t in_chunks(Py_ssize_t n, Py_ssize_t width) noexcept nogil:
     return (min(n, <Py_ssize_t>WORD) + width - 1) // width * width
 
 
-cdef inline void multiply_tile(const floating* lanes, Py_ssize_t n, Py_ssize_t d, const floating* W,
-                               Py_ssize_t stride, floating* H, Py_ssize_t block) noexcept nogil:
-    """multiply for a tile of neurons and n samples of a word; chunks of H are block apart."""
-    cdef Py_ssize_t panel, k
-    for panel in range((d + DEPTH - 1) // DEPTH):
-        k = panel * DEPTH
-        _matmul_tile(lanes + k * LANE, d * LANE, W + k, stride, min(d - k, <Py_ssize_t>DEPTH),
-                     k == 0, H, block, in_chunks(n, columns(H)))
+cdef Py_ssize_t panel_depth(const floating* real) noexcept nogil:
+    """Coordinates to a panel."""
+    return PANEL // (WORD * <Py_ssize_t>sizeof(floating))
+
+
+cdef void multiply_panel(const floating* lanes, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k,
+                         const floating* W, Py_ssize_t stride, Py_ssize_t neurons, floating* H,
+                         Py_ssize_t block) noexcept nogil:
+    """multiply_word's share of the panel of coordinates that begins with the k-th, panels being
+    taken in order."""
+    cdef Py_ssize_t t, j, width = columns(H), depth = min(d - k, panel_depth(H))
+    for t in range(neurons // TILE):
+        j = t * TILE
+        _matmul_tile(lanes + k * LANE, d * LANE, W + j * stride + k, stride, depth, k == 0,
+                     H + j * width, block, in_chunks(n, width))
 
 
 cdef void multiply_word(const floating* lanes, Py_ssize_t n, Py_ssize_t d, const floating* W,
-                        Py_ssize_t stride, Py_ssize_t neurons, floating* H) noexcept nogil:
-    """multiply for n samples of a word, in one thread."""
-    cdef Py_ssize_t t, j, width = columns(H)
-    for t in range(neurons // TILE):
-        j = t * TILE
-        multiply_tile(lanes, n, d, W + j * stride, stride, H + j * width, neurons * width)
+                        Py_ssize_t stride, Py_ssize_t neurons, floating* H, Py_ssize_t block
+                        ) noexcept nogil:
+    """multiply for n samples of a word, in one thread; chunks of H are block apart."""
+    cdef Py_ssize_t k = 0
+    while k < d:
+        multiply_panel(lanes, n, d, k, W, stride, neurons, H, block)
+        k += panel_depth(H)
 
 
 cdef int multiply(const floating* lanes, Py_ssize_t n, Py_ssize_t others, Py_ssize_t d,
@@ -382,19 +391,20 @@ cdef int multiply(const floating* lanes, Py_ssize_t n, Py_ssize_t others, Py_ssi
                   int n_threads, double* last) except -1 nogil:
     """H [chunk][neuron][column] = <w_j, x_i>, as evaluate computes it, of n samples and then of
     others, from a word of their own on; chunks without samples are not written. 2 n m d flops."""
-    cdef Py_ssize_t words = (n + WORD - 1) // WORD, tiles = neurons // TILE
-    cdef Py_ssize_t tasks = (words + (others + WORD - 1) // WORD) * tiles, width = columns(H)
-    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * TILE * d + 1))
+    cdef Py_ssize_t words = (n + WORD - 1) // WORD, pieces = (neurons + PIECE - 1) // PIECE
+    cdef Py_ssize_t tasks = (words + (others + WORD - 1) // WORD) * pieces, width = columns(H)
+    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * PIECE * d + 1))
     cdef Py_ssize_t first = 0, stop, task, w, j
     while first < tasks:
         check_signals(last)
         stop = min(first + share, tasks)
-        for task in prange(first, stop, num_threads=n_threads, schedule="static"):
-            w = task // tiles
-            j = task % tiles * TILE
-            multiply_tile(lanes + w * d * WORD, n - w * WORD if w < words
+        for task in prange(first, stop, num_threads=n_threads, schedule="dynamic"):
+            w = task // pieces
+            j = task % pieces * PIECE
+            multiply_word(lanes + w * d * WORD, n - w * WORD if w < words
                           else others - (w - words) * WORD, d, W + j * stride, stride,
-                          H + w * WORD * neurons + j * width, neurons * width)
+                          min(neurons - j, <Py_ssize_t>PIECE), H + w * WORD * neurons + j * width,
+                          neurons * width)
         first = stop
     return 0
 

@@ -68,8 +68,9 @@
                          const REAL *before, const REAL *after, ptrdiff_t block, double *dots);    \
         void (*dots)(const REAL *w, const REAL *before, const double *rows, ptrdiff_t k,           \
                      ptrdiff_t d, double *out);                                                    \
-        void (*combine)(const REAL *sums, const REAL *common, REAL a, const REAL *anchor,          \
-                        double factor, ptrdiff_t count, REAL *out);                                \
+        void (*combine)(const REAL *sums, const REAL *common, ptrdiff_t block, const REAL *a,      \
+                        const REAL *anchor, ptrdiff_t ldw, double factor, ptrdiff_t rows,          \
+                        ptrdiff_t count, REAL *out, ptrdiff_t ldout);                              \
     } NAME;
 RFA_LEAVES(rfa_leaves_f32, float)
 RFA_LEAVES(rfa_leaves_f64, double)

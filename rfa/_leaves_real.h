@@ -272,18 +272,23 @@ static void RFA_NAME(rfa_products)(const REAL *sums, ptrdiff_t lds, const REAL *
     }
 }
 
-/* out[k] = factor (anchor[k] + a (sums[k] + common[k])) for COLUMNS or, if that is less, count k. */
-static void RFA_NAME(rfa_combine)(const REAL *sums, const REAL *common, REAL a, const REAL *anchor,
-                                  double factor, ptrdiff_t count, REAL *out)
+/* out[j][k] = factor (anchor[j][k] + a[j] (sums[j][k] + common[k])) for so many rows, ldw and ldout
+ * apart, and so many columns; sums and common have chunks, [row][COLUMNS], block apart. */
+static void RFA_NAME(rfa_combine)(const REAL *sums, const REAL *common, ptrdiff_t block,
+                                  const REAL *a, const REAL *anchor, ptrdiff_t ldw, double factor,
+                                  ptrdiff_t rows, ptrdiff_t count, REAL *out, ptrdiff_t ldout)
 {
-    REAL found[RFA_ENTRY / sizeof(REAL)];
-    for (int k = 0; k < COLUMNS; k += WL) {
-        WU v = LOAD_WIDE(anchor + k) + a * (LOAD_WIDE(sums + k) + LOAD_WIDE(common + k));
-        v = __builtin_convertvector(factor * __builtin_convertvector(v, W), WU);
-        memcpy(found + k, &v, sizeof v);
-    }
-    if (count > 0)
-        memcpy(out, found, sizeof(REAL) * (size_t)(count < COLUMNS ? count : COLUMNS));
+    for (ptrdiff_t j = 0; j < rows; ++j)
+        for (ptrdiff_t k = 0; k < count; k += WL) {
+            WU v = LOAD_WIDE(sums + IN_CHUNKS(j, k, block)) +
+                   LOAD_WIDE(common + IN_CHUNKS(0, k, block));
+            v = LOAD_WIDE(anchor + j * ldw + k) + a[j] * v;
+            v = __builtin_convertvector(factor * __builtin_convertvector(v, W), WU);
+            if (k + WL <= count)
+                *(WU *)(out + j * ldout + k) = v;
+            else
+                memcpy(out + j * ldout + k, &v, sizeof(REAL) * (size_t)(count - k));
+        }
 }
 
 /* sum + v times row or, if that is NULL, itself; v: WL reals of w, or of w - before if moved (a constant),

@@ -16,13 +16,17 @@ from libc.string cimport memcpy, memset
 
 from rfa._kernels cimport (
     LANE, PER_WORD, TASK_WORK, TILE, WORD, add_partial, check_signals, columns, evaluate, level,
-    masked_sum, multiply, multiply_word, pack_lanes, rfa_f32, rfa_f64, rfa_seconds,
+    masked_sum, multiply, multiply_panel, multiply_word, pack_lanes, panel_depth, rfa_f32, rfa_f64,
+    rfa_seconds,
 )
 from rfa._plans cimport plan_sums
 from rfa.engines._observe cimport (
     ANCHOR, ANCHOR_SIDE, DIVERGED, EVALUATED, KEPT, ROW, SIDE, STEP, count_batches,
     loss_gradient, merge_ranges, observe_masks, observe_outputs,
 )
+
+cdef extern from * nogil:
+    void __builtin_prefetch(const void*, int, int)
 
 cdef enum:
     NEURONS = 32   # to a task of the accumulation
@@ -319,44 +323,65 @@ cdef int recover(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
         check_signals(last)
         stop = min(first + share, words)
         for w in prange(first, stop, num_threads=n_threads, schedule="static"):
-            recover_word(&X_columns[w * PER_WORD, 0, 0], n, C, anchor + w * WORD, words * WORD, a,
-                         &product[threadid(), 0, 0], factor, W, w * WORD)
+            recover_word(&X_columns[w * PER_WORD, 0, 0], n, C, anchor + w * WORD, words * WORD,
+                         &a[0], &product[threadid(), 0, 0], factor, W, w * WORD)
         first = stop
     return 0
 
 
 cdef void recover_word(const floating* X_columns, Py_ssize_t n, const floating[:, ::1] C,
-                       const floating* anchor, Py_ssize_t stride, const floating[::1] a,
+                       const floating* anchor, Py_ssize_t stride, const floating* a,
                        floating* product, double factor, floating[:, ::1] W, Py_ssize_t begin
                        ) noexcept nogil:
     """recover for the word of columns that begins here; product [chunk][row of C][column]."""
     cdef Py_ssize_t width = columns(anchor), count = min(W.shape[1] - begin, <Py_ssize_t>WORD)
-    cdef Py_ssize_t j, q, common = C.shape[0] - TILE
-    multiply_word(X_columns, count, n, &C[0, 0], C.shape[1], C.shape[0], product)
-    for j in range(W.shape[0]):
-        for q in range((count + width - 1) // width):
+    cdef Py_ssize_t block = C.shape[0] * width, common = C.shape[0] - TILE
+    cdef Py_ssize_t k = 0, most = panel_depth(a), t, j, rows, i
+    while k < n:
+        multiply_panel(X_columns, count, n, k, &C[common, 0], C.shape[1], TILE,
+                       product + common * width, block)
+        for t in range(common // TILE):
+            j = t * TILE
+            rows = min(W.shape[0] - j, <Py_ssize_t>TILE) if k + most >= n else 0
+            for i in range(j, j + rows):
+                # far from one another, but wanted only after the products
+                fetch(anchor + i * stride, &W[i, begin], count)
+            multiply_panel(X_columns, count, n, k, &C[j, 0], C.shape[1], TILE, product + j * width,
+                           block)
+            if rows <= 0:
+                continue
             if floating is float:
                 rfa_f32(level()).combine(
-                    product + (q * C.shape[0] + j) * width,
-                    product + (q * C.shape[0] + common) * width, a[j],
-                    anchor + j * stride + q * width, factor, count - q * width,
-                    &W[j, begin + q * width])
+                    product + j * width, product + common * width, block, a + j,
+                    anchor + j * stride, stride, factor, rows, count, &W[j, begin], W.shape[1])
             else:
                 rfa_f64(level()).combine(
-                    product + (q * C.shape[0] + j) * width,
-                    product + (q * C.shape[0] + common) * width, a[j],
-                    anchor + j * stride + q * width, factor, count - q * width,
-                    &W[j, begin + q * width])
+                    product + j * width, product + common * width, block, a + j,
+                    anchor + j * stride, stride, factor, rows, count, &W[j, begin], W.shape[1])
+        k += most
+
+
+cdef inline void fetch(const floating* read, floating* written, Py_ssize_t count) noexcept nogil:
+    """Have the caches fetch so many reals."""
+    cdef Py_ssize_t k = 0
+    while k < count:
+        __builtin_prefetch(read + k, 0, 2)
+        __builtin_prefetch(written + k, 1, 2)
+        k += columns(read)
 
 
 cdef void square_norms(const floating* W, Py_ssize_t neurons, Py_ssize_t stride, double* norm2,
                        int n_threads) noexcept nogil:
     cdef Py_ssize_t j
     for j in prange(neurons, num_threads=n_threads, schedule="static"):
-        if floating is float:
-            rfa_f32(level()).dots(W + j * stride, NULL, NULL, 0, stride, norm2 + j)
-        else:
-            rfa_f64(level()).dots(W + j * stride, NULL, NULL, 0, stride, norm2 + j)
+        square_norm(W + j * stride, stride, norm2 + j)
+
+
+cdef inline void square_norm(const floating* w, Py_ssize_t d, double* norm2) noexcept nogil:
+    if floating is float:
+        rfa_f32(level()).dots(w, NULL, NULL, 0, d, norm2)
+    else:
+        rfa_f64(level()).dots(w, NULL, NULL, 0, d, norm2)
 
 
 def weights(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
@@ -384,7 +409,7 @@ def start(const floating[:, :, ::1] lanes, const floating[:, :, ::1] test_lanes,
             if filled:
                 copy_row(W, j, &anchor[j, 0])
             memset(&anchor[j, 0] + filled, 0, (anchor.shape[1] - filled) * sizeof(floating))
-        square_norms(&anchor[0, 0], neurons, anchor.shape[1], &norm2[0], n_threads)
+            square_norm(&anchor[j, 0], anchor.shape[1], &norm2[j])
         multiply(&lanes[0, 0, 0], n, k, lanes.shape[1], &anchor[0, 0], anchor.shape[1], neurons,
                  &H[0, 0, 0, 0], n_threads, &last)
         memcpy(&anchor_H[0, 0, 0], &H[0, 0, 0, 0],
@@ -466,7 +491,7 @@ cdef void load_samples(Py_ssize_t w, Py_ssize_t n, const floating[:, :, ::1] lan
     cdef Py_ssize_t size = (X.shape[0] - first) * width   # of a chunk of the product
     cdef const floating* row
     multiply_word(&lanes[w * PER_WORD, 0, 0], count, lanes.shape[1], &X[first, 0], X.shape[1],
-                  X.shape[0] - first, product)
+                  X.shape[0] - first, product, size)
     for q in range((count + width - 1) // width):
         memcpy(&rows[begin // width + q, begin, 0], product + q * size + (begin - first) * width,
                (n - begin) * width * sizeof(floating))
@@ -484,7 +509,7 @@ cdef void load_means(Py_ssize_t w, Py_ssize_t count, Py_ssize_t n, const floatin
     cdef Py_ssize_t width = rows.shape[2], q
     count = min(count, <Py_ssize_t>WORD)
     multiply_word(&lanes[w * PER_WORD, 0, 0], count, lanes.shape[1], &X[0, 0], X.shape[1],
-                  X.shape[0], product)
+                  X.shape[0], product, X.shape[0] * width)
     for q in range((count + width - 1) // width):
         memcpy(&rows[w * WORD // width + q, 0, 0], product + q * X.shape[0] * width,
                n * width * sizeof(floating))
@@ -496,7 +521,7 @@ cdef void load_tests(Py_ssize_t w, Py_ssize_t n, const floating[:, :, ::1] lanes
     """The products of a word of test points by the samples."""
     cdef Py_ssize_t width = columns(&X[0, 0]), q, i
     multiply_word(&lanes[w * PER_WORD, 0, 0], WORD, lanes.shape[1], &X[0, 0], X.shape[1],
-                  X.shape[0], product)
+                  X.shape[0], product, X.shape[0] * width)
     for q in range(WORD // width):
         for i in range(n):
             memcpy(&test_K[(w * WORD + q * width) // LANE, i, q * width % LANE],
