@@ -76,8 +76,9 @@ MUTANTS = [
     ("rfa/engines/_direct.pyx", "ranged = due and clock[STEP] <= horizon",
      "ranged = due and clock[STEP] < horizon"),
     ("rfa/_leaves_level.h", "start += sums[l];", "start += l ? sums[l] : 0;"),
-    # a panel of columns forgets the ones before it
+    # a panel of columns forgets the ones before it, or is the first one again
     ("rfa/_leaves_real.h", "if (!first)", "if (0)"),
+    ("rfa/_kernels.pyx", "_matmul_tile(lanes + k * LANE,", "_matmul_tile(lanes,"),
     # wrong groups
     ("rfa/_kernels.pyx", "masks[j, w] & keep[g])", "masks[j, w] & keep[0])"),
     ("rfa/history.py", "right[:, 1::2]", "right[:, 0::2]"),
@@ -99,7 +100,7 @@ MUTANTS = [
     ("rfa/engines/_gram.pyx", "/ (factor * shrink)", "/ factor"),
     ("rfa/engines/_gram.pyx", "C_common[j] += <floating>(common * c[j])", "C_common[j] += c[j]"),
     ("rfa/engines/_gram.pyx", "common = C.shape[0] - TILE, width", "common = 0, width"),
-    ("rfa/_leaves_real.h", "(LOAD_WIDE(sums + k) + LOAD_WIDE(common + k))", "LOAD_WIDE(sums + k)"),
+    ("rfa/_leaves_real.h", "LOAD_WIDE(common + IN_CHUNKS(0, k, block))", "(WU){0}"),
     ("rfa/_kernels.pyx", "and not shared) or total != NULL", "and not shared)"),
     ("rfa/_kernels.pyx", "<floating>(common * total[k])", "total[k]"),
     ("rfa/_leaves_sums.h", "FMA(SPLAT(-decay), old, factor * sum)", "factor * sum"),
