@@ -52,7 +52,7 @@ def main():
             for engine, taken in times.items():
                 taken.append(seconds(net, data, steps, engine, options.threads) / steps)
         medians = {engine: statistics.median(taken) for engine, taken in times.items()}
-        chosen = auto.choose(n, d, m, 4, 0, np.dtype(options.dtype))
+        chosen = auto.choose(n, d, m, 0, np.dtype(options.dtype))
         over = medians[chosen] / min(medians.values())
         worst = max(worst, over)
         cells = (f"{1e6 * medians[engine]:.1f}" for engine in ("direct", "gram"))

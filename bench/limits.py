@@ -88,8 +88,7 @@ def sums_at_peak(exp, name, chunks, peak):
 
 def gram_at_peak(exp, peak):
     size = np.dtype(exp.dtype).itemsize
-    means = exp.sample(0).means
-    chunks = chunks_of(exp.n, exp.dtype) + chunks_of(len(means), exp.dtype)
+    chunks = chunks_of(exp.n, exp.dtype)
     flops = 4 * exp.n * exp.m * exp.d + exp.n**2 * exp.d
     return {
         "products": flops / peak[f"flops_{exp.dtype}"],
@@ -116,8 +115,7 @@ AT_PEAK = {"gram": gram_at_peak, "direct": direct_at_peak, "planar": planar_at_p
 def at_peak(case, peak, weight):
     """(The engine, seconds of each kind of work) of a run of the case."""
     exp = case.experiment
-    means = exp.sample(0).means
-    name = auto.choose(exp.n, exp.d, exp.m, len(means), 0, np.dtype(exp.dtype))
+    name = auto.choose(exp.n, exp.d, exp.m, 0, np.dtype(exp.dtype))
     found = {"weights": exp.steps * exp.n * weight, **AT_PEAK[name](exp, peak)}
     if case.trials:
         batch = case.start(1)

@@ -143,9 +143,9 @@ cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
                   double* ranges, floating* f, int n_threads, double* last) except -1 nogil
 cdef void add_partial(const floating* partial, Py_ssize_t words, Py_ssize_t neurons,
                       floating* f) noexcept nogil
-cdef int multiply(const floating* lanes, Py_ssize_t n, Py_ssize_t others, Py_ssize_t d,
-                  const floating* W, Py_ssize_t stride, Py_ssize_t neurons, floating* H,
-                  int n_threads, double* last) except -1 nogil
+cdef int multiply(const floating* lanes, Py_ssize_t n, Py_ssize_t d, const floating* W,
+                  Py_ssize_t stride, Py_ssize_t neurons, floating* H, int n_threads, double* last
+                  ) except -1 nogil
 cdef void multiply_word(const floating* lanes, Py_ssize_t n, Py_ssize_t d, const floating* W,
                         Py_ssize_t stride, Py_ssize_t neurons, floating* H, Py_ssize_t block
                         ) noexcept nogil
@@ -155,11 +155,10 @@ cdef void multiply_panel(const floating* lanes, Py_ssize_t n, Py_ssize_t d, Py_s
 cdef Py_ssize_t panel_depth(const floating* real) noexcept nogil
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
-                    double common, const floating* rows, const int32_t* chosen,
-                    Py_ssize_t chunks, const floating* base, double shrink, const floating* scale,
-                    Py_ssize_t stride, Py_ssize_t block, floating* out, double slope,
-                    uint64_t* signs, floating* partial, floating* scratch, int n_threads,
-                    double* last) except -1 nogil
+                    double common, const floating* rows, Py_ssize_t chunks, const floating* base,
+                    double shrink, const floating* scale, Py_ssize_t stride, Py_ssize_t block,
+                    floating* out, double slope, uint64_t* signs, floating* partial,
+                    floating* scratch, int n_threads, double* last) except -1 nogil
 cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samples, int shortcuts,
                         uint8_t* plan, int32_t* counts, const floating* a, const floating* W,
                         const floating* rows, Py_ssize_t chunks, floating* f, floating* scratch,

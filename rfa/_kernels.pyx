@@ -386,13 +386,13 @@ cdef void multiply_word(const floating* lanes, Py_ssize_t n, Py_ssize_t d, const
         k += panel_depth(H)
 
 
-cdef int multiply(const floating* lanes, Py_ssize_t n, Py_ssize_t others, Py_ssize_t d,
-                  const floating* W, Py_ssize_t stride, Py_ssize_t neurons, floating* H,
-                  int n_threads, double* last) except -1 nogil:
-    """H [chunk][neuron][column] = <w_j, x_i>, as evaluate computes it, of n samples and then of
-    others, from a word of their own on; chunks without samples are not written. 2 n m d flops."""
+cdef int multiply(const floating* lanes, Py_ssize_t n, Py_ssize_t d, const floating* W,
+                  Py_ssize_t stride, Py_ssize_t neurons, floating* H, int n_threads, double* last
+                  ) except -1 nogil:
+    """H [chunk][neuron][column] = <w_j, x_i>, as evaluate computes it, of n samples; chunks without
+    samples are not written. 2 n m d flops."""
     cdef Py_ssize_t words = (n + WORD - 1) // WORD, pieces = (neurons + PIECE - 1) // PIECE
-    cdef Py_ssize_t tasks = (words + (others + WORD - 1) // WORD) * pieces, width = columns(H)
+    cdef Py_ssize_t tasks = words * pieces, width = columns(H)
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * PIECE * d + 1))
     cdef Py_ssize_t first = 0, stop, task, w, j
     while first < tasks:
@@ -401,8 +401,7 @@ cdef int multiply(const floating* lanes, Py_ssize_t n, Py_ssize_t others, Py_ssi
         for task in prange(first, stop, num_threads=n_threads, schedule="dynamic"):
             w = task // pieces
             j = task % pieces * PIECE
-            multiply_word(lanes + w * d * WORD, n - w * WORD if w < words
-                          else others - (w - words) * WORD, d, W + j * stride, stride,
+            multiply_word(lanes + w * d * WORD, n - w * WORD, d, W + j * stride, stride,
                           min(neurons - j, <Py_ssize_t>PIECE), H + w * WORD * neurons + j * width,
                           neurons * width)
         first = stop
@@ -597,11 +596,10 @@ def sums_at_once(Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t chunks):
 
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
-                    double common, const floating* rows, const int32_t* chosen,
-                    Py_ssize_t chunks, const floating* base, double shrink, const floating* scale,
-                    Py_ssize_t stride, Py_ssize_t block, floating* out, double slope,
-                    uint64_t* signs, floating* partial, floating* scratch, int n_threads,
-                    double* last) except -1 nogil:
+                    double common, const floating* rows, Py_ssize_t chunks, const floating* base,
+                    double shrink, const floating* scale, Py_ssize_t stride, Py_ssize_t block,
+                    floating* out, double slope, uint64_t* signs, floating* partial,
+                    floating* scratch, int n_threads, double* last) except -1 nogil:
     """out_j = shrink base_j + scale_j sum_i (A_ij + common) c_i rows_i; base may be out. 1 if all
     of out is finite, else 0.
 
@@ -613,10 +611,8 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     plan and counts are plan_sums'. The order of the sum is that of the batches, whatever the
     number of threads, each of which has whole (chunk of columns) x (block of neurons) pieces of
     out. Chunk q of neuron j is at out[q * block + j * stride].
-    chosen: numbers of the chunks of columns that are wanted (NULL: 0, 1, ...).
-    Unless signs is NULL, columns are samples, so many words of them and then others, and what
-    evaluate makes of H = out, a = scale and the slope is made at once: signs = 1[out > 0] and
-    partial.
+    Unless signs is NULL, columns are the samples, and what evaluate makes of H = out, a = scale and
+    the slope is made at once: signs = 1[out > 0] and partial.
     """
     cdef Py_ssize_t width = columns(rows), blocks = (neurons + BLOCK - 1) // BLOCK
     cdef Py_ssize_t tasks = chunks * blocks
@@ -626,7 +622,6 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     cdef Py_ssize_t apart = sum_scratch(rows)
     cdef int thread
     cdef int infinite = 0   # pieces of out that are not finite
-    cdef bint evaluating
     cdef uint16_t* index
     cdef floating* own
     cdef floating* sums
@@ -641,8 +636,6 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                 if task < 0:
                     break
                 q = task // blocks
-                if chosen != NULL:
-                    q = chosen[q]
                 j = task % blocks * BLOCK
                 count = min(neurons - j, <Py_ssize_t>BLOCK)
                 own = scratch + threadid() * apart + QUEUE
@@ -660,13 +653,13 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                     total[k] = <floating>(common * total[k])
                 place = q * block + j * stride
                 k = q * width
-                evaluating = signs != NULL and k < words * WORD
                 if not _finish(base + place, shrink, scale + j,
                                sums if group < batches else <floating*>NULL,
                                own + TABLES * width, index + (batches - group) * BLOCK, terms,
                                total, count, stride, out + place, slope,
-                               signs + k // WORD * neurons + j if evaluating else NULL, k % WORD,
-                               partial + task % blocks * words * WORD + k if evaluating else NULL):
+                               NULL if signs == NULL else signs + k // WORD * neurons + j, k % WORD,
+                               <floating*>NULL if signs == NULL
+                               else partial + task % blocks * words * WORD + k):
                     infinite += 1
         first = stop
     return infinite == 0
@@ -843,7 +836,7 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
             scale[j] = -a[j]
         plan_sums(masks, words, neurons, 2, plan, counts, n_threads)
         memset(out, 0, size_out * sizeof(floating))
-        masked_sum(masks, words, neurons, plan, counts, f, 0, rows, NULL, chunks, out, 1, scale,
+        masked_sum(masks, words, neurons, plan, counts, f, 0, rows, chunks, out, 1, scale,
                    stride, width, out, 0, NULL, <floating*>NULL, scale + neurons, n_threads, &last)
         for j in range(m):
             for k in range(d):

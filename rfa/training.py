@@ -136,9 +136,9 @@ def train(
         Data on which the error is recorded.
     engine : {"auto", "direct", "gram", "planar", "reference"}
         How a step is computed, see :mod:`rfa.engines`. All take the same steps up to rounding.
-        "auto" is planar for d = 2, gram for n and means together up to 2.8 d + 230 in float32 or
-        2.8 d + 115 in float64, 2.8 d + 400 or + 200 for more than 252 neurons (unless test points
-        would take its memory beyond 2 GiB, or products of samples overflow), direct otherwise; see
+        "auto" is planar for d = 2, gram for n up to 2.8 d + 230 in float32 or 2.8 d + 115 in
+        float64, 2.8 d + 400 or + 200 for more than 252 neurons (unless test points would take its
+        memory beyond 2 GiB, or products of samples overflow), direct otherwise; see
         ``rfa.engines.auto`` for its constants.
     record : {"log", "all", None}, int or iterable of int
         Which steps go into the history. "log": t = round(10^(k/40)) and the last; "all"; k: every
@@ -317,8 +317,7 @@ def choose_engine(engine: str, data: Dataset, test: Dataset | None, m: int) -> s
     if engine != "auto":
         check_engine(engine, data.d)
         return engine
-    means, tests = 0 if data.means is None else len(data.means), 0 if test is None else test.n
-    name = auto.choose(data.n, data.d, m, means, tests, data.X.dtype)
+    name = auto.choose(data.n, data.d, m, 0 if test is None else test.n, data.X.dtype)
     beyond = name == "gram" and products_overflow(data.X, None if test is None else test.X)
     return "direct" if beyond else name
 

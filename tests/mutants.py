@@ -180,10 +180,13 @@ MUTANTS = [
     ("rfa/engines/_gram.pyx", "for j in range(2):\n        memcpy",
      "for j in range(1):\n        memcpy"),
     ("rfa/engines/gram.py", "        self._catch_up()\n        W = ", "        W = "),
-    ("rfa/engines/_gram.pyx", "norm2[j] + a[j] * norm[j]", "norm2[j] + norm[j]"),
+    ("rfa/engines/_gram.pyx", "anchor_dots[j, 0] + a[j] * norm[j]", "anchor_dots[j, 0] + norm[j]"),
     ("rfa/_leaves_real.h", "dots[j] += sum", "dots[j] = sum"),
-    ("rfa/engines/_gram.pyx", "square_norms(&anchor[q, 0, 0], neurons,",
-     "square_norms(&anchor[1 - q, 0, 0], neurons,"),
+    ("rfa/engines/_gram.pyx", "find_dots(&anchor[q, j, 0], means, &anchor_dots[j, 0])",
+     "find_dots(&anchor[1 - q, j, 0], means, &anchor_dots[j, 0])"),
+    # a projection is that of the anchor, or lacks what a leaky slope adds
+    ("rfa/engines/_gram.pyx", "a[j] * (dots[j, 1 + c]", "0 * (dots[j, 1 + c]"),
+    ("rfa/engines/_gram.pyx", "+ dots[common, 1 + c]))", "+ 0 * dots[common, 1 + c]))"),
     ("rfa/engines/_gram.pyx", "clock[ANCHOR_SIDE] = q", "clock[ANCHOR_SIDE] = 1 - q"),
     ("rfa/engines/_gram.pyx", "memset(&C[0, 0], 0, C.shape[0] * C.shape[1] * sizeof(floating))\n"
      "                clock", "clock"),

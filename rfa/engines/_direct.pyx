@@ -161,7 +161,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
             after = &W[1 - clock[SIDE], 0, 0]
             plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
             if not masked_sum(current, words, neurons, &plan[0], &counts[0], &c[0],
-                              common, &rows[0, 0, 0], NULL, chunks, weights, shrink, &a[0],
+                              common, &rows[0, 0, 0], chunks, weights, shrink, &a[0],
                               stride, columns(weights), after, 0, NULL, <floating*>NULL,
                               &scratch[0], n_threads, &last):
                 clock[DIVERGED] = 1
@@ -204,7 +204,7 @@ cdef int add_linear(const floating[:, :, ::1] lanes, const floating* W, Py_ssize
         for j in range(neurons):
             for k in range(task * WORD, end):
                 tile[0, k] += a[j] * W[j * stride + k]
-    multiply(&lanes[0, 0, 0], f.shape[0], 0, lanes.shape[1], &tile[0, 0], stride, TILE,
+    multiply(&lanes[0, 0, 0], f.shape[0], lanes.shape[1], &tile[0, 0], stride, TILE,
              &product[0, 0], n_threads, last)
     for i in range(f.shape[0]):
         f[i] = <floating>((1 - slope) * f[i] + slope * product[i // width, i % width])

@@ -1,10 +1,10 @@
 """The gram engine's loop: pre-activations are stepped by the Gram matrix, W is not touched.
 
 H_{t+1} = H_t + a_j sum_i K_{.i} c_i A_ij, with K = X X^T and c = alpha g y / n: the sum over i is
-masked_sum on the rows of K, where direct has those of X. Means are further columns of K; test
-points, which only recorded steps ask for, get their H from that of the anchor. W_t = anchor + a_j
-sum_i C_ij x_i, with C the sum of c_i A_ij over the steps since the anchor; what a leaky slope adds
-to C is the same for all neurons and kept once, after their rows.
+masked_sum on the rows of K, where direct has those of X. W_t = anchor + a_j sum_i C_ij x_i, with C
+the sum of c_i A_ij over the steps since the anchor; what a leaky slope adds to C is the same for
+all neurons and kept once, after their rows. So what only recorded steps ask for, the inner products
+of w_j with test points and means, comes from that with the anchor and the points' products with x_i.
 With weight decay all of this holds for H, W and c over factor = shrink^(steps since the anchor):
 H and C are kept so, and what is seen of them is multiplied by the factor.
 """
@@ -43,10 +43,10 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             Py_ssize_t row):
     """Take steps until t = `until`; see rfa.engines for the contract.
 
-    H (2, chunks, neurons, columns) holds <w_j, x> at t on side clock[SIDE], of the samples and then
-    of the means; H at t + 1 takes its place if nothing can interrupt the change, since half the
-    memory stays in a nearer cache, else that of the other side. anchor_H, anchor_test_H and norm2
-    are those of the anchor. C lacks the last clock[KEPT] steps, see accumulate: masks has
+    H (2, chunks, neurons, columns) holds <w_j, x_i> at t on side clock[SIDE]; H at t + 1 takes its
+    place if nothing can interrupt the change, since half the memory stays in a nearer cache, else
+    that of the other side. anchor_H, anchor_test_H and anchor_dots, see find_dots, are those of the
+    anchor. C lacks the last clock[KEPT] steps, see accumulate: masks has
     A_{t-1} at this place, A_t or room for it at the next and A_{t+1} at the one after. Only when
     the rest of a step is there does the clock go on, which nothing interrupts. If H at t + 1 is not
     finite, H_t may be lost; W_t is not, it comes from C.
@@ -70,12 +70,12 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     cdef floating[::1] scratch = engine.scratch
     cdef uint8_t[::1] plan = engine.plan
     cdef int32_t[::1] counts = engine.counts
-    cdef const int32_t[::1] chosen = engine.chunks_with_points
     cdef int shortcuts = engine.shortcuts
     cdef int64_t[::1] tally = engine.tally
     cdef double[:, :, :, ::1] ranges = engine.ranges
     cdef floating[:, :, ::1] anchor_H = engine.anchor_H
-    cdef double[::1] norm2 = engine.norm2
+    cdef const double[:, ::1] means = engine.means, mean_K = engine.mean_K
+    cdef double[:, ::1] anchor_dots = engine.anchor_dots, dots = engine.dots
     cdef int n_threads = engine.n_threads
     cdef Py_ssize_t m = engine.m, horizon = engine.horizon, period = engine.period
     cdef double step_scale = engine.alpha / engine.n, slope = engine.slope, shrink = engine.shrink
@@ -93,7 +93,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
 
     cdef Py_ssize_t neurons = H.shape[2], width = H.shape[3], words = masks.shape[1]
     cdef Py_ssize_t n = engine.n, d = lanes.shape[1], groups = active.shape[2]
-    cdef Py_ssize_t test_groups = right.shape[1] - groups, k = projection.shape[2]
+    cdef Py_ssize_t test_groups = right.shape[1] - groups, chunks = rows.shape[0]
     cdef Py_ssize_t test_words = test_lanes.shape[0] // PER_WORD
     cdef Py_ssize_t next_at = 0, to, j, q
     cdef Py_ssize_t after_side
@@ -122,12 +122,13 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                 factor = pow(shrink, <double>(clock[STEP] - clock[ANCHOR]))
                 recover(X_columns, C, &anchor[1 - q, 0, 0], a, recovered, factor,
                         anchor[q], n_threads, &last)
-                multiply(&lanes[0, 0, 0], n, k, d, &anchor[q, 0, 0], anchor.shape[2], neurons,
+                multiply(&lanes[0, 0, 0], n, d, &anchor[q, 0, 0], anchor.shape[2], neurons,
                          &H[1 - clock[SIDE], 0, 0, 0], n_threads, &last)
                 if test_words:
-                    multiply(&test_lanes[0, 0, 0], test_words * WORD, 0, d, &anchor[q, 0, 0],
+                    multiply(&test_lanes[0, 0, 0], test_words * WORD, d, &anchor[q, 0, 0],
                              anchor.shape[2], neurons, &anchor_test_H[0, 0, 0], n_threads, &last)
-                square_norms(&anchor[q, 0, 0], neurons, anchor.shape[2], &norm2[0], n_threads)
+                for j in prange(neurons, num_threads=n_threads, schedule="static"):
+                    find_dots(&anchor[q, j, 0], means, &anchor_dots[j, 0])
                 memcpy(&anchor_H[0, 0, 0], &H[1 - clock[SIDE], 0, 0, 0],
                        words * neurons * WORD * sizeof(floating))
                 memset(&C[0, 0], 0, C.shape[0] * C.shape[1] * sizeof(floating))
@@ -180,12 +181,10 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                 observe_outputs(&f[0], &y[0], &weighted[0], &group[0], words * WORD, groups,
                                 loss_number, &right[to, 0], &low[to, 0], &high[to, 0],
                                 &loss[to, 0])
-                observe_norms(C, &anchor_H[0, 0, 0], h, words, neurons, m, &a[0], &norm2[0],
+                observe_norms(C, &anchor_H[0, 0, 0], h, words, neurons, m, &a[0], anchor_dots,
                               factor, &norm[to, 0], n_threads)
-                for j in range(m):
-                    for q in range(k):
-                        projection[to, j, q] = factor * h[
-                            ((words * WORD + q) // width * neurons + j) * width + q % width]
+                observe_projections(C, mean_K, a, anchor_dots, factor, dots, projection[to],
+                                    n_threads)
                 observe_masks(current, previous if clock[STEP] > 0 else NULL, words, neurons, m,
                               &segments[0, 0], segments.shape[0], groups, &active[to, 0, 0],
                               &flips[to])
@@ -200,9 +199,9 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
             after_side = clock[SIDE] if in_place else 1 - clock[SIDE]
             plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
             if not masked_sum(current, words, neurons, &plan[0], &counts[0], c,
-                              common, &rows[0, 0, 0], &chosen[0], chosen.shape[0], h, 1, &a[0],
-                              width, neurons * width, &H[after_side, 0, 0, 0], slope,
-                              following, &partial[0, 0], &scratch[0], n_threads, &last):
+                              common, &rows[0, 0, 0], chunks, h, 1, &a[0], width,
+                              neurons * width, &H[after_side, 0, 0, 0], slope, following,
+                              &partial[0, 0], &scratch[0], n_threads, &last):
                 clock[DIVERGED] = 1
                 if in_place:
                     clock[EVALUATED] = LOST
@@ -270,10 +269,10 @@ cdef int evaluate_tests(const floating[:, :, ::1] test_K, const floating[:, ::1]
     cdef Py_ssize_t neurons = H.shape[1]
     cdef Py_ssize_t at, q, j, p
     cdef floating common
-    multiply(&test_K[0, 0, 0], points, 0, n, &C[0, 0], C.shape[1], neurons, &H[0, 0, 0], n_threads,
+    multiply(&test_K[0, 0, 0], points, n, &C[0, 0], C.shape[1], neurons, &H[0, 0, 0], n_threads,
              last)
     if slope > 0:
-        multiply(&test_K[0, 0, 0], points, 0, n, &C[C.shape[0] - TILE, 0], C.shape[1], TILE,
+        multiply(&test_K[0, 0, 0], points, n, &C[C.shape[0] - TILE, 0], C.shape[1], TILE,
                  &common_H[0, 0], n_threads, last)
     for at in prange(H.shape[0] * neurons, num_threads=n_threads, schedule="static"):
         q = at // neurons
@@ -286,11 +285,11 @@ cdef int evaluate_tests(const floating[:, :, ::1] test_K, const floating[:, ::1]
 
 cdef void observe_norms(const floating[:, ::1] C, const floating* before, const floating* after,
                         Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t m, const floating* a,
-                        const double* norm2, double factor, double* norm, int n_threads
-                        ) noexcept nogil:
-    """norm_j = factor sqrt(norm2_j + a_j sum_i (C_ji + C_i) (before + after)_ij), the sum being
-    <w - v, w + v> / a_j for w now, after its pre-activations, and v then, whose norm2 is; C_i is
-    what all neurons have in common. O(n m)."""
+                        const double[:, ::1] anchor_dots, double factor, double* norm,
+                        int n_threads) noexcept nogil:
+    """norm_j = factor sqrt(|v|^2 + a_j sum_i (C_ji + C_i) (before + after)_ij), the sum being
+    <w - v, w + v> / a_j for w now, after its pre-activations, and v at the anchor; C_i is what all
+    neurons have in common. O(n m)."""
     cdef Py_ssize_t task, j, w, count, at, common = C.shape[0] - TILE, width = columns(a)
     for task in prange((m + NEURONS - 1) // NEURONS, num_threads=n_threads, schedule="static"):
         j = task * NEURONS
@@ -307,7 +306,34 @@ cdef void observe_norms(const floating[:, ::1] C, const floating* before, const 
                     &C[j, w * WORD], C.shape[1], &C[common, w * WORD], count, before + at,
                     after + at, neurons * width, norm + j)
     for j in range(m):
-        norm[j] = factor * sqrt(max(norm2[j] + a[j] * norm[j], 0.0))
+        norm[j] = factor * sqrt(max(anchor_dots[j, 0] + a[j] * norm[j], 0.0))
+
+
+cdef void observe_projections(const floating[:, ::1] C, const double[:, ::1] mean_K,
+                              const floating[::1] a, const double[:, ::1] anchor_dots,
+                              double factor, double[:, ::1] dots, double[:, ::1] projection,
+                              int n_threads) noexcept nogil:
+    """projection_jc = factor (<v_j, mean_c> + a_j sum_i (C_ji + C_i) <x_i, mean_c>) for v_j at the
+    anchor, in float64; C_i as above. dots: room for find_dots of each row of C. O(n m)."""
+    cdef Py_ssize_t j, c, m = projection.shape[0], common = C.shape[0] - TILE
+    if mean_K.shape[0] == 0:
+        return
+    find_dots(&C[common, 0], mean_K, &dots[common, 0])
+    for j in prange(m, num_threads=n_threads, schedule="static"):
+        find_dots(&C[j, 0], mean_K, &dots[j, 0])
+        for c in range(mean_K.shape[0]):
+            projection[j, c] = factor * (anchor_dots[j, 1 + c] + a[j] * (dots[j, 1 + c]
+                                                                         + dots[common, 1 + c]))
+
+
+cdef inline void find_dots(const floating* w, const double[:, ::1] rows, double* dots
+                           ) noexcept nogil:
+    """dots = (|w|^2, <w, rows_1>, ...), w as long as the rows, in float64."""
+    cdef const double* first = &rows[0, 0] if rows.shape[0] else NULL
+    if floating is float:
+        rfa_f32(level()).dots(w, NULL, first, rows.shape[0], rows.shape[1], dots)
+    else:
+        rfa_f64(level()).dots(w, NULL, first, rows.shape[0], rows.shape[1], dots)
 
 
 cdef int recover(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
@@ -370,20 +396,6 @@ cdef inline void fetch(const floating* read, floating* written, Py_ssize_t count
         k += columns(read)
 
 
-cdef void square_norms(const floating* W, Py_ssize_t neurons, Py_ssize_t stride, double* norm2,
-                       int n_threads) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in prange(neurons, num_threads=n_threads, schedule="static"):
-        square_norm(W + j * stride, stride, norm2 + j)
-
-
-cdef inline void square_norm(const floating* w, Py_ssize_t d, double* norm2) noexcept nogil:
-    if floating is float:
-        rfa_f32(level()).dots(w, NULL, NULL, 0, d, norm2)
-    else:
-        rfa_f64(level()).dots(w, NULL, NULL, 0, d, norm2)
-
-
 def weights(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
             const floating[:, ::1] anchor, const floating[::1] a, floating[:, :, ::1] product,
             double factor, floating[:, ::1] W, int n_threads):
@@ -394,12 +406,12 @@ def weights(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
 
 
 def start(const floating[:, :, ::1] lanes, const floating[:, :, ::1] test_lanes,
-          const floating[:, :] W, floating[:, ::1] anchor, floating[:, ::1] C,
-          floating[:, :, :, ::1] H, floating[:, :, ::1] anchor_H,
-          floating[:, :, ::1] anchor_test_H, double[::1] norm2, Py_ssize_t n, Py_ssize_t k,
+          const floating[:, :] W, const double[:, ::1] means, floating[:, ::1] anchor,
+          floating[:, ::1] C, floating[:, :, :, ::1] H, floating[:, :, ::1] anchor_H,
+          floating[:, :, ::1] anchor_test_H, double[:, ::1] anchor_dots, Py_ssize_t n,
           int n_threads):
-    """Fill anchor with W, C with zeros, and H[0], anchor_H, anchor_test_H and norm2 with what is
-    W's, for n samples and k means."""
+    """Fill anchor with W, C with zeros, and H[0], anchor_H, anchor_test_H and anchor_dots with what
+    is W's, for n samples."""
     cdef Py_ssize_t neurons = anchor.shape[0], j, filled
     cdef double last = rfa_seconds()
     with nogil:
@@ -409,13 +421,13 @@ def start(const floating[:, :, ::1] lanes, const floating[:, :, ::1] test_lanes,
             if filled:
                 copy_row(W, j, &anchor[j, 0])
             memset(&anchor[j, 0] + filled, 0, (anchor.shape[1] - filled) * sizeof(floating))
-            square_norm(&anchor[j, 0], anchor.shape[1], &norm2[j])
-        multiply(&lanes[0, 0, 0], n, k, lanes.shape[1], &anchor[0, 0], anchor.shape[1], neurons,
+            find_dots(&anchor[j, 0], means, &anchor_dots[j, 0])
+        multiply(&lanes[0, 0, 0], n, lanes.shape[1], &anchor[0, 0], anchor.shape[1], neurons,
                  &H[0, 0, 0, 0], n_threads, &last)
         memcpy(&anchor_H[0, 0, 0], &H[0, 0, 0, 0],
                anchor_H.shape[0] * neurons * anchor_H.shape[2] * sizeof(floating))
         if test_lanes.shape[0]:
-            multiply(&test_lanes[0, 0, 0], test_lanes.shape[0] * LANE, 0, test_lanes.shape[1],
+            multiply(&test_lanes[0, 0, 0], test_lanes.shape[0] * LANE, test_lanes.shape[1],
                      &anchor[0, 0], anchor.shape[1], neurons, &anchor_test_H[0, 0, 0], n_threads,
                      &last)
 
@@ -429,32 +441,28 @@ cdef inline void copy_row(const floating[:, :] rows, Py_ssize_t i, floating* out
         out[k] = rows[i, k]
 
 
-def load(const floating[:, :] samples, const int64_t[::1] order, const floating[:, :] means,
+def load(const floating[:, :] samples, const int64_t[::1] order, const double[:, ::1] means,
          const floating[:, :] tests, floating[:, :, ::1] lanes, floating[:, :, ::1] test_lanes,
          floating[:, ::1] X, floating[:, :, ::1] X_columns, floating[:, :, ::1] rows,
-         floating[:, :, ::1] test_K, floating[:, :, ::1] product, int n_threads):
-    """Fill lanes with samples, in the given order, and means, test_lanes with the tests, X and
-    X_columns with the samples, rows[q][i][k] = <x_i, p> for the points p of lanes, q * width + k of
-    them before p, as many as rows has room for, and test_K [lane][i][p] for the tests; product is
-    room for a word of points in each thread."""
+         double[:, ::1] mean_K, floating[:, :, ::1] test_K, floating[:, :, ::1] product,
+         int n_threads):
+    """Fill lanes, X and X_columns with samples in the given order, test_lanes with the tests,
+    rows[q][i][k] = <x_i, x_p> for p = q * width + k, mean_K [mean][i] and test_K [lane][i][p];
+    product is room for a word of points in each thread."""
     cdef Py_ssize_t n = samples.shape[0], words = rows.shape[1] // WORD, first = 0, stop, w, i
-    cdef Py_ssize_t mean_words = (means.shape[0] + WORD - 1) // WORD
-    cdef Py_ssize_t test_words = test_lanes.shape[0] // PER_WORD
-    cdef Py_ssize_t tasks = words + mean_words + test_words
+    cdef Py_ssize_t tasks = words + (tests.shape[0] + WORD - 1) // WORD
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads,
                                 TASK_WORK // (WORD * n * lanes.shape[1] + 1))
     cdef double last = rfa_seconds()
     with nogil:
         pack_lanes(samples, &order[0], &lanes[0, 0, 0], n_threads, &last)
-        if means.shape[0]:
-            pack_lanes(means, NULL, &lanes[words * PER_WORD, 0, 0], n_threads, &last)
         if tests.shape[0]:
             pack_lanes(tests, NULL, &test_lanes[0, 0, 0], n_threads, &last)
         while first < n:
             check_signals(&last)
             stop = min(first + TASK_WORK // (16 * X.shape[1]) + 1, n)
             for i in prange(first, stop, num_threads=n_threads, schedule="static"):
-                load_row(samples, order[i], i, X, X_columns)
+                load_row(samples, order[i], i, means, X, X_columns, mean_K)
             first = stop
         first = 0
         while first < tasks:
@@ -463,22 +471,23 @@ def load(const floating[:, :] samples, const int64_t[::1] order, const floating[
             for w in prange(first, stop, num_threads=n_threads, schedule="dynamic"):
                 if w < words:
                     load_samples(w, n, lanes, X, rows, &product[threadid(), 0, 0])
-                elif w < words + mean_words:
-                    load_means(w, means.shape[0] - (w - words) * WORD, n, lanes, X, rows,
-                               &product[threadid(), 0, 0])
                 else:
-                    load_tests(w - words - mean_words, n, test_lanes, X, test_K,
-                               &product[threadid(), 0, 0])
+                    load_tests(w - words, n, test_lanes, X, test_K, &product[threadid(), 0, 0])
             first = stop
 
 
 cdef void load_row(const floating[:, :] samples, Py_ssize_t source, Py_ssize_t i,
-                   floating[:, ::1] X, floating[:, :, ::1] X_columns) noexcept nogil:
-    """Sample i of X and X_columns."""
-    cdef Py_ssize_t q
+                   const double[:, ::1] means, floating[:, ::1] X, floating[:, :, ::1] X_columns,
+                   double[:, ::1] mean_K) noexcept nogil:
+    """Sample i of X, X_columns and mean_K."""
+    cdef Py_ssize_t q, c
+    cdef double found[2]
     copy_row(samples, source, &X[i, 0])
     for q in range(X_columns.shape[0]):
         memcpy(&X_columns[q, i, 0], &X[i, q * LANE], LANE * sizeof(floating))
+    for c in range(means.shape[0]):
+        find_dots(&X[i, 0], means[c:c + 1], found)
+        mean_K[c, i] = found[1]
 
 
 cdef void load_samples(Py_ssize_t w, Py_ssize_t n, const floating[:, :, ::1] lanes,
@@ -500,19 +509,6 @@ cdef void load_samples(Py_ssize_t w, Py_ssize_t n, const floating[:, :, ::1] lan
             row = product + j // width * size + j % width
             for i in range(q * width, min((q + 1) * width, n)):
                 rows[q, begin + j, i - q * width] = row[(i - first) * width]
-
-
-cdef void load_means(Py_ssize_t w, Py_ssize_t count, Py_ssize_t n, const floating[:, :, ::1] lanes,
-                     const floating[:, ::1] X, floating[:, :, ::1] rows, floating* product
-                     ) noexcept nogil:
-    """The products of a word of so many means by the samples."""
-    cdef Py_ssize_t width = rows.shape[2], q
-    count = min(count, <Py_ssize_t>WORD)
-    multiply_word(&lanes[w * PER_WORD, 0, 0], count, lanes.shape[1], &X[0, 0], X.shape[1],
-                  X.shape[0], product, X.shape[0] * width)
-    for q in range((count + width - 1) // width):
-        memcpy(&rows[w * WORD // width + q, 0, 0], product + q * X.shape[0] * width,
-               n * width * sizeof(floating))
 
 
 cdef void load_tests(Py_ssize_t w, Py_ssize_t n, const floating[:, :, ::1] lanes,

@@ -10,10 +10,10 @@ import numpy as np
 
 from rfa import _kernels
 
-# gram if n + means is at most RATIO d, and so many more as ROW_BYTES have room for: a step of
+# gram if n is at most RATIO d, and so many more as ROW_BYTES have room for: a step of
 # direct costs 3/8 n m d look-ups, the signs that it has to evaluate, and, whatever d, what gram
 # spends on 920 bytes of each row of K, or on 1600 where a second block of neurons shares what gram
-# does once a step; one of gram costs 3/16 n (n + means) m look-ups. Fitted to the times of both for
+# does once a step; one of gram costs 3/16 n^2 m look-ups. Fitted to the times of both for
 # n from 150 to 800 and d from 5 to 100; bench/auto.py has more.
 RATIO = 2.8
 ROW_BYTES = (920, 1600)
@@ -23,12 +23,11 @@ ROW_BYTES = (920, 1600)
 GRAM_BYTES = 2**31
 
 
-def choose(n: int, d: int, m: int, means: int, tests: int, dtype: np.dtype[np.floating]) -> str:
-    """The engine for n samples in dimension d, m neurons, and so many means and test points."""
+def choose(n: int, d: int, m: int, tests: int, dtype: np.dtype[np.floating]) -> str:
+    """The engine for n samples in dimension d, m neurons, and so many test points."""
     if d == 2:
         return "planar"
-    points = n + means
-    size = (n * points + 2 * points * m + 2 * n * m + tests * (n + 2 * m)) * dtype.itemsize
+    size = (n * (n + 4 * m) + tests * (n + 2 * m)) * dtype.itemsize
     row_bytes = ROW_BYTES[m > _kernels.SIZES["block"]]
-    few = points <= RATIO * d + row_bytes / dtype.itemsize
+    few = n <= RATIO * d + row_bytes / dtype.itemsize
     return "gram" if few and size <= GRAM_BYTES else "direct"

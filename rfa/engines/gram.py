@@ -50,10 +50,9 @@ def products_overflow(X: FloatArray, test_X: FloatArray | None) -> bool:
 class GramEngine:
     """H is changed by masked sums of rows of K = X X^T, W recovered from coefficients when asked.
 
-    Means are further columns of K; of a test point p <w_j, p> is put together when it is observed.
-    Samples are sorted by group. Memory in reals: K, n^2, H three times and the coefficients, 4 n m,
-    three copies of X and two of W; d + n + 2 m for each test point. And in bytes: masks of the last
-    steps, 9/4 n m.
+    Of a mean or test point p <w_j, p> is put together when it is observed. Samples are sorted by
+    group. Memory in reals: K, n^2, H three times and the coefficients, 4 n m, three copies of X and
+    two of W; d + n + 2 m for each test point. And in bytes: masks of the last steps, 9/4 n m.
     """
 
     def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
@@ -62,26 +61,21 @@ class GramEngine:
         self.n, self.d = problem.X.shape
         self.m = len(W)
         neurons = -(-self.m // TILE) * TILE
-        self.n_means = k = len(problem.means)
-        tests = len(problem.test_X)
-        words, mean_words, test_words = (-(-size // WORD) for size in (self.n, k, tests))
-        all_words = words + mean_words
+        k, tests = len(problem.means), len(problem.test_X)
+        words, test_words = (-(-size // WORD) for size in (self.n, tests))
         width, partial, scratch = _direct.layout(np.empty(1, dtype), words, test_words, neurons)
         columns = -(-self.d // WORD)
         blocks = -(-neurons // _kernels.SIZES["block"])
-        # samples and means begin at words of their own: some chunks are padding
-        points = np.concatenate([np.arange(self.n), words * WORD + np.arange(k)])
-        self.chunks_with_points = np.unique(points // width).astype(np.int32)
-        pieces = len(self.chunks_with_points) * blocks
-        self.n_threads = threads_for(self.n * self.m * (self.n + k), pieces, n_threads)
-        self.in_place = _kernels.sums_at_once(words, neurons, len(self.chunks_with_points))
+        chunks = -(-self.n // width)
+        self.n_threads = threads_for(self.n * self.m * self.n, chunks * blocks, n_threads)
+        self.in_place = _kernels.sums_at_once(words, neurons, chunks)
 
-        self.lanes = aligned_zeros((all_words * PER_WORD, self.d, LANE), dtype)
+        self.lanes = aligned_zeros((words * PER_WORD, self.d, LANE), dtype)
         self.test_lanes = aligned_zeros((test_words * PER_WORD, self.d, LANE), dtype)
         self.X = aligned_zeros((-(-self.n // TILE) * TILE, columns * WORD), dtype)
         self.X_columns = aligned_zeros((columns * PER_WORD, self.n, LANE), dtype)
-        chunks = int(self.chunks_with_points[-1]) + 1
         self.rows_of_K = aligned_zeros((chunks, words * WORD, width), dtype)
+        self.mean_K = np.zeros((k, words * WORD))
         self.test_K = aligned_zeros((test_words * PER_WORD, self.n, LANE), dtype)
         per_word = WORD // width  # chunks
         self.product = aligned_zeros((self.n_threads, per_word, len(self.X) * width), dtype)
@@ -90,12 +84,13 @@ class GramEngine:
         # a row for each neuron, then a tile whose first row all of them have in common
         self.C = aligned_zeros((neurons + TILE, words * WORD), dtype)
         self.recovered = aligned_zeros((self.n_threads, per_word, (neurons + TILE) * width), dtype)
-        self.H = aligned_zeros((2, all_words * per_word, neurons, width), dtype)
+        self.H = aligned_zeros((2, words * per_word, neurons, width), dtype)
         self.anchor_H = aligned_zeros((words * per_word, neurons, width), dtype)
         self.anchor_test_H = aligned_zeros((test_words * per_word, neurons, width), dtype)
         self.test_H = aligned_zeros((test_words * per_word, neurons, width), dtype)
         self.common_H = aligned_zeros((test_words * per_word, TILE * width), dtype)
-        self.norm2 = np.zeros(neurons)
+        # inner products of the rows of the anchor and of C, see find_dots
+        self.anchor_dots, self.dots = np.zeros((neurons, 1 + k)), np.zeros((len(self.C), 1 + k))
         self.masks = aligned_zeros((KEPT_STEPS + 2, words, neurons), np.uint64)
         self.f = aligned_zeros(words * WORD, dtype)
         self.test_f = aligned_zeros(max(1, test_words) * WORD, dtype)
@@ -117,7 +112,7 @@ class GramEngine:
         """All that the sizes of the arrays depend on."""
         (n, d), m = problem.X.shape, len(W)
         k, tests, groups = len(problem.means), len(problem.test_X), problem.n_groups
-        threads = threads_for(n * m * (n + k), n_threads, n_threads)
+        threads = threads_for(n * m * n, n_threads, n_threads)
         return n, d, m, k, tests, groups, problem.X.dtype, threads
 
     def fits(self, problem: Problem, W: FloatArray, n_threads: int) -> bool:
@@ -145,16 +140,18 @@ class GramEngine:
             longest = math.log(SMALLEST_FACTOR) / math.log(self.shrink)
             self.period = max(1, min(PERIOD, int(longest)))
         self.order = order = np.argsort(problem.groups, kind="stable")
+        self.means = np.ascontiguousarray(problem.means)
         _gram.load(
             problem.X,
             order,
-            problem.means.astype(self.X.dtype),
+            self.means,
             problem.test_X,
             self.lanes,
             self.test_lanes,
             self.X,
             self.X_columns,
             self.rows_of_K,
+            self.mean_K,
             self.test_K,
             self.product,
             self.n_threads,
@@ -178,14 +175,14 @@ class GramEngine:
             self.lanes,
             self.test_lanes,
             W.astype(self.X.dtype, copy=False),
+            self.means,
             self.anchor[0],
             self.C,
             self.H,
             self.anchor_H,
             self.anchor_test_H,
-            self.norm2,
+            self.anchor_dots,
             self.n,
-            self.n_means,
             self.n_threads,
         )
         self.clock[_observe.ANCHOR] = self.clock[_observe.STEP]
