@@ -70,17 +70,21 @@ def sums_at_peak(exp, name, chunks, peak):
     looked_up, added, tables, stored = 0, 0, 0, 0
     for t in range(exp.steps):
         engine.advance(t + 1, never, out, 0)
-        counts = [engine.counts.reshape(-1, _kernels.SIZES["counts"])]
+        parts = [(engine.counts, exp.n)]
         if name == "direct":
             # of the outputs of step t, which are sums over neurons
-            counts.append(_plans.counts_of(engine.signs.transposed).reshape(-1, counts[0].shape[1]))
-        sums, there, kinds, run = np.concatenate(counts).T
-        halves = (sums <= _kernels.SIZES["few"]).astype(int)
-        made = (sums > 0) | (there > 0) & (kinds == _plans.KINDS["listed"])
-        looked_up += int((sums * np.take(LOOKED_UP, halves)).sum())
-        added += int(there.sum() + run[kinds & _plans.KINDS["joined"] != 0].sum())
-        tables += int(made.sum())
-        stored += int(np.take(STORED, halves)[made].sum())
+            parts.append((_plans.counts_of(engine.signs.transposed), exp.m))
+        for counts, size in parts:
+            sums, there, kinds, run = counts.reshape(-1, _kernels.SIZES["counts"]).T
+            # of half a batch there is half of the tables
+            left = size - BATCH * np.arange(2 * -(-size // _kernels.SIZES["word"]))
+            share = np.repeat(np.where(left <= BATCH // 2, 0.5, 1), len(sums) // len(left))
+            halves = (sums <= _kernels.SIZES["few"]).astype(int)
+            made = share * ((sums > 0) | (there > 0) & (kinds == _plans.KINDS["listed"]))
+            looked_up += (share * sums * np.take(LOOKED_UP, halves)).sum()
+            added += there.sum() + run[kinds & _plans.KINDS["joined"] != 0].sum()
+            tables += made.sum()
+            stored += (made * np.take(STORED, halves)).sum()
     look_ups = looked_up / peak["L1_look_up_bytes"] + added / peak["L1_bytes"]
     making = BATCH * tables / peak["L1_bytes"] + stored / peak["L1_store_bytes"]
     return {"look-ups": LINE * chunks * look_ups, "tables": LINE * chunks * making}, engine

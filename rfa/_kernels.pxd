@@ -15,6 +15,8 @@ cdef extern from "_leaves.h" nogil:
         TILE "RFA_TILE"     # neurons to a tile of the matrix multiply; padded counts are multiples
         BATCH "RFA_BATCH"   # samples whose subset sums are tabulated at once
         TABLES "RFA_TABLES"  # entries of the tables
+        WHOLE "RFA_WHOLE"   # kinds of tables: with all entries; of half a batch
+        SHORT "RFA_SHORT"
         ENTRY "RFA_ENTRY"   # bytes of an entry
         LANE "RFA_LANE"     # samples packed, and whose signs are evaluated, together
         LANES "RFA_LANES"   # segments of a planar ring that are scanned side by side
@@ -153,13 +155,13 @@ cdef void multiply_panel(const floating* lanes, Py_ssize_t n, Py_ssize_t d, Py_s
                          const floating* W, Py_ssize_t stride, Py_ssize_t neurons, floating* H,
                          Py_ssize_t block) noexcept nogil
 cdef Py_ssize_t panel_depth(const floating* real) noexcept nogil
-cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
+cdef int masked_sum(const uint64_t* masks, Py_ssize_t n, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
                     double common, const floating* rows, Py_ssize_t chunks, const floating* base,
                     double shrink, const floating* scale, Py_ssize_t stride, Py_ssize_t block,
                     floating* out, double slope, uint64_t* signs, floating* partial,
                     floating* scratch, int n_threads, double* last) except -1 nogil
-cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samples, int shortcuts,
+cdef int masked_outputs(const uint64_t* masks, Py_ssize_t m, Py_ssize_t samples, int shortcuts,
                         uint8_t* plan, int32_t* counts, const floating* a, const floating* W,
                         const floating* rows, Py_ssize_t chunks, floating* f, floating* scratch,
                         int n_threads, double* last) except -1 nogil

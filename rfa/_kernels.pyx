@@ -45,10 +45,9 @@ cdef extern from * nogil:
     int __builtin_popcountll(unsigned long long)
 
 cdef enum:
-    # bytes of a word of samples, in a panel of their coordinates, for which there is room in the
-    # second cache of most cores, even if two threads share it
+    # bytes of a word of samples in a panel of their coordinates: half of a second cache of 512 KB
     PANEL = 1 << 18
-    PIECE = 21 * TILE     # neurons to a task of the matrix multiply
+    PIECE = BLOCK // 2    # neurons to a task of the matrix multiply, at most
     LAST = BLOCK + 1      # row of the store, free while it has a sum for each neuron
     FEW = 40              # sums of a batch for which whole tables do not pay (same bits)
     QUEUE = 16            # reals that begin a thread's scratch: its tasks, on lines of their own
@@ -258,7 +257,7 @@ cdef void _evaluate_block(const floating* x, Py_ssize_t d, const floating* w, Py
     """One word of samples, one block of neurons: their masks, the block's share of f and, where
     ranges is given, the smallest and largest h per neuron and group. given: h is there already; its
     chunks are block apart."""
-    cdef Py_ssize_t t, j, i, q, begin, k = 0, most = panel_depth(x)
+    cdef Py_ssize_t t, j, i, q, begin, k = 0, depth = panel_depth(x)
     cdef uint64_t unused[TILE]
     cdef floating* tile
     for i in range(WORD):
@@ -269,7 +268,7 @@ cdef void _evaluate_block(const floating* x, Py_ssize_t d, const floating* w, Py
             tile = h + j * columns(h)
             if not given:
                 multiply_panel(x, WORD, d, k, w + j * stride, stride, TILE, tile, block)
-            if k + most < d:
+            if k + depth < d:
                 continue
             _activate_tile(tile, block, a + j, slope, &unused[0] if masks == NULL else masks + j,
                            f)
@@ -281,7 +280,7 @@ cdef void _evaluate_block(const floating* x, Py_ssize_t d, const floating* w, Py
                     _widen(tile + i * columns(h), block, begin,
                            begin + __builtin_popcountll(segments[3 * q + 2]),
                            ranges + 2 * ((j + i) * groups + segments[3 * q + 1]))
-        k += most
+        k += depth
 
 
 cdef Py_ssize_t partial_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil:
@@ -391,18 +390,21 @@ cdef int multiply(const floating* lanes, Py_ssize_t n, Py_ssize_t d, const float
                   ) except -1 nogil:
     """H [chunk][neuron][column] = <w_j, x_i>, as evaluate computes it, of n samples; chunks without
     samples are not written. 2 n m d flops."""
-    cdef Py_ssize_t words = (n + WORD - 1) // WORD, pieces = (neurons + PIECE - 1) // PIECE
-    cdef Py_ssize_t tasks = words * pieces, width = columns(H)
-    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * PIECE * d + 1))
+    cdef Py_ssize_t words = (n + WORD - 1) // WORD, width = columns(H)
+    # several tasks for each thread, since the last word has fewer samples
+    cdef Py_ssize_t tiles = max(<Py_ssize_t>1, words * neurons // (4 * n_threads * TILE))
+    cdef Py_ssize_t piece = min(tiles * TILE, <Py_ssize_t>PIECE)
+    cdef Py_ssize_t pieces = (neurons + piece - 1) // piece, tasks = words * pieces
+    cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * piece * d + 1))
     cdef Py_ssize_t first = 0, stop, task, w, j
     while first < tasks:
         check_signals(last)
         stop = min(first + share, tasks)
         for task in prange(first, stop, num_threads=n_threads, schedule="dynamic"):
             w = task // pieces
-            j = task % pieces * PIECE
+            j = task % pieces * piece
             multiply_word(lanes + w * d * WORD, n - w * WORD, d, W + j * stride, stride,
-                          min(neurons - j, <Py_ssize_t>PIECE), H + w * WORD * neurons + j * width,
+                          min(neurons - j, piece), H + w * WORD * neurons + j * width,
                           neurons * width)
         first = stop
     return 0
@@ -410,21 +412,21 @@ cdef int multiply(const floating* lanes, Py_ssize_t n, Py_ssize_t d, const float
 
 # --------------------------------------------------------------------------- gradient
 
-cdef inline void _subset_sums(const floating* rows, const floating* c, bint whole,
+cdef inline void _subset_sums(const floating* rows, const floating* c, int kind,
                               floating* tables) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).subset_sums(rows, c, whole, tables)
+        rfa_f32(_level).subset_sums(rows, c, kind, tables)
     else:
-        rfa_f64(_level).subset_sums(rows, c, whole, tables)
+        rfa_f64(_level).subset_sums(rows, c, kind, tables)
 
 
 cdef inline void _look_up(const floating* tables, const uint64_t* masks, int shift,
-                          const uint8_t* list, Py_ssize_t count, bint whole,
+                          const uint8_t* list, Py_ssize_t count, int kind,
                           floating* out) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).look_up(tables, masks, shift, list, count, whole, out)
+        rfa_f32(_level).look_up(tables, masks, shift, list, count, kind, out)
     else:
-        rfa_f64(_level).look_up(tables, masks, shift, list, count, whole, out)
+        rfa_f64(_level).look_up(tables, masks, shift, list, count, kind, out)
 
 
 cdef inline void _add_row(const floating* row, const uint8_t* list, Py_ssize_t count,
@@ -436,12 +438,12 @@ cdef inline void _add_row(const floating* row, const uint8_t* list, Py_ssize_t c
 
 
 cdef inline void _entries(const floating* tables, const uint64_t* masks, int shift,
-                          const uint8_t* list, Py_ssize_t count, bint whole,
+                          const uint8_t* list, Py_ssize_t count, int kind,
                           floating* out) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).entries(tables, masks, shift, list, count, whole, out)
+        rfa_f32(_level).entries(tables, masks, shift, list, count, kind, out)
     else:
-        rfa_f64(_level).entries(tables, masks, shift, list, count, whole, out)
+        rfa_f64(_level).entries(tables, masks, shift, list, count, kind, out)
 
 
 cdef inline void _join(const floating* run, const floating* entries, const uint8_t* pairs,
@@ -493,13 +495,13 @@ cdef Py_ssize_t sum_scratch(const floating* real) noexcept nogil:
     return QUEUE + (TABLES + STORE + 3 * RUN + 2 * BLOCK) * columns(real)
 
 
-cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
+cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t n, Py_ssize_t neurons,
                           Py_ssize_t count, const uint8_t* plan, const int32_t* counts,
                           Py_ssize_t blocks, const uint16_t* index, const floating* c,
                           const floating* rows, floating* scratch, floating* sums,
                           floating* total, Py_ssize_t* terms) noexcept nogil:
-    """sum_i A_ij c_i rows_i for a block of neurons, a chunk of columns, and total the sum of all
-    c_i rows_i unless it is NULL.
+    """sum_i A_ij c_i rows_i over n samples for a block of neurons, a chunk of columns, and total
+    the sum of all c_i rows_i unless it is NULL.
 
     Masks, plan, counts and index begin with those of the block, the next batch's plan being that
     of so many blocks later. Batch by batch, but the sums of runs, and those of distinct words, are
@@ -507,7 +509,7 @@ cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t ne
     last batches, as many as is returned, are left for the caller to gather, so many terms of each
     neuron; sums [neuron][column] has the others, if there are others.
     """
-    cdef Py_ssize_t width = columns(rows), batches = words * (WORD // BATCH)
+    cdef Py_ssize_t width = columns(rows), batches = batches_of(n)
     cdef Py_ssize_t batch, group = 0, first = 0, stored
     cdef floating* store = scratch + TABLES * width
     cdef floating* entries = store + STORE * width      # of a batch that joins a run
@@ -517,8 +519,8 @@ cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t ne
     cdef const uint64_t* word
     cdef const uint8_t* listed
     cdef const int32_t* counted
-    cdef int shift
-    cdef bint shared, whole, begun = False, ends, joins
+    cdef int shift, kind
+    cdef bint shared, begun = False, ends, joins
     # the first ones are those of the inactive: adding them changes nothing
     memset(store, 0, ENTRY)
     memset(entries, 0, ENTRY)
@@ -540,21 +542,23 @@ cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t ne
             listed = plan + batch * blocks * 2 * BLOCK
             word = masks + batch * BATCH // WORD * neurons
             shift = batch * BATCH % WORD
-            whole = counted[LOOKED_UP] > FEW
+            kind = WHOLE if counted[LOOKED_UP] > FEW else 0
+            if n - batch * BATCH <= BATCH // 2:
+                kind |= SHORT
             shared = counted[KIND] & SHARED
             if counted[LOOKED_UP] > 0 or (counted[ADDED] > 0 and not shared) or total != NULL:
-                _subset_sums(rows + batch * BATCH * width, c + batch * BATCH, whole, scratch)
+                _subset_sums(rows + batch * BATCH * width, c + batch * BATCH, kind, scratch)
             if total != NULL:
-                _look_up(scratch, &ALL_ONES, 0, &FIRST, 1, whole, total)
+                _look_up(scratch, &ALL_ONES, 0, &FIRST, 1, kind, total)
             if not shared:
-                _add_listed(scratch, word, shift, listed, counted, whole, store + LAST * width,
+                _add_listed(scratch, word, shift, listed, counted, kind, store + LAST * width,
                             store + width if terms[0] > 0 else sums)
                 continue
             joins = counted[KIND] & JOINED
             ends = (batch + 1 == first + group
                     or not counted[blocks * COUNTS + KIND] & JOINED)
             if joins:
-                _entries(scratch, word, shift, listed + BLOCK, counted[LOOKED_UP], whole,
+                _entries(scratch, word, shift, listed + BLOCK, counted[LOOKED_UP], kind,
                          entries + width)
                 _join(run, entries, listed + BLOCK + RUN, counted[DISTINCT],
                       store + stored * width if ends else joined + width)
@@ -562,7 +566,7 @@ cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t ne
                 run = joined
                 joined = swapped
             else:
-                _entries(scratch, word, shift, listed + BLOCK, counted[LOOKED_UP], whole,
+                _entries(scratch, word, shift, listed + BLOCK, counted[LOOKED_UP], kind,
                          store + stored * width if ends else run + width)
             if ends:
                 stored += counted[DISTINCT]
@@ -575,13 +579,18 @@ cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t words, Py_ssize_t ne
 
 
 cdef inline void _add_listed(const floating* tables, const uint64_t* word, int shift,
-                             const uint8_t* listed, const int32_t* counted, bint whole,
+                             const uint8_t* listed, const int32_t* counted, int kind,
                              floating* every, floating* out) noexcept nogil:
     """Add to the neurons of a batch that is listed what it is to them; every: room for its sum."""
-    _look_up(tables, word, shift, listed, counted[LOOKED_UP], whole, out)
+    _look_up(tables, word, shift, listed, counted[LOOKED_UP], kind, out)
     if counted[ADDED] > 0:
-        _entries(tables, &ALL_ONES, 0, &FIRST, 1, whole, every)
+        _entries(tables, &ALL_ONES, 0, &FIRST, 1, kind, every)
         _add_row(every, listed + BLOCK, counted[ADDED], out)
+
+
+cdef inline Py_ssize_t batches_of(Py_ssize_t n) noexcept nogil:
+    """Batches of so many samples, in whole words of them."""
+    return (n + WORD - 1) // WORD * (WORD // BATCH)
 
 
 cdef inline Py_ssize_t sum_share(Py_ssize_t words) noexcept nogil:
@@ -594,17 +603,18 @@ def sums_at_once(Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t chunks):
     return bool(chunks * ((neurons + BLOCK - 1) // BLOCK) <= sum_share(words))
 
 
-cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
+cdef int masked_sum(const uint64_t* masks, Py_ssize_t n, Py_ssize_t neurons,
                     const uint8_t* plan, const int32_t* counts, const floating* c,
                     double common, const floating* rows, Py_ssize_t chunks, const floating* base,
                     double shrink, const floating* scale, Py_ssize_t stride, Py_ssize_t block,
                     floating* out, double slope, uint64_t* signs, floating* partial,
                     floating* scratch, int n_threads, double* last) except -1 nogil:
-    """out_j = shrink base_j + scale_j sum_i (A_ij + common) c_i rows_i; base may be out. 1 if all
-    of out is finite, else 0.
+    """out_j = shrink base_j + scale_j sum_i (A_ij + common) c_i rows_i over n samples; base may be
+    out. 1 if all of out is finite, else 0.
 
     A is binary: the subset sums of five or six scaled rows are tabulated once for all neurons, and
-    each neuron adds the entries that its mask bits select, six for a batch of 32 samples. 3/16 n m
+    each neuron adds the entries that its mask bits select, six for a batch of 32 samples, three for
+    the last one if it has no more than 16. 3/16 n m
     d adds and loads from L1 in place of 2 n m d flops (twice the loads where tables are halves); as
     few as 1/32 where neurons have the same bits, since each distinct word of 32 is then summed
     once, fewer where batches form runs; nothing where a neuron is inactive.
@@ -615,9 +625,9 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     the slope is made at once: signs = 1[out > 0] and partial.
     """
     cdef Py_ssize_t width = columns(rows), blocks = (neurons + BLOCK - 1) // BLOCK
+    cdef Py_ssize_t words = (n + WORD - 1) // WORD, batches = batches_of(n)
     cdef Py_ssize_t tasks = chunks * blocks
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, sum_share(words))
-    cdef Py_ssize_t batches = words * (WORD // BATCH)
     cdef Py_ssize_t first = 0, stop, task, j, q, k, count, place, group, terms
     cdef Py_ssize_t apart = sum_scratch(rows)
     cdef int thread
@@ -644,7 +654,7 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
                 memset(total, 0, ENTRY)
                 index = group_index(plan, batches, blocks, task % blocks)
                 terms = 0   # assigned here, so that each thread has its own
-                group = sum_block(masks + j, words, neurons, count,
+                group = sum_block(masks + j, n, neurons, count,
                                   plan + task % blocks * 2 * BLOCK,
                                   counts + task % blocks * COUNTS, blocks, index, c,
                                   rows + q * words * WORD * width, own, sums,
@@ -665,20 +675,22 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
     return infinite == 0
 
 
-cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samples, int shortcuts,
+cdef int masked_outputs(const uint64_t* masks, Py_ssize_t m, Py_ssize_t samples, int shortcuts,
                         uint8_t* plan, int32_t* counts, const floating* a, const floating* W,
                         const floating* rows, Py_ssize_t chunks, floating* f, floating* scratch,
                         int n_threads, double* last) except -1 nogil:
-    """f_i = <x_i, sum_j A_ij a_j w_j>: the sums of masked_sum with samples in the place of neurons.
+    """f_i = <x_i, sum_j A_ij a_j w_j> over m neurons: the sums of masked_sum with samples in the
+    place of neurons.
 
     masks [word of neurons][sample]; W [chunk][neuron][columns], whole words of neurons; rows
     [chunk][sample][columns]; plan and counts: room for those of a block in each thread. 3/16 n m d
     adds and loads at most, and 2 n d flops.
     """
     cdef Py_ssize_t width = columns(rows), blocks = (samples + BLOCK - 1) // BLOCK
+    cdef Py_ssize_t words = (m + WORD - 1) // WORD, batches = batches_of(m)
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (
         chunks * words * BLOCK * (WORD // 4) + 1))
-    cdef Py_ssize_t batches = words * (WORD // BATCH), first = 0, stop, block, q, i, count
+    cdef Py_ssize_t first = 0, stop, block, q, i, count
     cdef Py_ssize_t group, terms, apart = sum_scratch(rows)
     cdef int thread
     cdef uint16_t* index
@@ -709,7 +721,7 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t words, Py_ssize_t samp
                            index)
                 for q in range(chunks):
                     terms = 0   # assigned here, so that each thread has its own
-                    group = sum_block(masks + i, words, samples, count, own_plan, own_counts, 1,
+                    group = sum_block(masks + i, m, samples, count, own_plan, own_counts, 1,
                                       index, a, W + q * words * WORD * width, own, sums,
                                       <floating*>NULL, &terms)
                     _add_products(rows + (q * samples + i) * width, samples * width,
@@ -836,7 +848,7 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
             scale[j] = -a[j]
         plan_sums(masks, words, neurons, 2, plan, counts, n_threads)
         memset(out, 0, size_out * sizeof(floating))
-        masked_sum(masks, words, neurons, plan, counts, f, 0, rows, chunks, out, 1, scale,
+        masked_sum(masks, n, neurons, plan, counts, f, 0, rows, chunks, out, 1, scale,
                    stride, width, out, 0, NULL, <floating*>NULL, scale + neurons, n_threads, &last)
         for j in range(m):
             for k in range(d):

@@ -27,6 +27,8 @@
 #define RFA_TILE 6     /* neurons in a tile of the matrix multiply; divides every padded m */
 #define RFA_BATCH 32   /* samples whose subset-sum tables are held at once */
 #define RFA_TABLES 256 /* entries of these tables */
+#define RFA_WHOLE 1    /* a kind of them: every entry is stored, not the sums of two halves */
+#define RFA_SHORT 2    /* and another: half a batch, of which there is no more */
 #define RFA_ENTRY 64   /* bytes of an entry: a cache line */
 #define RFA_LANE 16    /* samples packed, and whose signs are certified or evaluated, together */
 #define RFA_LANES 8    /* segments of a planar ring that are scanned side by side */
@@ -40,12 +42,12 @@
                             ptrdiff_t samples);                                                    \
         void (*activate_tile)(const REAL *h, ptrdiff_t block, const REAL *a, REAL slope,           \
                               uint64_t *masks, REAL *f);                                           \
-        void (*subset_sums)(const REAL *rows, const REAL *c, int whole, REAL *tables);             \
+        void (*subset_sums)(const REAL *rows, const REAL *c, int kind, REAL *tables);              \
         void (*look_up)(const REAL *tables, const uint64_t *masks, int shift,                      \
-                        const uint8_t *list, ptrdiff_t count, int whole, REAL *out);               \
+                        const uint8_t *list, ptrdiff_t count, int kind, REAL *out);                \
         void (*add_row)(const REAL *row, const uint8_t *list, ptrdiff_t count, REAL *out);         \
         void (*entries)(const REAL *tables, const uint64_t *masks, int shift,                      \
-                        const uint8_t *list, ptrdiff_t count, int whole, REAL *out);               \
+                        const uint8_t *list, ptrdiff_t count, int kind, REAL *out);                \
         void (*join)(const REAL *run, const REAL *entries, const uint8_t *pairs, ptrdiff_t count,  \
                      REAL *out);                                                                   \
         void (*gather)(const REAL *sums, const REAL *store, const uint16_t *index,                 \

@@ -24,6 +24,7 @@
 #define LOAD(p) (*(const VU *)(p))
 #define STORE(p, v) (*(VU *)(p) = (v))
 #define LOAD_WIDE(p) (*(const WU *)(p))
+#define STORE_WIDE(p, v) (*(WU *)(p) = (v))
 #define WIDEN(p) ((W)RFA_JOIN(RFA_WIDEN, RFA_LEVEL, RFA_REAL)(p))
 #define SPLAT(s) ((s) - (V){0})
 #define COLUMNS ((ptrdiff_t)(RFA_ENTRY / sizeof(REAL)))
@@ -285,7 +286,7 @@ static void RFA_NAME(rfa_combine)(const REAL *sums, const REAL *common, ptrdiff_
             v = LOAD_WIDE(anchor + j * ldw + k) + a[j] * v;
             v = __builtin_convertvector(factor * __builtin_convertvector(v, W), WU);
             if (k + WL <= count)
-                *(WU *)(out + j * ldout + k) = v;
+                STORE_WIDE(out + j * ldout + k, v);
             else
                 memcpy(out + j * ldout + k, &v, sizeof(REAL) * (size_t)(count - k));
         }
@@ -380,6 +381,7 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
 #undef LOAD
 #undef STORE
 #undef LOAD_WIDE
+#undef STORE_WIDE
 #undef WIDEN
 #undef SPLAT
 #undef COLUMNS

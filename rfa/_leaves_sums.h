@@ -31,9 +31,10 @@ RFA_NAME(rfa_subsets)(const REAL *rows, const REAL *c, int samples, int whole, R
 #define HALF_TABLES(whole) (SUBSETS(6, whole) + 2 * SUBSETS(5, whole))
 
 static inline __attribute__((always_inline)) void
-RFA_NAME(rfa_batch_subsets)(const REAL *rows, const REAL *c, int whole, REAL *t)
+RFA_NAME(rfa_batch_subsets)(const REAL *rows, const REAL *c, const int kind, REAL *t)
 {
-    for (int half = 0; half < 2; ++half) {
+    const int whole = kind & RFA_WHOLE;
+    for (int half = 0; half < (kind & RFA_SHORT ? 1 : 2); ++half) {
         RFA_NAME(rfa_subsets)(rows, c, 6, whole, t);
         t += SUBSETS(6, whole) * COLUMNS;
         RFA_NAME(rfa_subsets)(rows + 6 * COLUMNS, c + 6, 5, whole, t);
@@ -45,15 +46,30 @@ RFA_NAME(rfa_batch_subsets)(const REAL *rows, const REAL *c, int whole, REAL *t)
     }
 }
 
-/* The tables of RFA_BATCH samples, of 6, 5, 5, 6, 5 and 5 of them: masked_sum's multiplications,
- * done once for all neurons. Whole tables take longer to make, the others twice the loads to look a
- * sum up. */
-static void RFA_NAME(rfa_subset_sums)(const REAL *rows, const REAL *c, int whole, REAL *tables)
+/* A call for each kind of tables, which is a constant in it. */
+#define EACH_KIND(CALL)                                                                            \
+    switch (kind) {                                                                                \
+    case 0:                                                                                        \
+        CALL(0);                                                                                   \
+        break;                                                                                     \
+    case RFA_WHOLE:                                                                                \
+        CALL(RFA_WHOLE);                                                                           \
+        break;                                                                                     \
+    case RFA_SHORT:                                                                                \
+        CALL(RFA_SHORT);                                                                           \
+        break;                                                                                     \
+    default:                                                                                       \
+        CALL(RFA_WHOLE | RFA_SHORT);                                                               \
+    }
+
+/* The tables of RFA_BATCH samples, of 6, 5, 5, 6, 5 and 5 of them, or of the first half if there are
+ * no more: masked_sum's multiplications, done once for all neurons. Whole tables take longer to
+ * make, the others twice the loads to look a sum up. */
+static void RFA_NAME(rfa_subset_sums)(const REAL *rows, const REAL *c, int kind, REAL *tables)
 {
-    if (whole)
-        RFA_NAME(rfa_batch_subsets)(rows, c, 1, tables);
-    else
-        RFA_NAME(rfa_batch_subsets)(rows, c, 0, tables);
+#define CALL(constant) RFA_NAME(rfa_batch_subsets)(rows, c, constant, tables)
+    EACH_KIND(CALL)
+#undef CALL
 }
 
 /* A part of the entry of the table at t for a subset: the same bits from either kind of table. */
@@ -66,32 +82,35 @@ static inline __attribute__((always_inline)) V RFA_NAME(rfa_entry)(const REAL *t
     return LOAD(t + (subset & 7) * COLUMNS) + LOAD(t + (8 + (subset >> 3)) * COLUMNS);
 }
 
-/* The sum of a part of the six entries of the tables that bits select; by themselves, so that it is
- * the same for every neuron that has these bits. */
-static inline __attribute__((always_inline)) V RFA_NAME(rfa_six)(const REAL *t, uint64_t bits,
-                                                                 int whole, int part)
+/* The sum of a part of the three or six entries of the tables that bits select; by themselves, so
+ * that it is the same for every neuron that has these bits. */
+static inline __attribute__((always_inline)) V
+RFA_NAME(rfa_selected)(const REAL *t, uint64_t bits, const int kind, int part)
 {
+    const int whole = kind & RFA_WHOLE;
     const REAL *t5 = t + SUBSETS(6, whole) * COLUMNS, *t11 = t5 + SUBSETS(5, whole) * COLUMNS;
     const ptrdiff_t half = HALF_TABLES(whole) * COLUMNS;
     V first = RFA_NAME(rfa_entry)(t, bits & 63, whole, part) +
-              RFA_NAME(rfa_entry)(t5, bits >> 6 & 31, whole, part);
-    V second = RFA_NAME(rfa_entry)(t + half, bits >> 16 & 63, whole, part) +
-               RFA_NAME(rfa_entry)(t5 + half, bits >> 22 & 31, whole, part);
-    return (first + RFA_NAME(rfa_entry)(t11, bits >> 11 & 31, whole, part)) +
-           (second + RFA_NAME(rfa_entry)(t11 + half, bits >> 27 & 31, whole, part));
+              RFA_NAME(rfa_entry)(t5, bits >> 6 & 31, whole, part), second;
+    first += RFA_NAME(rfa_entry)(t11, bits >> 11 & 31, whole, part);
+    if (kind & RFA_SHORT)
+        return first;
+    second = RFA_NAME(rfa_entry)(t + half, bits >> 16 & 63, whole, part) +
+             RFA_NAME(rfa_entry)(t5 + half, bits >> 22 & 31, whole, part);
+    return first + (second + RFA_NAME(rfa_entry)(t11 + half, bits >> 27 & 31, whole, part));
 }
 
 /* The entries that the bits of the listed neurons select: added to the neurons' rows of out, or
  * stored in its rows one after the other. */
 static inline __attribute__((always_inline)) void
 RFA_NAME(rfa_listed)(const REAL *tables, const uint64_t *masks, int shift, const uint8_t *list,
-                     ptrdiff_t count, int whole, int add, REAL *out)
+                     ptrdiff_t count, const int kind, const int add, REAL *out)
 {
     for (ptrdiff_t l = 0; l < count; ++l) {
         REAL *row = out + (add ? list[l] : l) * COLUMNS;
         uint64_t bits = masks[list[l]] >> shift;
         for (int part = 0; part < COLUMNS; part += VL) {
-            V sum = RFA_NAME(rfa_six)(tables, bits, whole, part);
+            V sum = RFA_NAME(rfa_selected)(tables, bits, kind, part);
             if (add)
                 sum = LOAD(row + part) + sum;
             STORE(row + part, sum);
@@ -101,12 +120,22 @@ RFA_NAME(rfa_listed)(const REAL *tables, const uint64_t *masks, int shift, const
 
 /* out[j] += the entries of the tables that masks[j] >> shift selects, for the listed neurons. */
 static void RFA_NAME(rfa_look_up)(const REAL *tables, const uint64_t *masks, int shift,
-                                  const uint8_t *list, ptrdiff_t count, int whole, REAL *out)
+                                  const uint8_t *list, ptrdiff_t count, int kind, REAL *out)
 {
-    if (whole)
-        RFA_NAME(rfa_listed)(tables, masks, shift, list, count, 1, 1, out);
-    else
-        RFA_NAME(rfa_listed)(tables, masks, shift, list, count, 0, 1, out);
+#define CALL(constant)                                                                             \
+    RFA_NAME(rfa_listed)(tables, masks, shift, list, count, constant, 1, out)
+    EACH_KIND(CALL)
+#undef CALL
+}
+
+/* out[l] = the entries that masks[list[l]] >> shift selects. */
+static void RFA_NAME(rfa_entries)(const REAL *tables, const uint64_t *masks, int shift,
+                                  const uint8_t *list, ptrdiff_t count, int kind, REAL *out)
+{
+#define CALL(constant)                                                                             \
+    RFA_NAME(rfa_listed)(tables, masks, shift, list, count, constant, 0, out)
+    EACH_KIND(CALL)
+#undef CALL
 }
 
 /* out[j] += row, for the listed neurons. */
@@ -117,16 +146,6 @@ static void RFA_NAME(rfa_add_row)(const REAL *row, const uint8_t *list, ptrdiff_
             REAL *sum = out + list[l] * COLUMNS + part;
             STORE(sum, LOAD(sum) + LOAD(row + part));
         }
-}
-
-/* out[l] = the entries that masks[list[l]] >> shift selects. */
-static void RFA_NAME(rfa_entries)(const REAL *tables, const uint64_t *masks, int shift,
-                                  const uint8_t *list, ptrdiff_t count, int whole, REAL *out)
-{
-    if (whole)
-        RFA_NAME(rfa_listed)(tables, masks, shift, list, count, 1, 0, out);
-    else
-        RFA_NAME(rfa_listed)(tables, masks, shift, list, count, 0, 0, out);
 }
 
 /* out[l] = run[pairs[2 l]] + entries[pairs[2 l + 1]]. */
@@ -261,5 +280,6 @@ static void RFA_NAME(rfa_fold)(const REAL *rows, ptrdiff_t count, REAL *out)
     }
 }
 
+#undef EACH_KIND
 #undef SUBSETS
 #undef HALF_TABLES

@@ -32,7 +32,8 @@ MUTANTS = [
      "range(w * WORD, min((w + 1) * WORD - 1, n))"),
     # the wrong half of a mask word
     ("rfa/_leaves_sums.h", "bits = masks[list[l]] >> shift", "bits = masks[list[l]]"),
-    ("rfa/_kernels.pyx", "if evaluating else NULL, k % WORD,", "if evaluating else NULL, 0,"),
+    ("rfa/_kernels.pyx", "k // WORD * neurons + j, k % WORD,",
+     "k // WORD * neurons + j, 0,"),
     # wrong signs
     ("rfa/_leaves_real.h", "sum = FMA(SPLAT(a[j])", "sum = FMA(SPLAT(-a[j])"),
     ("rfa/_kernels.pyx", "scale[j] = -a[j]", "scale[j] = a[j]"),
@@ -79,6 +80,10 @@ MUTANTS = [
     # a panel of columns forgets the ones before it, or is the first one again
     ("rfa/_leaves_real.h", "if (!first)", "if (0)"),
     ("rfa/_kernels.pyx", "_matmul_tile(lanes + k * LANE,", "_matmul_tile(lanes,"),
+    ("rfa/_kernels.pyx", "if k + depth < d:", "if k + depth <= d:"),
+    ("rfa/engines/_gram.pyx", "if k + depth >= n else 0", "if k + depth > n else 0"),
+    ("rfa/engines/_gram.pyx", "n, k, &C[common, 0]", "n, 0, &C[common, 0]"),
+    ("rfa/engines/_gram.pyx", "n, k, &C[j, 0]", "n, 0, &C[j, 0]"),
     # wrong groups
     ("rfa/_kernels.pyx", "masks[j, w] & keep[g])", "masks[j, w] & keep[0])"),
     ("rfa/history.py", "right[:, 1::2]", "right[:, 0::2]"),
@@ -198,8 +203,12 @@ MUTANTS = [
     # columns of a word, rows of a tile or chunks of padding are left out or mistaken
     ("rfa/_leaves_real.h", "for (; s < samples; s += VL)", "for (; s + VL < samples; s += VL)"),
     ("rfa/_leaves_real.h", "rows = fewer ? FEWER_ROWS : LANE_ROWS", "rows = LANE_ROWS"),
-    ("rfa/_kernels.pyx", "n - w * WORD if w < words\n", "n - w * WORD - 1 if w < words\n"),
-    ("rfa/engines/_gram.pyx", "if w < words + mean_words:", "if w < words + mean_words - 1:"),
+    ("rfa/_kernels.pyx", "lanes + w * d * WORD, n - w * WORD, d,",
+     "lanes + w * d * WORD, n - w * WORD - 1, d,"),
+    ("rfa/engines/_gram.pyx", "words + (tests.shape[0] + WORD - 1) // WORD",
+     "words + tests.shape[0] // WORD"),
+    ("rfa/_kernels.pyx", "if n - batch * BATCH <= BATCH // 2:",
+     "if n - batch * BATCH <= BATCH // 2 + 1:"),
     ("rfa/engines/_gram.pyx", "j // width * size + j % width",
      "j // width * size + (j ^ 1) % width"),
     ("rfa/engines/_gram.pyx",

@@ -136,6 +136,7 @@ def cases():
         repeated = np.arange(131) % 40
         made += [
             make_case(f"one sample d={d}", 1, d, 7, 70 + d),
+            make_case(f"one beyond half a batch d={d}", 81, d, 17, 80 + d),
             replace(one, a=np.array([1.0])),
             replace(same, y=np.ones(65, int)),
             replace(
@@ -177,6 +178,10 @@ def variants():
     # several blocks of neurons and words of columns
     large = make_case("leaky d=150 m=300", 131, 150, 300, 63, steps=3)
     made[large.name] = replace(large, variant=Variant(v, "logistic", 0.25, 0.99))
+    # one panel of samples and more, full and not, when W is recovered
+    for n in (1024, 1030):
+        deep = make_case(f"leaky n={n}", n, 5, 7, 65, steps=2)
+        made[deep.name] = replace(deep, variant=Variant(slope=0.25))
     same = alike(make_case("leaky alike neurons d=5", 300, 5, 270, 7, steps=4))
     made[same.name] = replace(same, variant=Variant(slope=0.25))
     # no neuron is active on the first cluster, whose samples are first in every engine's order

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import rfa
 from rfa import _kernels, _plans, kernels, reference
 
-SIZES = st.sampled_from([1, 2, 3, 5, 6, 7, 63, 64, 65, 127, 130])
+SIZES = st.sampled_from([1, 2, 3, 5, 6, 7, 48, 49, 63, 64, 65, 127, 130])
 
 
 @st.composite
@@ -99,7 +99,7 @@ def test_a_batch_without_active_neurons_between_batches_of_too_many_words_for_a_
 def test_several_panels_and_blocks():
     """d beyond a panel of the matrix multiply, m beyond the blocks of both loops."""
     rng = problems.own_rng(0)
-    for n, d, m in [(70, 1100, 20), (40, 3, 1000), (5000, 2, 3)]:
+    for n, d, m in [(70, 1100, 20), (70, 1024, 20), (40, 3, 1000), (5000, 2, 3)]:
         for dtype in problems.DTYPES:
             X = rng.standard_normal((n, d)).astype(dtype)
             W = rng.standard_normal((m, d)).astype(dtype)

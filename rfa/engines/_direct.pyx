@@ -70,6 +70,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     cdef double[:, :, ::1] h_low = out.h_low, h_high = out.h_high
 
     cdef Py_ssize_t words = masks.shape[1], d = lanes.shape[1], neurons = masks.shape[2]
+    cdef Py_ssize_t n = engine.n
     cdef Py_ssize_t stride = W.shape[2], chunks = rows.shape[0]
     cdef Py_ssize_t test_words = test_lanes.shape[0] // PER_WORD, groups = active.shape[2]
     cdef Py_ssize_t test_groups = right.shape[1] - groups, k = means.shape[0]
@@ -114,7 +115,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
             if clock[EVALUATED] < 2:
                 in_order(weights, stride, &a[0], signs.order, m, ordered_W, &ordered_a[0],
                          n_threads)
-                masked_outputs(signs.transposed, signs.words, words * WORD, shortcuts,
+                masked_outputs(signs.transposed, m, words * WORD, shortcuts,
                                &output_plan[0], &output_counts[0], &ordered_a[0],
                                &ordered_W[0, 0, 0], &rows[0, 0, 0], chunks, &f[0], &scratch[0],
                                n_threads, &last)
@@ -160,7 +161,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
                 break
             after = &W[1 - clock[SIDE], 0, 0]
             plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
-            if not masked_sum(current, words, neurons, &plan[0], &counts[0], &c[0],
+            if not masked_sum(current, n, neurons, &plan[0], &counts[0], &c[0],
                               common, &rows[0, 0, 0], chunks, weights, shrink, &a[0],
                               stride, columns(weights), after, 0, NULL, <floating*>NULL,
                               &scratch[0], n_threads, &last):

@@ -3,8 +3,8 @@
 H_{t+1} = H_t + a_j sum_i K_{.i} c_i A_ij, with K = X X^T and c = alpha g y / n: the sum over i is
 masked_sum on the rows of K, where direct has those of X. W_t = anchor + a_j sum_i C_ij x_i, with C
 the sum of c_i A_ij over the steps since the anchor; what a leaky slope adds to C is the same for
-all neurons and kept once, after their rows. So what only recorded steps ask for, the inner products
-of w_j with test points and means, comes from that with the anchor and the points' products with x_i.
+all neurons and kept once, after their rows. What only recorded steps ask for, the inner products of
+w_j with test points and means, comes from those with the anchor and of the points with the x_i.
 With weight decay all of this holds for H, W and c over factor = shrink^(steps since the anchor):
 H and C are kept so, and what is seen of them is multiplied by the factor.
 """
@@ -198,7 +198,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                 break
             after_side = clock[SIDE] if in_place else 1 - clock[SIDE]
             plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
-            if not masked_sum(current, words, neurons, &plan[0], &counts[0], c,
+            if not masked_sum(current, n, neurons, &plan[0], &counts[0], c,
                               common, &rows[0, 0, 0], chunks, h, 1, &a[0], width,
                               neurons * width, &H[after_side, 0, 0, 0], slope, following,
                               &partial[0, 0], &scratch[0], n_threads, &last):
@@ -362,13 +362,13 @@ cdef void recover_word(const floating* X_columns, Py_ssize_t n, const floating[:
     """recover for the word of columns that begins here; product [chunk][row of C][column]."""
     cdef Py_ssize_t width = columns(anchor), count = min(W.shape[1] - begin, <Py_ssize_t>WORD)
     cdef Py_ssize_t block = C.shape[0] * width, common = C.shape[0] - TILE
-    cdef Py_ssize_t k = 0, most = panel_depth(a), t, j, rows, i
+    cdef Py_ssize_t t, j, i, rows, k = 0, depth = panel_depth(a)
     while k < n:
         multiply_panel(X_columns, count, n, k, &C[common, 0], C.shape[1], TILE,
                        product + common * width, block)
         for t in range(common // TILE):
             j = t * TILE
-            rows = min(W.shape[0] - j, <Py_ssize_t>TILE) if k + most >= n else 0
+            rows = min(W.shape[0] - j, <Py_ssize_t>TILE) if k + depth >= n else 0
             for i in range(j, j + rows):
                 # far from one another, but wanted only after the products
                 fetch(anchor + i * stride, &W[i, begin], count)
@@ -384,7 +384,7 @@ cdef void recover_word(const floating* X_columns, Py_ssize_t n, const floating[:
                 rfa_f64(level()).combine(
                     product + j * width, product + common * width, block, a + j,
                     anchor + j * stride, stride, factor, rows, count, &W[j, begin], W.shape[1])
-        k += most
+        k += depth
 
 
 cdef inline void fetch(const floating* read, floating* written, Py_ssize_t count) noexcept nogil:
@@ -392,7 +392,7 @@ cdef inline void fetch(const floating* read, floating* written, Py_ssize_t count
     cdef Py_ssize_t k = 0
     while k < count:
         __builtin_prefetch(read + k, 0, 2)
-        __builtin_prefetch(written + k, 1, 2)
+        __builtin_prefetch(written + k, 0, 2)
         k += columns(read)
 
 
