@@ -614,10 +614,10 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t n, Py_ssize_t neurons,
 
     A is binary: the subset sums of five or six scaled rows are tabulated once for all neurons, and
     each neuron adds the entries that its mask bits select, six for a batch of 32 samples, three for
-    the last one if it has no more than 16. 3/16 n m
-    d adds and loads from L1 in place of 2 n m d flops (twice the loads where tables are halves); as
-    few as 1/32 where neurons have the same bits, since each distinct word of 32 is then summed
-    once, fewer where batches form runs; nothing where a neuron is inactive.
+    the last one if it has at most 16. 3/16 n m d adds and loads from L1 in place of 2 n m d flops
+    (twice the loads where tables are halves); as few as 1/32 where neurons have the same bits,
+    since each distinct word of 32 is then summed once, fewer where batches form runs; nothing where
+    a neuron is inactive.
     plan and counts are plan_sums'. The order of the sum is that of the batches, whatever the
     number of threads, each of which has whole (chunk of columns) x (block of neurons) pieces of
     out. Chunk q of neuron j is at out[q * block + j * stride].

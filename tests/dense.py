@@ -109,7 +109,7 @@ def train(
     data = rfa.XORClusters(d=d, **law).sample(n=n, rng=seed, dtype=dtype)
     net = rfa.Network.random(m, d, start * alpha / math.sqrt(m * d), rng=seed)
     steps = horizon(alpha)[0] + 1 if steps is None else steps
-    # gram in single precision steps norms and projections too; the others take them from W
+    # gram in single precision has norms and projections not from W but from what stands for it
     engine = "direct" if dtype == "float32" and d > 2 else "auto"
     return rfa.train(
         net, data, alpha, steps, engine=engine, record=record, snapshots=range(steps + 1)
