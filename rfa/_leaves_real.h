@@ -39,6 +39,7 @@
 #define LANE_PARTS (RFA_LANE / VL)
 #define LANE_ROWS (LANE_PARTS > 4 ? 2 : 6 * STACK / LANE_PARTS > 12 ? 12 : 6 * STACK / LANE_PARTS)
 #define FEWER_ROWS (2 * LANE_ROWS / 3)
+#define DOTS 4   /* rows whose inner products with a vector are found together */
 #define AHEAD 64 /* coordinates, a cache line or two each, between use and prefetch */
 
 typedef REAL V __attribute__((vector_size(RFA_BYTES)));
@@ -292,44 +293,41 @@ static void RFA_NAME(rfa_combine)(const REAL *sums, const REAL *common, ptrdiff_
         }
 }
 
-/* sum + v times row or, if that is NULL, itself; v: WL reals of w, or of w - before if moved (a constant),
- * from i on. */
-static inline __attribute__((always_inline)) W
-RFA_NAME(rfa_add_wide)(const REAL *w, const REAL *before, const int moved, const double *row,
-                       ptrdiff_t i, W sum)
-{
-    W v = WIDEN(w + i), u;
-    if (moved)
-        v -= WIDEN(before + i);
-    u = v;
-    if (row)
-        memcpy(&u, row + i, sizeof u);
-    return WIDE_FMA(u, v, sum);
-}
-
-/* rfa_dots, with or without before (a constant). */
+/* rfa_dots for the first rows, of which there are `there`, so many or fewer (a constant); moved (a
+ * constant) if there is a before. */
 static inline __attribute__((always_inline)) void
 RFA_NAME(rfa_dots_of)(const REAL *w, const REAL *before, const int moved, const double *rows,
-                      ptrdiff_t k, ptrdiff_t d, double *out)
+                      const int many, ptrdiff_t there, ptrdiff_t d, double *out)
 {
-    for (ptrdiff_t c = -1; c < k; ++c) {
-        const double *row = c < 0 ? NULL : rows + c * d;
-        W sums[4] = {{0}};
-        double sum = 0;
-        ptrdiff_t i = 0;
-        for (; i + 4 * WL <= d; i += 4 * WL)
-            for (int p = 0; p < 4; ++p)
-                sums[p] = RFA_NAME(rfa_add_wide)(w, before, moved, row, i + p * WL, sums[p]);
-        for (; i + WL <= d; i += WL)
-            sums[0] = RFA_NAME(rfa_add_wide)(w, before, moved, row, i, sums[0]);
-        sums[0] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-        for (int l = 0; l < WL; ++l)
-            sum += sums[0][l];
-        for (; i < d; ++i) {
-            double v = (double)w[i] - (moved ? (double)before[i] : 0);
-            sum += v * (row ? row[i] : v);
+    /* as many sums side by side as their additions take to wait for one another */
+    const int parts = many ? 2 : 4;
+    const double *row[DOTS];
+    W sums[4][1 + DOTS];
+    ptrdiff_t i = 0;
+    memset(sums, 0, sizeof sums);
+    for (int r = 0; r < many; ++r)
+        row[r] = rows + (r < there ? r : 0) * d;
+    for (; i + parts * WL <= d; i += parts * WL)
+        for (int p = 0; p < parts; ++p) {
+            W v = WIDEN(w + i + p * WL), u;
+            if (moved)
+                v -= WIDEN(before + i + p * WL);
+            sums[p][0] = WIDE_FMA(v, v, sums[p][0]);
+            for (int r = 0; r < many; ++r) {
+                memcpy(&u, row[r] + i + p * WL, sizeof u);
+                sums[p][1 + r] = WIDE_FMA(u, v, sums[p][1 + r]);
+            }
         }
-        out[1 + c] = sum;
+    for (int r = 0; r <= many && r <= there; ++r) {
+        W both = (sums[0][r] + sums[1][r]) + (sums[2][r] + sums[3][r]);
+        double sum = 0;
+        for (int l = 0; l < WL; ++l)
+            sum += both[l];
+        for (ptrdiff_t k = i; k < d; ++k) {
+            double v = (double)w[k] - (moved ? (double)before[k] : 0);
+            sum += v * (r ? row[r - 1][k] : v);
+        }
+        out[r] = sum;
     }
 }
 
@@ -338,10 +336,28 @@ RFA_NAME(rfa_dots_of)(const REAL *w, const REAL *before, const int moved, const 
 static void RFA_NAME(rfa_dots)(const REAL *w, const REAL *before, const double *rows, ptrdiff_t k,
                                ptrdiff_t d, double *out)
 {
-    if (before)
-        RFA_NAME(rfa_dots_of)(w, before, 1, rows, k, d, out);
-    else
-        RFA_NAME(rfa_dots_of)(w, before, 0, rows, k, d, out);
+    ptrdiff_t c = 0;
+    do {
+        double found[1 + DOTS] = {0};
+        ptrdiff_t there = k - c < DOTS ? k - c : DOTS;
+        const double *first = there ? rows + c * d : NULL;
+#define FIND(many)                                                                                 \
+    if (before)                                                                                    \
+        RFA_NAME(rfa_dots_of)(w, before, 1, first, many, there, d, found);                         \
+    else                                                                                           \
+        RFA_NAME(rfa_dots_of)(w, NULL, 0, first, many, there, d, found)
+        if (there > DOTS / 2) {
+            FIND(DOTS);
+        } else if (there > 0) {
+            FIND(DOTS / 2);
+        } else {
+            FIND(0);
+        }
+#undef FIND
+        out[0] = found[0];
+        memcpy(out + 1 + c, found + 1, sizeof(double) * (size_t)there);
+        c += DOTS;
+    } while (c < k);
 }
 
 static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) = {
@@ -392,3 +408,4 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
 #undef LANE_ROWS
 #undef FEWER_ROWS
 #undef AHEAD
+#undef DOTS

@@ -110,7 +110,7 @@ MUTANTS = [
     ("rfa/_kernels.pyx", "<floating>(common * total[k])", "total[k]"),
     ("rfa/_leaves_sums.h", "FMA(SPLAT(-decay), old, factor * sum)", "factor * sum"),
     ("rfa/_kernels.pyx", "keep = 1 if shrink >= 0.5 else <floating>shrink", "keep = 1"),
-    ("rfa/engines/_gram.pyx", "norm[j] = factor *", "norm[j] ="),
+    ("rfa/engines/_gram.pyx", "norm[i] = factor *", "norm[j] ="),
     ("rfa/engines/_planar.pyx", "v1 *= 1 - slope", "pass"),
     ("rfa/engines/_observe.pyx", "y[begin + i] * weighted[begin + i] * losses[i]", "losses[i]"),
     # flips against the wrong masks
@@ -185,13 +185,15 @@ MUTANTS = [
     ("rfa/engines/_gram.pyx", "for j in range(2):\n        memcpy",
      "for j in range(1):\n        memcpy"),
     ("rfa/engines/gram.py", "        self._catch_up()\n        W = ", "        W = "),
-    ("rfa/engines/_gram.pyx", "anchor_dots[j, 0] + a[j] * norm[j]", "anchor_dots[j, 0] + norm[j]"),
+    ("rfa/engines/_gram.pyx", "anchor_dots[i, 0] + a[i] * norm[i]", "anchor_dots[i, 0] + norm[i]"),
     ("rfa/_leaves_real.h", "dots[j] += sum", "dots[j] = sum"),
+    ("rfa/_leaves_real.h", "c += DOTS;", "c += DOTS + 1;"),
+    ("rfa/_leaves_real.h", "r < there ? r : 0", "0"),
     ("rfa/engines/_gram.pyx", "find_dots(&anchor[q, j, 0], means, &anchor_dots[j, 0])",
      "find_dots(&anchor[1 - q, j, 0], means, &anchor_dots[j, 0])"),
     # a projection is that of the anchor, or lacks what a leaky slope adds
-    ("rfa/engines/_gram.pyx", "a[j] * (dots[j, 1 + c]", "0 * (dots[j, 1 + c]"),
-    ("rfa/engines/_gram.pyx", "+ dots[common, 1 + c]))", "+ 0 * dots[common, 1 + c]))"),
+    ("rfa/engines/_gram.pyx", "+ a[i] * (\n", "+ 0 * (\n"),
+    ("rfa/engines/_gram.pyx", "dots[i, 1 + c] + dots[common, 1 + c]", "dots[i, 1 + c]"),
     ("rfa/engines/_gram.pyx", "clock[ANCHOR_SIDE] = q", "clock[ANCHOR_SIDE] = 1 - q"),
     ("rfa/engines/_gram.pyx", "memset(&C[0, 0], 0, C.shape[0] * C.shape[1] * sizeof(floating))\n"
      "                clock", "clock"),

@@ -123,6 +123,7 @@ def cases():
         make_case("d=600 m=500", 130, 600, 500, 3, steps=3),
         make_case("d=2 m=500", 97, 2, 500, 4, steps=40),
         alike(make_case("alike neurons d=5", 900, 5, 540, 5, steps=4)),
+        make_case("seven means d=9", 70, 9, 13, 8, means=own_rng(8).standard_normal((7, 9))),
     ]
     for d in (2, 3):
         one = make_case(f"one neuron d={d}", 70, d, 1, 10 + d)

@@ -181,10 +181,8 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
                 observe_outputs(&f[0], &y[0], &weighted[0], &group[0], words * WORD, groups,
                                 loss_number, &right[to, 0], &low[to, 0], &high[to, 0],
                                 &loss[to, 0])
-                observe_norms(C, &anchor_H[0, 0, 0], h, words, neurons, m, &a[0], anchor_dots,
-                              factor, &norm[to, 0], n_threads)
-                observe_projections(C, mean_K, a, anchor_dots, factor, dots, projection[to],
-                                    n_threads)
+                observe_neurons(C, &anchor_H[0, 0, 0], h, words, neurons, a, anchor_dots, mean_K,
+                                factor, dots, norm[to], projection[to], n_threads)
                 observe_masks(current, previous if clock[STEP] > 0 else NULL, words, neurons, m,
                               &segments[0, 0], segments.shape[0], groups, &active[to, 0, 0],
                               &flips[to])
@@ -283,47 +281,39 @@ cdef int evaluate_tests(const floating[:, :, ::1] test_K, const floating[:, ::1]
     return 0
 
 
-cdef void observe_norms(const floating[:, ::1] C, const floating* before, const floating* after,
-                        Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t m, const floating* a,
-                        const double[:, ::1] anchor_dots, double factor, double* norm,
-                        int n_threads) noexcept nogil:
-    """norm_j = factor sqrt(|v|^2 + a_j sum_i (C_ji + C_i) (before + after)_ij), the sum being
-    <w - v, w + v> / a_j for w now, after its pre-activations, and v at the anchor; C_i is what all
-    neurons have in common. O(n m)."""
-    cdef Py_ssize_t task, j, w, count, at, common = C.shape[0] - TILE, width = columns(a)
+cdef void observe_neurons(const floating[:, ::1] C, const floating* before, const floating* after,
+                          Py_ssize_t words, Py_ssize_t neurons, const floating[::1] a,
+                          const double[:, ::1] anchor_dots, const double[:, ::1] mean_K,
+                          double factor, double[:, ::1] dots, double[::1] norm,
+                          double[:, ::1] projection, int n_threads) noexcept nogil:
+    """norm_j = factor sqrt(|v_j|^2 + a_j sum_i (C_ji + C_i) (before + after)_ij), the sum being
+    <w - v, w + v> / a_j for w now, after its pre-activations, and v at the anchor, and
+    projection_jc = factor (<v_j, mean_c> + a_j sum_i (C_ji + C_i) <x_i, mean_c>). C_i is what all
+    neurons have in common; dots: room for find_dots of each row of C. O(n m)."""
+    cdef Py_ssize_t task, j, i, w, count, at, common = C.shape[0] - TILE, width = columns(&a[0])
+    cdef Py_ssize_t m = norm.shape[0], c, k = mean_K.shape[0]
+    find_dots(&C[common, 0], mean_K, &dots[common, 0])
     for task in prange((m + NEURONS - 1) // NEURONS, num_threads=n_threads, schedule="static"):
         j = task * NEURONS
         count = min(m - j, <Py_ssize_t>NEURONS)
-        memset(norm + j, 0, count * sizeof(double))
+        memset(&norm[j], 0, count * sizeof(double))
         for w in range(words):
             at = w * WORD * neurons + j * width
             if floating is float:
                 rfa_f32(level()).products(
                     &C[j, w * WORD], C.shape[1], &C[common, w * WORD], count, before + at,
-                    after + at, neurons * width, norm + j)
+                    after + at, neurons * width, &norm[j])
             else:
                 rfa_f64(level()).products(
                     &C[j, w * WORD], C.shape[1], &C[common, w * WORD], count, before + at,
-                    after + at, neurons * width, norm + j)
-    for j in range(m):
-        norm[j] = factor * sqrt(max(anchor_dots[j, 0] + a[j] * norm[j], 0.0))
-
-
-cdef void observe_projections(const floating[:, ::1] C, const double[:, ::1] mean_K,
-                              const floating[::1] a, const double[:, ::1] anchor_dots,
-                              double factor, double[:, ::1] dots, double[:, ::1] projection,
-                              int n_threads) noexcept nogil:
-    """projection_jc = factor (<v_j, mean_c> + a_j sum_i (C_ji + C_i) <x_i, mean_c>) for v_j at the
-    anchor, in float64; C_i as above. dots: room for find_dots of each row of C. O(n m)."""
-    cdef Py_ssize_t j, c, m = projection.shape[0], common = C.shape[0] - TILE
-    if mean_K.shape[0] == 0:
-        return
-    find_dots(&C[common, 0], mean_K, &dots[common, 0])
-    for j in prange(m, num_threads=n_threads, schedule="static"):
-        find_dots(&C[j, 0], mean_K, &dots[j, 0])
-        for c in range(mean_K.shape[0]):
-            projection[j, c] = factor * (anchor_dots[j, 1 + c] + a[j] * (dots[j, 1 + c]
-                                                                         + dots[common, 1 + c]))
+                    after + at, neurons * width, &norm[j])
+        for i in range(j, j + count):
+            norm[i] = factor * sqrt(max(anchor_dots[i, 0] + a[i] * norm[i], 0.0))
+            if k > 0:
+                find_dots(&C[i, 0], mean_K, &dots[i, 0])
+            for c in range(k):
+                projection[i, c] = factor * (anchor_dots[i, 1 + c] + a[i] * (
+                    dots[i, 1 + c] + dots[common, 1 + c]))
 
 
 cdef inline void find_dots(const floating* w, const double[:, ::1] rows, double* dots
