@@ -118,7 +118,7 @@ def alike(case):
 def cases():
     """All cases by name; those with d = 2 are for planar, too."""
     made = [
-        make_case("n=313 d=17 m=46", 313, 17, 46, 1),
+        make_case("n=313 d=17 m=46", 313, 17, 46, 1, steps=100),
         make_case("n=313 d=2 m=45", 313, 2, 45, 2),
         make_case("d=600 m=500", 130, 600, 500, 3, steps=3),
         make_case("d=2 m=500", 97, 2, 500, 4, steps=40),
