@@ -10,11 +10,11 @@ import numpy as np
 
 from rfa import _kernels
 
-# gram if n is at most RATIO d, and so many more as ROW_BYTES have room for: a step of
-# direct costs 3/8 n m d look-ups, the signs that it has to evaluate, and, whatever d, what gram
-# spends on 920 bytes of each row of K, or on 1600 where a second block of neurons shares what gram
-# does once a step; one of gram costs 3/16 n^2 m look-ups. Fitted to the times of both for
-# n from 150 to 800 and d from 5 to 100; bench/auto.py has more.
+# gram if n is at most RATIO d, and so many more as ROW_BYTES have room for: a step of direct costs
+# 3/8 n m d look-ups, the signs that it has to evaluate, and, whatever d, what gram spends on 920
+# bytes of each row of K, or on 1600 where a second block of neurons shares what gram does once a
+# step; one of gram costs 3/16 n^2 m look-ups. Fitted to the times of both for n from 150 to 800 and
+# d from 5 to 100; bench/auto.py has more.
 RATIO = 2.8
 ROW_BYTES = (920, 1600)
 
