@@ -15,8 +15,8 @@ cdef extern from "_leaves.h" nogil:
         TILE "RFA_TILE"     # neurons to a tile of the matrix multiply; padded counts are multiples
         BATCH "RFA_BATCH"   # samples whose subset sums are tabulated at once
         TABLES "RFA_TABLES"  # entries of the tables
-        WHOLE "RFA_WHOLE"   # kinds of tables: with all entries; of half a batch
-        SHORT "RFA_SHORT"
+        WHOLE_TABLES "RFA_WHOLE"   # kinds of tables: with all entries; of half a batch
+        HALF_BATCH "RFA_SHORT"
         ENTRY "RFA_ENTRY"   # bytes of an entry
         LANE "RFA_LANE"     # samples packed, and whose signs are evaluated, together
         LANES "RFA_LANES"   # segments of a planar ring that are scanned side by side

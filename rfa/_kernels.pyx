@@ -542,9 +542,9 @@ cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t n, Py_ssize_t neuron
             listed = plan + batch * blocks * 2 * BLOCK
             word = masks + batch * BATCH // WORD * neurons
             shift = batch * BATCH % WORD
-            kind = WHOLE if counted[LOOKED_UP] > FEW else 0
+            kind = WHOLE_TABLES if counted[LOOKED_UP] > FEW else 0
             if n - batch * BATCH <= BATCH // 2:
-                kind |= SHORT
+                kind |= HALF_BATCH
             shared = counted[KIND] & SHARED
             if counted[LOOKED_UP] > 0 or (counted[ADDED] > 0 and not shared) or total != NULL:
                 _subset_sums(rows + batch * BATCH * width, c + batch * BATCH, kind, scratch)
