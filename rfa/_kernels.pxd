@@ -109,6 +109,8 @@ cdef extern from "_leaves.h" nogil:
                           double*, double*) noexcept nogil
         double (*ring_weights)(Py_ssize_t, const double*, const double*, const double*, double,
                                rfa_margins*, double*) noexcept nogil
+        uint64_t (*points_inside)(const double*, Py_ssize_t, const double*, const double*,
+                                  Py_ssize_t) noexcept nogil
         void (*planar_range)(const double*, const double*, Py_ssize_t, double, double, double*,
                              double*) noexcept nogil
     const rfa_leaves_f32* rfa_f32(int level)

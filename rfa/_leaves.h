@@ -100,6 +100,8 @@ typedef struct {
                       double *p0, double *p1, double *totals);
     double (*ring_weights)(ptrdiff_t rows, const double *f, const double *y,
                            const double *weighted, double scale, rfa_margins *weigh, double *c);
+    uint64_t (*points_inside)(const double *points, ptrdiff_t apart, const double *w0,
+                              const double *w1, ptrdiff_t neurons);
     void (*planar_range)(const double *x0, const double *x1, ptrdiff_t n, double w0, double w1,
                          double *low, double *high);
 } rfa_leaves;
@@ -139,6 +141,22 @@ typedef struct {
     (unsigned)_mm256_movemask_pd(_mm256_cmp_pd(v, _mm256_setzero_pd(), _CMP_GT_OQ))
 #define RFA_POSITIVE_avx512_f32(v) _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ)
 #define RFA_POSITIVE_avx512_f64(v) _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GT_OQ)
+
+/* Bit l of the result: the highest bit of octet l. */
+#if RFA_X86
+#define RFA_MOVEMASK_baseline(v) (unsigned)_mm_movemask_epi8((__m128i)(v))
+#else
+static inline unsigned rfa_movemask(const uint8_t *v)
+{
+    unsigned bits = 0;
+    for (int l = 0; l < 16; ++l)
+        bits |= (unsigned)(v[l] >> 7) << l;
+    return bits;
+}
+#define RFA_MOVEMASK_baseline(v) rfa_movemask((const uint8_t *)&(v))
+#endif
+#define RFA_MOVEMASK_avx2(v) (unsigned)_mm256_movemask_epi8((__m256i)(v))
+#define RFA_MOVEMASK_avx512(v) _cvtmask64_u64(_mm512_movepi8_mask((__m512i)(v)))
 
 /* a * v + c in the lanes that are positive in v, whose bits above has, and c in the others. */
 #define RFA_FMA_WHERE(above, a, v, c) FMA(a, (V)((I)(v) & (I)((v) > (V){0})), c)

@@ -30,6 +30,9 @@
 
 typedef uint8_t RFA_NAME(rfa_octets) __attribute__((vector_size(RFA_BYTES)));
 #define Y RFA_NAME(rfa_octets)
+typedef uint64_t RFA_NAME(rfa_words) __attribute__((vector_size(RFA_BYTES), may_alias));
+#define U RFA_NAME(rfa_words)
+#define MOVEMASK(v) RFA_JOIN(RFA, MOVEMASK, RFA_LEVEL)(v)
 
 typedef float RFA_NAME(rfa_float) __attribute__((vector_size(4 * VL), aligned(4), may_alias));
 
@@ -43,18 +46,42 @@ static void RFA_NAME(rfa_count)(const uint64_t *masks, uint64_t keep, ptrdiff_t 
         counts[j * stride] += (int32_t)__builtin_popcountll(masks[j] & keep);
 }
 
-/* out[i] bit j = words[j] bit i, 64 by 64, by halves. */
+static inline __attribute__((always_inline)) void
+RFA_NAME(rfa_swap_halves)(uint64_t *words, const int half, const uint64_t keep)
+{
+    for (int begin = 0; begin < 64; begin += 2 * half)
+        for (int i = begin; i < begin + half; i += VL) {
+            U low = *(U *)(words + i), high = *(U *)(words + i + half);
+            U swap = (low >> half ^ high) & keep;
+            *(U *)(words + i) = low ^ swap << half;
+            *(U *)(words + i + half) = high ^ swap;
+        }
+}
+
+/* out[i] bit j = words[j] bit i, 64 by 64: octets by halves, then their highest bits, 64 of them at
+ * a time. */
 static void RFA_NAME(rfa_transpose)(const uint64_t *words, uint64_t *out)
 {
-    uint64_t keep = 0x00000000FFFFFFFF;
-    memcpy(out, words, 64 * sizeof *out);
-    for (int half = 32; half > 0; half /= 2, keep ^= keep << half)
-        for (int begin = 0; begin < 64; begin += 2 * half)
-            for (int i = begin; i < begin + half; ++i) {
-                uint64_t swap = (out[i] >> half ^ out[i + half]) & keep;
-                out[i] ^= swap << half;
-                out[i + half] ^= swap;
+    uint64_t octets[64] __attribute__((aligned(RFA_BYTES)));
+    /* in an order that leaves those of words[0], words[1], ... one after the other */
+    for (int i = 0; i < 8; ++i)
+        for (int k = 0; k < 8; ++k)
+            octets[8 * k + i] = words[8 * i + RFA_BYTES_OF(k, 1)];
+    RFA_NAME(rfa_swap_halves)(octets, 32, 0x00000000FFFFFFFF);
+    RFA_NAME(rfa_swap_halves)(octets, 16, 0x0000FFFF0000FFFF);
+    RFA_NAME(rfa_swap_halves)(octets, 8, 0x00FF00FF00FF00FF);
+    for (int k = 0; k < 8; ++k) {
+        Y part[64 / RFA_BYTES];
+        memcpy(part, octets + 8 * k, sizeof part);
+        for (int bit = 7; bit >= 0; --bit) {
+            uint64_t bits = 0;
+            for (int p = 0; p < 64 / RFA_BYTES; ++p) {
+                bits |= (uint64_t)MOVEMASK(part[p]) << p * RFA_BYTES;
+                part[p] += part[p];
             }
+            out[8 * k + bit] = bits;
+        }
+    }
 }
 
 /* For a lane of samples: which neurons' signs are open, a bit each; and what is to be added to the
@@ -264,6 +291,32 @@ static void RFA_NAME(rfa_ring_sums)(ptrdiff_t rows, const double *x0, const doub
     sums[2 * RFA_LANES + 1] = RFA_NAME(rfa_offsets)(lanes, 0.0, sums + RFA_LANES);
 }
 
+/* Bit j, of at most 64: for each of the four points (x0, x1) that neuron j has, in rows of points
+ * that are apart, w0 x0 + w1 x1 is positive beyond doubt. Products are rounded, but their sum has
+ * the sign of that of the rounded ones, and these are ordered as the exact ones or equal. */
+static uint64_t RFA_NAME(rfa_points_inside)(const double *points, ptrdiff_t apart, const double *w0,
+                                            const double *w1, ptrdiff_t neurons)
+{
+    uint64_t inside = 0;
+    ptrdiff_t j = 0;
+    for (; j + VL <= neurons; j += VL) {
+        unsigned positive = (1u << VL) - 1;
+        for (int i = 0; i < 4; ++i) {
+            D p = LOAD(w0 + j) * LOAD(points + 2 * i * apart + j);
+            D q = LOAD(w1 + j) * LOAD(points + (2 * i + 1) * apart + j);
+            positive &= POSITIVE(p + q);
+        }
+        inside |= (uint64_t)positive << j;
+    }
+    for (; j < neurons; ++j) {
+        unsigned positive = 1;
+        for (int i = 0; i < 4; ++i)
+            positive &= w0[j] * points[2 * i * apart + j] + w1[j] * points[(2 * i + 1) * apart + j] > 0;
+        inside |= (uint64_t)positive << j;
+    }
+    return inside;
+}
+
 /* low, high = min and max of themselves and of w0 x0 + w1 x1 over n samples. */
 static void RFA_NAME(rfa_planar_range)(const double *x0, const double *x1, ptrdiff_t n, double w0,
                                        double w1, double *low, double *high)
@@ -300,11 +353,14 @@ static const rfa_leaves RFA_JOIN(rfa, common, RFA_LEVEL) = {
     RFA_NAME(rfa_ring_outputs),
     RFA_NAME(rfa_ring_sums),
     RFA_NAME(rfa_ring_weights),
+    RFA_NAME(rfa_points_inside),
     RFA_NAME(rfa_planar_range)};
 
 #undef D
 #undef I
 #undef Y
+#undef U
+#undef MOVEMASK
 #undef VL
 #undef PARTS
 #undef LOAD

@@ -1,16 +1,20 @@
 /* The losses l(s) and their weights -l'(s), in float64; _leaves_level.h includes this, whose names
  * it uses. */
 /* exp(x) for x <= 800: x = k log 2 + r, the Taylor series of degree 13 on abs(r) <= log(2)/2
- * (truncated below 2^-57), scaled by 2^k in two factors so that results below the normal range
- * are rounded once. NaN stays NaN; below -800 the result is 0. */
+ * (truncated below 2^-57), scaled by 2^k, in two factors where there is no instruction for it, so
+ * that results below the normal range are rounded once. NaN stays NaN; below -800 the result is
+ * 0. */
 static inline __attribute__((always_inline)) D RFA_NAME(rfa_exp)(D x)
 {
     const double shifter = 0x1.8p52;
     D low = SPLAT(-800.0);
+#if RFA_BYTES == 64
+    x = _mm512_max_pd(low, x); /* x if that is NaN */
+#else
     x = WHERE(x < low, low) + (D)((I)x & ~(I)(x < low));
+#endif
     D shifted = FMA(x, SPLAT(0x1.71547652b82fep0), SPLAT(shifter));
     D k = shifted - shifter;
-    D half = k * 0.5 + shifter;
     D r = FMA(k, SPLAT(-0x1.62e42fee00000p-1), x);
     r = FMA(k, SPLAT(-0x1.a39ef35793c76p-33), r);
     D p = SPLAT(1.0 / 6227020800.0);
@@ -27,11 +31,16 @@ static inline __attribute__((always_inline)) D RFA_NAME(rfa_exp)(D x)
     p = FMA(p, r, SPLAT(0.5));
     p = FMA(p, r, SPLAT(1.0));
     p = FMA(p, r, SPLAT(1.0));
+#if RFA_BYTES == 64
+    return _mm512_scalef_pd(p, k);
+#else
     /* the integers k and k/2 stand in the low bits of the shifted values */
+    D half = k * 0.5 + shifter;
     I whole = (I)shifted - (I)SPLAT(shifter);
     I first = (I)half - (I)SPLAT(shifter);
     D scale1 = (D)((first + 1023) << 52), scale2 = (D)((whole - first + 1023) << 52);
     return p * scale1 * scale2;
+#endif
 }
 
 /* g = 1 / (1 + exp(s)), for s of any size (n a multiple of RFA_LANES). */

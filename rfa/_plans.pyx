@@ -71,8 +71,8 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, uint8
             memset(slots, 0, SLOTS)
         memset(plan, 0, neurons)
         for i in range(some):
-            # most repeat or hardly any: a quarter tells, and nothing but time is lost by it
-            if i == some // 4 and 2 * distinct > limit:
+            # most repeat or hardly any: an eighth tells, and nothing but time is lost by it
+            if i == some // 8 and 4 * distinct > limit:
                 limit = 0
                 break
             bits = words[i]

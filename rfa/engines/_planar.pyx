@@ -6,8 +6,8 @@ of W alone, not of the path to it. All arithmetic is float64; W is rounded to it
 every step.
 """
 from cython.parallel cimport prange
-from libc.math cimport INFINITY, fabs, fma, frexp, ldexp
-from libc.stdint cimport int32_t, int64_t
+from libc.math cimport INFINITY, NAN, fabs, fma, frexp, ldexp
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -16,10 +16,14 @@ from rfa.engines._observe cimport (
     DIVERGED, EVALUATED, ROW, SIDE, STEP, observe_outputs, observe_weights,
 )
 
+cdef extern from * nogil:
+    int __builtin_ctzll(unsigned long long)
+
 # Above this the rounding error of a product of doubles is a double too.
 cdef double NEAR_ZERO = 2.0 ** -900
 
 cdef enum:
+    WORD = 64   # neurons whose arcs are looked at together
     PASSED = 1 << 20   # samples passed, some milliseconds, between two looks at the clock
     PASSED_AT_ONCE = 1 << 26   # at most, tenths of a second, by all threads
 
@@ -273,21 +277,53 @@ cdef void next_weights(Py_ssize_t m, const double* w0, const double* w1, const d
                     next0, next1)
 
 
+cdef void set_ends(const double* x0, const double* x1, Py_ssize_t N, Py_ssize_t seam,
+                   Py_ssize_t start, Py_ssize_t length, double* ends, Py_ssize_t apart
+                   ) noexcept nogil:
+    """Four points, in rows of ends that are apart, that w is inside of as long as it keeps its arc,
+    and no longer: the first sample of the arc, the last, and the opposites of those around it. For
+    all samples, or none: the outermost ones, or their opposites; NaN where there are none."""
+    cdef Py_ssize_t i, at[4]
+    cdef double sign
+    cdef bint proper = 0 < length < N
+    at[0] = start
+    at[1] = around(start + length - 1, N)
+    at[2] = before(start, N)
+    at[3] = around(start + length, N)
+    if not proper:
+        at[0] = at[2] = max(seam, 0)
+        at[1] = at[3] = (seam if seam > 0 else N) - 1
+    for i in range(4):
+        sign = -1 if (i > 1 if proper else length == 0) else 1
+        ends[2 * i * apart] = sign * x0[at[i]] if proper or seam >= 0 else NAN
+        ends[(2 * i + 1) * apart] = sign * x1[at[i]] if proper or seam >= 0 else NAN
+
+
 cdef Py_ssize_t next_arcs(const double* x0, const double* x1, Py_ssize_t N, Py_ssize_t seam,
                           Py_ssize_t m, const double* w0, const double* w1, const double* next0,
-                          const double* next1, int64_t* start, int64_t* length, int n_threads,
-                          double* last) except -1 nogil:
-    """The arcs of the next weights, looked for from those of w; returns how many samples it passed.
+                          const double* next1, const double* ends, int64_t* start, int64_t* length,
+                          uint64_t* moved, int n_threads, double* last) except -1 nogil:
+    """The arcs of the next weights, looked for from those of w, where set_ends' points do not show
+    that they are the same: there moved has a bit. Returns how many samples it passed.
 
     A neuron that did not move keeps its arc, however long a search for it would be. Between two
     looks for signals so many neurons are done that even passing all samples takes not long."""
-    cdef Py_ssize_t share = max(<Py_ssize_t>256, PASSED_AT_ONCE // (N + 1)), first = 0, stop, j
+    cdef Py_ssize_t words = (m + WORD - 1) // WORD, first = 0, stop, v, j
+    cdef Py_ssize_t share = max(<Py_ssize_t>4, PASSED_AT_ONCE // (N + 1) // WORD)
     cdef Py_ssize_t passed = 0
-    while first < m:
-        stop = min(first + share, m)
-        for j in prange(first, stop, num_threads=n_threads, schedule="static"):
-            if next0[j] != w0[j] or next1[j] != w1[j]:
-                passed += find_arc(x0, x1, N, seam, next0[j], next1[j], start + j, length + j)
+    cdef uint64_t rest
+    while first < words:
+        stop = min(first + share, words)
+        for v in prange(first, stop, num_threads=n_threads, schedule="static"):
+            j = min(m - v * WORD, <Py_ssize_t>WORD)
+            moved[v] = (~<uint64_t>0 >> (WORD - j)) & ~rfa_common(level()).points_inside(
+                ends + v * WORD, m, next0 + v * WORD, next1 + v * WORD, j)
+            rest = moved[v]
+            while rest:
+                j = v * WORD + __builtin_ctzll(rest)
+                rest = rest & (rest - 1)
+                if next0[j] != w0[j] or next1[j] != w1[j]:
+                    passed += find_arc(x0, x1, N, seam, next0[j], next1[j], start + j, length + j)
         first = stop
         check_signals(last)
     return passed
@@ -344,6 +380,8 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
     cdef double[::1] f = ring.f, test_f = test.f, c = engine.c
     cdef double[:, ::1] sums = engine.sums
     cdef double[::1] offsets = engine.offsets
+    cdef double[:, ::1] ends = engine.ends
+    cdef uint64_t[::1] moved = engine.moved
     cdef int32_t[::1] reached = engine.reached
     cdef int64_t[:, ::1] test_arcs = engine.test_arcs
     cdef const int32_t[:, ::1] counted = engine.counted
@@ -368,7 +406,8 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
     cdef Py_ssize_t m = W.shape[2], rows = x_lanes.shape[1] // LANES
     cdef Py_ssize_t test_rows = test_lanes.shape[1] // LANES
     cdef Py_ssize_t groups = active.shape[2], test_groups = right.shape[1] - groups
-    cdef Py_ssize_t k = means.shape[0], next_at = 0, moved, side, to, j, g
+    cdef Py_ssize_t k = means.shape[0], next_at = 0, passed, side, to, j, g, v
+    cdef uint64_t rest
     cdef int n_threads = engine.n_threads
     cdef bint due
     cdef double last = rfa_seconds()
@@ -380,6 +419,9 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
     while next_at < at.shape[0] and at[next_at] < clock[STEP]:
         next_at += 1
     with nogil:
+        for j in range(m if N else 0):
+            set_ends(&x[0, 0], &x[1, 0], N, seam, arcs[clock[SIDE], 0, j], arcs[clock[SIDE], 1, j],
+                     &ends[0, j], m)
         while True:
             due = next_at < at.shape[0] and at[next_at] == clock[STEP]
             if not due and clock[STEP] >= until:
@@ -455,13 +497,22 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
                 clock[DIVERGED] = 1
                 break
             memcpy(&arcs[2, 0, 0], &arcs[side, 0, 0], 2 * m * sizeof(int64_t))
-            moved = next_arcs(&x[0, 0], &x[1, 0], N, seam, m, w0, w1, &W[1 - side, 0, 0],
-                              &W[1 - side, 1, 0], &arcs[2, 0, 0], &arcs[2, 1, 0], n_threads, &last)
+            passed = next_arcs(&x[0, 0], &x[1, 0], N, seam, m, w0, w1, &W[1 - side, 0, 0],
+                               &W[1 - side, 1, 0], &ends[0, 0], &arcs[2, 0, 0], &arcs[2, 1, 0],
+                               &moved[0], n_threads, &last)
+            # not interrupted until the step is committed
+            for v in range(moved.shape[0] if N else 0):
+                rest = moved[v]
+                while rest:
+                    j = v * WORD + __builtin_ctzll(rest)
+                    rest &= rest - 1
+                    set_ends(&x[0, 0], &x[1, 0], N, seam, arcs[2, 0, j], arcs[2, 1, j], &ends[0, j],
+                             m)
             memcpy(&arcs[1 - side, 0, 0], &arcs[2, 0, 0], 2 * m * sizeof(int64_t))
             clock[SIDE] = 1 - side
             clock[EVALUATED] = 0
             clock[STEP] += 1
-            tally[0] += moved
+            tally[0] += passed
             check_signals(&last)
     return clock[ROW] - row
 

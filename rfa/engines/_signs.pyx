@@ -267,7 +267,7 @@ cdef void transpose_word(const uint64_t* masks, const uint64_t* previous, Py_ssi
     cdef uint64_t changed
     cdef Py_ssize_t v, j
     if previous != NULL and (rfa_common(level()).differences(masks, previous, neurons)
-                             < 2 * neurons):
+                             < neurons):
         for j in range(neurons):
             changed = masks[j] ^ previous[j]
             while changed:

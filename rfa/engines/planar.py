@@ -101,6 +101,8 @@ class PlanarEngine:
         self.W[0] = W.T
         self.arcs = np.zeros((3, 2, self.m), np.int64)
         self.arcs[0] = self.ring.arcs(self.W[0])
+        self.ends = np.zeros((8, self.m))
+        self.moved = np.zeros(-(-self.m // 64), np.uint64)
         self.test_arcs = self.test_ring.arcs(self.W[0])
         self.c = np.zeros_like(self.ring.y)
         self.sums = aligned_zeros((2, len(self.c)), np.float64)
