@@ -105,10 +105,10 @@ cdef extern from "_leaves.h" nogil:
         int64_t (*differences)(const uint64_t*, const uint64_t*, Py_ssize_t) noexcept nogil
         void (*ring_outputs)(Py_ssize_t, const double*, const double*, double*, double*,
                              const double*, double*) noexcept nogil
-        void (*ring_sums)(Py_ssize_t, const double*, const double*, const double*, double*,
-                          double*, double*) noexcept nogil
-        double (*ring_weights)(Py_ssize_t, const double*, const double*, const double*, double,
-                               rfa_margins*, double*) noexcept nogil
+        double (*ring_step)(
+            Py_ssize_t, const double*, const double*, double*, double*, const double*, double*,
+            const double*, const double*, double, rfa_margins*, double*, double*,
+            double*) noexcept nogil
         uint64_t (*points_inside)(const double*, Py_ssize_t, const double*, const double*,
                                   Py_ssize_t) noexcept nogil
         void (*planar_range)(const double*, const double*, Py_ssize_t, double, double, double*,

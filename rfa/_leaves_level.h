@@ -20,7 +20,6 @@
 #define D RFA_NAME(rfa_vector)
 #define I RFA_NAME(rfa_bits)
 #define VL (RFA_BYTES / 8)
-#define PARTS (RFA_LANES / VL) /* vectors in a row of a ring */
 #define LOAD(p) (*(const RFA_NAME(rfa_load) *)(p))
 #define STORE(p, v) (*(RFA_NAME(rfa_load) *)(p) = (v))
 #define SPLAT(s) ((s) - (D){0})
@@ -202,143 +201,7 @@ static int64_t RFA_NAME(rfa_differences)(const uint64_t *masks, const uint64_t *
     return sum;
 }
 
-/* out[l] = start + sums[0] + ... + sums[l-1]; returns the sum of all. */
-static inline double RFA_NAME(rfa_offsets)(const double *sums, double start, double *out)
-{
-    for (int l = 0; l < RFA_LANES; ++l) {
-        out[l] = start;
-        start += sums[l];
-    }
-    return start;
-}
-
-/* f = <x, S>, S the running sum over the ring of the changes d; d is left at zero. A ring stores
- * its samples in RFA_LANES consecutive segments side by side, row r holding the r-th sample of
- * each, so that eight running sums go in parallel and are joined by their offsets. */
-static void RFA_NAME(rfa_ring_outputs)(ptrdiff_t rows, const double *x0, const double *x1,
-                                       double *d0, double *d1, const double *base, double *f)
-{
-    double sums[RFA_LANES], off0[RFA_LANES], off1[RFA_LANES];
-    D s0[PARTS], s1[PARTS];
-    memset(s0, 0, sizeof s0);
-    memset(s1, 0, sizeof s1);
-    for (ptrdiff_t i = 0; i < rows * RFA_LANES; i += RFA_LANES)
-        for (int p = 0; p < PARTS; ++p) {
-            s0[p] += LOAD(d0 + i + p * VL);
-            s1[p] += LOAD(d1 + i + p * VL);
-            STORE(d0 + i + p * VL, s0[p]);
-            STORE(d1 + i + p * VL, s1[p]);
-        }
-    memcpy(sums, s0, sizeof sums);
-    RFA_NAME(rfa_offsets)(sums, base[0], off0);
-    memcpy(sums, s1, sizeof sums);
-    RFA_NAME(rfa_offsets)(sums, base[1], off1);
-    for (ptrdiff_t i = 0; i < rows * RFA_LANES; i += RFA_LANES)
-        for (int p = 0; p < PARTS; ++p) {
-            ptrdiff_t q = i + p * VL;
-            D sum0 = LOAD(d0 + q) + LOAD(off0 + p * VL), sum1 = LOAD(d1 + q) + LOAD(off1 + p * VL);
-            STORE(f + q, FMA(LOAD(x1 + q), sum1, LOAD(x0 + q) * sum0));
-            STORE(d0 + q, (D){0});
-            STORE(d1 + q, (D){0});
-        }
-}
-
-/* c = scale weighted g, g = weigh(y f), a stretch at a time that stays in cache. Returns the sum of
- * f - f: 0 if all of f is finite, NaN if not. */
-static double RFA_NAME(rfa_ring_weights)(ptrdiff_t rows, const double *f, const double *y,
-                                         const double *weighted, double scale, rfa_margins *weigh,
-                                         double *c)
-{
-    const ptrdiff_t stretch = 64 * RFA_LANES, n = rows * RFA_LANES;
-    D rest = {0};
-    double result = 0;
-    for (ptrdiff_t begin = 0; begin < n; begin += stretch) {
-        ptrdiff_t end = begin + stretch < n ? begin + stretch : n;
-        for (ptrdiff_t i = begin; i < end; i += VL) {
-            D v = LOAD(f + i);
-            STORE(c + i, LOAD(y + i) * v);
-            rest += v - v;
-        }
-        weigh(c + begin, end - begin, c + begin);
-        for (ptrdiff_t i = begin; i < end; i += VL)
-            STORE(c + i, scale * LOAD(weighted + i) * LOAD(c + i));
-    }
-    for (int l = 0; l < VL; ++l)
-        result += rest[l];
-    return result;
-}
-
-/* p = sum of c x over the earlier samples of the same lane; sums: the offsets of the lanes of p0,
- * of p1, then both totals. */
-static void RFA_NAME(rfa_ring_sums)(ptrdiff_t rows, const double *x0, const double *x1,
-                                    const double *c, double *p0, double *p1, double *sums)
-{
-    double lanes[RFA_LANES];
-    D s0[PARTS], s1[PARTS];
-    memset(s0, 0, sizeof s0);
-    memset(s1, 0, sizeof s1);
-    for (ptrdiff_t i = 0; i < rows * RFA_LANES; i += RFA_LANES)
-        for (int p = 0; p < PARTS; ++p) {
-            ptrdiff_t q = i + p * VL;
-            STORE(p0 + q, s0[p]);
-            STORE(p1 + q, s1[p]);
-            s0[p] = FMA(LOAD(c + q), LOAD(x0 + q), s0[p]);
-            s1[p] = FMA(LOAD(c + q), LOAD(x1 + q), s1[p]);
-        }
-    memcpy(lanes, s0, sizeof lanes);
-    sums[2 * RFA_LANES] = RFA_NAME(rfa_offsets)(lanes, 0.0, sums);
-    memcpy(lanes, s1, sizeof lanes);
-    sums[2 * RFA_LANES + 1] = RFA_NAME(rfa_offsets)(lanes, 0.0, sums + RFA_LANES);
-}
-
-/* Bit j, of at most 64: for each of the four points (x0, x1) that neuron j has, in rows of points
- * that are apart, w0 x0 + w1 x1 is positive beyond doubt. Products are rounded, but their sum has
- * the sign of that of the rounded ones, and these are ordered as the exact ones or equal. */
-static uint64_t RFA_NAME(rfa_points_inside)(const double *points, ptrdiff_t apart, const double *w0,
-                                            const double *w1, ptrdiff_t neurons)
-{
-    uint64_t inside = 0;
-    ptrdiff_t j = 0;
-    for (; j + VL <= neurons; j += VL) {
-        unsigned positive = (1u << VL) - 1;
-        for (int i = 0; i < 4; ++i) {
-            D p = LOAD(w0 + j) * LOAD(points + 2 * i * apart + j);
-            D q = LOAD(w1 + j) * LOAD(points + (2 * i + 1) * apart + j);
-            positive &= POSITIVE(p + q);
-        }
-        inside |= (uint64_t)positive << j;
-    }
-    for (; j < neurons; ++j) {
-        unsigned positive = 1;
-        for (int i = 0; i < 4; ++i)
-            positive &= w0[j] * points[2 * i * apart + j] + w1[j] * points[(2 * i + 1) * apart + j] > 0;
-        inside |= (uint64_t)positive << j;
-    }
-    return inside;
-}
-
-/* low, high = min and max of themselves and of w0 x0 + w1 x1 over n samples. */
-static void RFA_NAME(rfa_planar_range)(const double *x0, const double *x1, ptrdiff_t n, double w0,
-                                       double w1, double *low, double *high)
-{
-    D least = SPLAT(*low), most = SPLAT(*high);
-    ptrdiff_t i = 0;
-    for (; i + VL <= n; i += VL) {
-        D h = FMA(SPLAT(w1), LOAD(x1 + i), SPLAT(w0) * LOAD(x0 + i));
-        I less = (I)(h < least), more = (I)(h > most);
-        least = (D)(((I)h & less) | ((I)least & ~less));
-        most = (D)(((I)h & more) | ((I)most & ~more));
-    }
-    for (int l = 0; l < VL; ++l) {
-        *low = least[l] < *low ? least[l] : *low;
-        *high = most[l] > *high ? most[l] : *high;
-    }
-    for (; i < n; ++i) {
-        double h = w0 * x0[i] + w1 * x1[i];
-        *low = h < *low ? h : *low;
-        *high = h > *high ? h : *high;
-    }
-}
+#include "_leaves_ring.h"
 
 static const rfa_leaves RFA_JOIN(rfa, common, RFA_LEVEL) = {
     {RFA_NAME(rfa_logistic), RFA_NAME(rfa_exponential), RFA_NAME(rfa_hinge), RFA_NAME(rfa_square)},
@@ -351,8 +214,7 @@ static const rfa_leaves RFA_JOIN(rfa, common, RFA_LEVEL) = {
     RFA_NAME(rfa_number_pairs),
     RFA_NAME(rfa_differences),
     RFA_NAME(rfa_ring_outputs),
-    RFA_NAME(rfa_ring_sums),
-    RFA_NAME(rfa_ring_weights),
+    RFA_NAME(rfa_ring_step),
     RFA_NAME(rfa_points_inside),
     RFA_NAME(rfa_planar_range)};
 
@@ -362,7 +224,6 @@ static const rfa_leaves RFA_JOIN(rfa, common, RFA_LEVEL) = {
 #undef U
 #undef MOVEMASK
 #undef VL
-#undef PARTS
 #undef LOAD
 #undef STORE
 #undef SPLAT

@@ -154,14 +154,12 @@ cdef int find_all(const double* x0, const double* x1, Py_ssize_t N, Py_ssize_t s
     return 0
 
 
-cdef void ring_forward(Py_ssize_t N, Py_ssize_t rows, const int64_t* place, const double* x0,
-                       const double* x1, double* d0, double* d1, Py_ssize_t m, const double* w0,
-                       const double* w1, const double* a, double slope, const int64_t* start,
-                       const int64_t* length, double* f) noexcept nogil:
-    """f_i = <S_i, x_i>, S_i = sum of a_j w_j over the neurons active on sample i: a_j w_j is added
-    where an arc begins and taken away where it ends, and S is the running sum. If leaky, slope a_j
-    w_j is there for all samples, and the rest of a_j w_j on the arc. O(n + m)."""
-    cdef double base[2]
+cdef void change_ring(Py_ssize_t N, const int64_t* place, double* d0, double* d1, Py_ssize_t m,
+                      const double* w0, const double* w1, const double* a, double slope,
+                      const int64_t* start, const int64_t* length, double* base) noexcept nogil:
+    """The changes d, from base on, along the ring, of S_i = sum of a_j w_j over the neurons active
+    on sample i: a_j w_j is added where an arc begins and taken away where it ends. If leaky, slope
+    a_j w_j is there for all samples, and the rest of a_j w_j on the arc. d: zero so far. O(m)."""
     cdef double v0, v1
     cdef Py_ssize_t j, p, end
     base[0] = 0
@@ -193,7 +191,6 @@ cdef void ring_forward(Py_ssize_t N, Py_ssize_t rows, const int64_t* place, cons
         p = place[end]
         d0[p] -= v0
         d1[p] -= v1
-    rfa_common(level()).ring_outputs(rows, x0, x1, d0, d1, base, f)
 
 
 cdef void clear_unreached(Py_ssize_t N, const int64_t* place, Py_ssize_t m, const double* a,
@@ -377,7 +374,7 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
     cdef const double[::1] y = ring.y, test_y = test.y
     cdef const int32_t[::1] group = ring.group, test_group = test.group
     cdef double[:, ::1] changes = ring.changes, test_changes = test.changes
-    cdef double[::1] f = ring.f, test_f = test.f, c = engine.c
+    cdef double[::1] f = ring.f, test_f = test.f
     cdef double[:, ::1] sums = engine.sums
     cdef double[::1] offsets = engine.offsets
     cdef double[:, ::1] ends = engine.ends
@@ -413,6 +410,7 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
     cdef double last = rfa_seconds()
     cdef double* w0
     cdef double* w1
+    cdef double base[2]
 
     clock[DIVERGED] = 0
     clock[ROW] = row
@@ -430,26 +428,27 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
             w0 = &W[side, 0, 0]
             w1 = &W[side, 1, 0]
             if not clock[EVALUATED]:
-                ring_forward(N, rows, &place[0], &x_lanes[0, 0], &x_lanes[1, 0], &changes[0, 0],
-                             &changes[1, 0], m, w0, w1, &a[0], slope, &arcs[side, 0, 0],
-                             &arcs[side, 1, 0], &f[0])
-                if rfa_common(level()).ring_weights(
-                        rows, &f[0], &y[0], &weighted[0], scale,
-                        rfa_common(level()).loss_weights[loss_number], &c[0]) != 0:
+                change_ring(N, &place[0], &changes[0, 0], &changes[1, 0], m, w0, w1, &a[0], slope,
+                            &arcs[side, 0, 0], &arcs[side, 1, 0], base)
+                # f, then the loss weights, and their sums for the gradient
+                if rfa_common(level()).ring_step(
+                        rows, &x_lanes[0, 0], &x_lanes[1, 0], &changes[0, 0], &changes[1, 0], base,
+                        &f[0], &y[0], &weighted[0], scale,
+                        rfa_common(level()).loss_weights[loss_number], &sums[0, 0], &sums[1, 0],
+                        &offsets[0]) != 0:
                     clock[DIVERGED] = 1
                     break
-                rfa_common(level()).ring_sums(rows, &x_lanes[0, 0], &x_lanes[1, 0], &c[0],
-                                              &sums[0, 0], &sums[1, 0], &offsets[0])
                 clock[EVALUATED] = 1
             if due:
                 to = clock[ROW]
                 if test_rows:
                     find_all(&test_x[0, 0], &test_x[1, 0], test_N, test_seam, m, w0, w1,
                              &test_arcs[0, 0], &test_arcs[1, 0], &last)
-                    ring_forward(test_N, test_rows, &test_place[0], &test_lanes[0, 0],
-                                 &test_lanes[1, 0], &test_changes[0, 0], &test_changes[1, 0], m,
-                                 w0, w1, &a[0], slope, &test_arcs[0, 0], &test_arcs[1, 0],
-                                 &test_f[0])
+                    change_ring(test_N, &test_place[0], &test_changes[0, 0], &test_changes[1, 0], m,
+                                w0, w1, &a[0], slope, &test_arcs[0, 0], &test_arcs[1, 0], base)
+                    rfa_common(level()).ring_outputs(
+                        test_rows, &test_lanes[0, 0], &test_lanes[1, 0], &test_changes[0, 0],
+                        &test_changes[1, 0], base, &test_f[0])
                     if slope == 0:
                         clear_unreached(test_N, &test_place[0], m, &a[0], &test_arcs[0, 0],
                                         &test_arcs[1, 0], &reached[0], &test_f[0])
