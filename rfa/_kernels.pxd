@@ -28,11 +28,9 @@ cdef extern from "_leaves.h" nogil:
         void (*activate_tile)(const float*, Py_ssize_t, const float*, float, uint64_t*,
                               float*) noexcept nogil
         void (*subset_sums)(const float*, const float*, int, float*) noexcept nogil
-        void (*look_up)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
+        void (*look_up)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int, int,
                         float*) noexcept nogil
         void (*add_row)(const float*, const uint8_t*, Py_ssize_t, float*) noexcept nogil
-        void (*entries)(const float*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
-                        float*) noexcept nogil
         void (*join)(const float*, const float*, const uint8_t*, Py_ssize_t,
                      float*) noexcept nogil
         void (*gather)(const float*, const float*, const uint16_t*, Py_ssize_t, Py_ssize_t,
@@ -62,11 +60,9 @@ cdef extern from "_leaves.h" nogil:
         void (*activate_tile)(const double*, Py_ssize_t, const double*, double, uint64_t*,
                               double*) noexcept nogil
         void (*subset_sums)(const double*, const double*, int, double*) noexcept nogil
-        void (*look_up)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
+        void (*look_up)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int, int,
                         double*) noexcept nogil
         void (*add_row)(const double*, const uint8_t*, Py_ssize_t, double*) noexcept nogil
-        void (*entries)(const double*, const uint64_t*, int, const uint8_t*, Py_ssize_t, int,
-                        double*) noexcept nogil
         void (*join)(const double*, const double*, const uint8_t*, Py_ssize_t,
                      double*) noexcept nogil
         void (*gather)(const double*, const double*, const uint16_t*, Py_ssize_t, Py_ssize_t,

@@ -421,12 +421,12 @@ cdef inline void _subset_sums(const floating* rows, const floating* c, int kind,
 
 
 cdef inline void _look_up(const floating* tables, const uint64_t* masks, int shift,
-                          const uint8_t* list, Py_ssize_t count, int kind,
+                          const uint8_t* list, Py_ssize_t count, int kind, bint add,
                           floating* out) noexcept nogil:
     if floating is float:
-        rfa_f32(_level).look_up(tables, masks, shift, list, count, kind, out)
+        rfa_f32(_level).look_up(tables, masks, shift, list, count, kind, add, out)
     else:
-        rfa_f64(_level).look_up(tables, masks, shift, list, count, kind, out)
+        rfa_f64(_level).look_up(tables, masks, shift, list, count, kind, add, out)
 
 
 cdef inline void _add_row(const floating* row, const uint8_t* list, Py_ssize_t count,
@@ -435,15 +435,6 @@ cdef inline void _add_row(const floating* row, const uint8_t* list, Py_ssize_t c
         rfa_f32(_level).add_row(row, list, count, out)
     else:
         rfa_f64(_level).add_row(row, list, count, out)
-
-
-cdef inline void _entries(const floating* tables, const uint64_t* masks, int shift,
-                          const uint8_t* list, Py_ssize_t count, int kind,
-                          floating* out) noexcept nogil:
-    if floating is float:
-        rfa_f32(_level).entries(tables, masks, shift, list, count, kind, out)
-    else:
-        rfa_f64(_level).entries(tables, masks, shift, list, count, kind, out)
 
 
 cdef inline void _join(const floating* run, const floating* entries, const uint8_t* pairs,
@@ -549,7 +540,7 @@ cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t n, Py_ssize_t neuron
             if counted[LOOKED_UP] > 0 or (counted[ADDED] > 0 and not shared) or total != NULL:
                 _subset_sums(rows + batch * BATCH * width, c + batch * BATCH, kind, scratch)
             if total != NULL:
-                _look_up(scratch, &ALL_ONES, 0, &FIRST, 1, kind, total)
+                _look_up(scratch, &ALL_ONES, 0, &FIRST, 1, kind, True, total)
             if not shared:
                 _add_listed(scratch, word, shift, listed, counted, kind, store + LAST * width,
                             store + width if terms[0] > 0 else sums)
@@ -558,7 +549,7 @@ cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t n, Py_ssize_t neuron
             ends = (batch + 1 == first + group
                     or not counted[blocks * COUNTS + KIND] & JOINED)
             if joins:
-                _entries(scratch, word, shift, listed + BLOCK, counted[LOOKED_UP], kind,
+                _look_up(scratch, word, shift, listed + BLOCK, counted[LOOKED_UP], kind, False,
                          entries + width)
                 _join(run, entries, listed + BLOCK + RUN, counted[DISTINCT],
                       store + stored * width if ends else joined + width)
@@ -566,7 +557,7 @@ cdef Py_ssize_t sum_block(const uint64_t* masks, Py_ssize_t n, Py_ssize_t neuron
                 run = joined
                 joined = swapped
             else:
-                _entries(scratch, word, shift, listed + BLOCK, counted[LOOKED_UP], kind,
+                _look_up(scratch, word, shift, listed + BLOCK, counted[LOOKED_UP], kind, False,
                          store + stored * width if ends else run + width)
             if ends:
                 stored += counted[DISTINCT]
@@ -582,9 +573,9 @@ cdef inline void _add_listed(const floating* tables, const uint64_t* word, int s
                              const uint8_t* listed, const int32_t* counted, int kind,
                              floating* every, floating* out) noexcept nogil:
     """Add to the neurons of a batch that is listed what it is to them; every: room for its sum."""
-    _look_up(tables, word, shift, listed, counted[LOOKED_UP], kind, out)
+    _look_up(tables, word, shift, listed, counted[LOOKED_UP], kind, True, out)
     if counted[ADDED] > 0:
-        _entries(tables, &ALL_ONES, 0, &FIRST, 1, kind, every)
+        _look_up(tables, &ALL_ONES, 0, &FIRST, 1, kind, False, every)
         _add_row(every, listed + BLOCK, counted[ADDED], out)
 
 

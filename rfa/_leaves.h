@@ -44,10 +44,8 @@
                               uint64_t *masks, REAL *f);                                           \
         void (*subset_sums)(const REAL *rows, const REAL *c, int kind, REAL *tables);              \
         void (*look_up)(const REAL *tables, const uint64_t *masks, int shift,                      \
-                        const uint8_t *list, ptrdiff_t count, int kind, REAL *out);                \
+                        const uint8_t *list, ptrdiff_t count, int kind, int add, REAL *out);       \
         void (*add_row)(const REAL *row, const uint8_t *list, ptrdiff_t count, REAL *out);         \
-        void (*entries)(const REAL *tables, const uint64_t *masks, int shift,                      \
-                        const uint8_t *list, ptrdiff_t count, int kind, REAL *out);                \
         void (*join)(const REAL *run, const REAL *entries, const uint8_t *pairs, ptrdiff_t count,  \
                      REAL *out);                                                                   \
         void (*gather)(const REAL *sums, const REAL *store, const uint16_t *index,                 \

@@ -366,7 +366,6 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
     RFA_NAME(rfa_subset_sums),
     RFA_NAME(rfa_look_up),
     RFA_NAME(rfa_add_row),
-    RFA_NAME(rfa_entries),
     RFA_NAME(rfa_join),
     RFA_NAME(rfa_gather),
     RFA_NAME(rfa_finish),

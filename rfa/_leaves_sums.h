@@ -100,8 +100,7 @@ RFA_NAME(rfa_selected)(const REAL *t, uint64_t bits, const int kind, int part)
     return first + (second + RFA_NAME(rfa_entry)(t11 + half, bits >> 27 & 31, whole, part));
 }
 
-/* The entries that the bits of the listed neurons select: added to the neurons' rows of out, or
- * stored in its rows one after the other. */
+/* rfa_look_up for a kind and add that are constants. */
 static inline __attribute__((always_inline)) void
 RFA_NAME(rfa_listed)(const REAL *tables, const uint64_t *masks, int shift, const uint8_t *list,
                      ptrdiff_t count, const int kind, const int add, REAL *out)
@@ -118,22 +117,17 @@ RFA_NAME(rfa_listed)(const REAL *tables, const uint64_t *masks, int shift, const
     }
 }
 
-/* out[j] += the entries of the tables that masks[j] >> shift selects, for the listed neurons. */
+/* The entries of the tables that masks[j] >> shift selects, for the listed neurons j = list[l]: added
+ * to out[j], or, unless add, stored in out[l]. */
 static void RFA_NAME(rfa_look_up)(const REAL *tables, const uint64_t *masks, int shift,
-                                  const uint8_t *list, ptrdiff_t count, int kind, REAL *out)
+                                  const uint8_t *list, ptrdiff_t count, int kind, int add,
+                                  REAL *out)
 {
 #define CALL(constant)                                                                             \
-    RFA_NAME(rfa_listed)(tables, masks, shift, list, count, constant, 1, out)
-    EACH_KIND(CALL)
-#undef CALL
-}
-
-/* out[l] = the entries that masks[list[l]] >> shift selects. */
-static void RFA_NAME(rfa_entries)(const REAL *tables, const uint64_t *masks, int shift,
-                                  const uint8_t *list, ptrdiff_t count, int kind, REAL *out)
-{
-#define CALL(constant)                                                                             \
-    RFA_NAME(rfa_listed)(tables, masks, shift, list, count, constant, 0, out)
+    if (add)                                                                                       \
+        RFA_NAME(rfa_listed)(tables, masks, shift, list, count, constant, 1, out);                 \
+    else                                                                                           \
+        RFA_NAME(rfa_listed)(tables, masks, shift, list, count, constant, 0, out)
     EACH_KIND(CALL)
 #undef CALL
 }

@@ -76,7 +76,22 @@ MUTANTS = [
     ("rfa/engines/_planar.pyx", "if gap + v > N:", "if gap + v > N + 1:"),
     ("rfa/engines/_direct.pyx", "ranged = due and clock[STEP] <= horizon",
      "ranged = due and clock[STEP] < horizon"),
-    ("rfa/_leaves_level.h", "start += sums[l];", "start += l ? sums[l] : 0;"),
+    ("rfa/_leaves_ring.h", "start += sums[l];", "start += l ? sums[l] : 0;"),
+    # the second stretch of samples has the labels of the first
+    ("rfa/_leaves_ring.h", "y + begin, weighted + begin", "y + begin, weighted"),
+    # arcs that are said to stay as they were
+    ("rfa/_leaves_ring.h", "positive &= POSITIVE(p + q);", "positive &= POSITIVE(p - q);"),
+    ("rfa/_leaves_ring.h", "unsigned positive = 1;\n        for (int i = 0;",
+     "unsigned positive = 1;\n        for (int i = 4;"),
+    ("rfa/engines/_planar.pyx", "at[0] = start\n", "at[0] = around(start + 1, N)\n"),
+    ("rfa/engines/_planar.pyx", "at[3] = around(start + length, N)",
+     "at[3] = around(start + length + 1, N)"),
+    ("rfa/engines/_planar.pyx", "at[1] = at[3] = (seam if seam > 0 else N) - 1",
+     "at[1] = at[3] = at[0]"),
+    ("rfa/engines/_planar.pyx", "for v in range(moved.shape[0] if N else 0):",
+     "for v in range(0):"),
+    ("rfa/_leaves_level.h", "octets[8 * k + i] = words", "octets[8 * i + k] = words"),
+    ("rfa/_leaves_losses.h", "_mm512_max_pd(low, x)", "_mm512_max_pd(x, low)"),
     # a panel of columns forgets the ones before it, or is the first one again
     ("rfa/_leaves_real.h", "if (!first)", "if (0)"),
     ("rfa/_kernels.pyx", "_matmul_tile(lanes + k * LANE,", "_matmul_tile(lanes,"),
@@ -120,7 +135,7 @@ MUTANTS = [
     # a diverging step is taken all the same
     ("rfa/_kernels.pyx", "infinite += 1", "infinite += 0"),
     ("rfa/_leaves_sums.h", "rest = FMA(v, (V){0}, rest)", "rest = FMA(v, (V){0}, (V){0})"),
-    ("rfa/_leaves_level.h", "rest += v - v", "rest = v - v"),
+    ("rfa/_leaves_ring.h", "rest += v - v", "rest = v - v"),
     ("rfa/engines/_planar.pyx", "if not all_finite(&W[1 - side, 0, 0], 2 * m):", "if False:"),
     # the two outermost samples of a half-plane are mistaken, or the gap before them overlooked
     ("rfa/engines/_planar.pyx", "length[0] = N if first_active else 0", "length[0] = 0"),

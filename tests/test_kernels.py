@@ -159,6 +159,14 @@ def test_leaves_at_huge_margins():
     assert found.tolist() == [0, np.inf] * 4
 
 
+@pytest.mark.parametrize("loss", ["logistic", "exponential", "square"])
+@pytest.mark.parametrize("leaf", ["loss_weights", "losses"])
+def test_leaves_keep_what_is_not_a_number(leaf, loss):
+    found = np.zeros(8)
+    getattr(_kernels, leaf)(np.full(8, np.nan), found, list(reference.LOSSES).index(loss))
+    assert np.isnan(found).all()
+
+
 GOOD = {
     "X": np.array([[1.0, 2.0], [3.0, -1.0], [0.5, 0.5]]),
     "y": np.array([1, -1, 1]),

@@ -45,5 +45,6 @@ def load(
     mean_K: NDArray[Any],
     test_K: NDArray[Any],
     product: NDArray[Any],
+    dots: NDArray[Any],
     n_threads: int,
 ) -> None: ...

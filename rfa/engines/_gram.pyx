@@ -435,10 +435,10 @@ def load(const floating[:, :] samples, const int64_t[::1] order, const double[:,
          const floating[:, :] tests, floating[:, :, ::1] lanes, floating[:, :, ::1] test_lanes,
          floating[:, ::1] X, floating[:, :, ::1] X_columns, floating[:, :, ::1] rows,
          double[:, ::1] mean_K, floating[:, :, ::1] test_K, floating[:, :, ::1] product,
-         int n_threads):
+         double[:, ::1] dots, int n_threads):
     """Fill lanes, X and X_columns with samples in the given order, test_lanes with the tests,
     rows[q][i][k] = <x_i, x_p> for p = q * width + k, mean_K [mean][i] and test_K [lane][i][p];
-    product is room for a word of points in each thread."""
+    product is room for a word of points in each thread, dots for the inner products of one."""
     cdef Py_ssize_t n = samples.shape[0], words = rows.shape[1] // WORD, first = 0, stop, w, i
     cdef Py_ssize_t tasks = words + (tests.shape[0] + WORD - 1) // WORD
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads,
@@ -452,7 +452,7 @@ def load(const floating[:, :] samples, const int64_t[::1] order, const double[:,
             check_signals(&last)
             stop = min(first + TASK_WORK // (16 * X.shape[1]) + 1, n)
             for i in prange(first, stop, num_threads=n_threads, schedule="static"):
-                load_row(samples, order[i], i, means, X, X_columns, mean_K)
+                load_row(samples, order[i], i, means, X, X_columns, mean_K, &dots[threadid(), 0])
             first = stop
         first = 0
         while first < tasks:
@@ -468,16 +468,16 @@ def load(const floating[:, :] samples, const int64_t[::1] order, const double[:,
 
 cdef void load_row(const floating[:, :] samples, Py_ssize_t source, Py_ssize_t i,
                    const double[:, ::1] means, floating[:, ::1] X, floating[:, :, ::1] X_columns,
-                   double[:, ::1] mean_K) noexcept nogil:
-    """Sample i of X, X_columns and mean_K."""
+                   double[:, ::1] mean_K, double* dots) noexcept nogil:
+    """Sample i of X, X_columns and mean_K; dots: room for find_dots."""
     cdef Py_ssize_t q, c
-    cdef double found[2]
     copy_row(samples, source, &X[i, 0])
     for q in range(X_columns.shape[0]):
         memcpy(&X_columns[q, i, 0], &X[i, q * LANE], LANE * sizeof(floating))
+    if means.shape[0]:
+        find_dots(&X[i, 0], means, dots)
     for c in range(means.shape[0]):
-        find_dots(&X[i, 0], means[c:c + 1], found)
-        mean_K[c, i] = found[1]
+        mean_K[c, i] = dots[1 + c]
 
 
 cdef void load_samples(Py_ssize_t w, Py_ssize_t n, const floating[:, :, ::1] lanes,

@@ -89,8 +89,9 @@ class GramEngine:
         self.anchor_test_H = aligned_zeros((test_words * per_word, neurons, width), dtype)
         self.test_H = aligned_zeros((test_words * per_word, neurons, width), dtype)
         self.common_H = aligned_zeros((test_words * per_word, TILE * width), dtype)
-        # inner products of the rows of the anchor and of C, see find_dots
-        self.anchor_dots, self.dots = np.zeros((neurons, 1 + k)), np.zeros((len(self.C), 1 + k))
+        # inner products of the rows of the anchor, and of C or of samples, see find_dots
+        self.anchor_dots = np.zeros((neurons, 1 + k))
+        self.dots = np.zeros((max(len(self.C), self.n_threads), 1 + k))
         self.masks = aligned_zeros((KEPT_STEPS + 2, words, neurons), np.uint64)
         self.f = aligned_zeros(words * WORD, dtype)
         self.test_f = aligned_zeros(max(1, test_words) * WORD, dtype)
@@ -154,6 +155,7 @@ class GramEngine:
             self.mean_K,
             self.test_K,
             self.product,
+            self.dots,
             self.n_threads,
         )
         self.y, self.group = padded(problem.y[order], problem.groups[order])
