@@ -105,8 +105,8 @@ cdef extern from "_leaves.h" nogil:
             Py_ssize_t, const double*, const double*, double*, double*, const double*, double*,
             const double*, const double*, double, rfa_margins*, double*, double*,
             double*) noexcept nogil
-        uint64_t (*points_inside)(const double*, Py_ssize_t, const double*, const double*,
-                                  Py_ssize_t) noexcept nogil
+        uint64_t (*positive_on_points)(const double*, Py_ssize_t, const double*, const double*,
+                                       Py_ssize_t) noexcept nogil
         void (*planar_range)(const double*, const double*, Py_ssize_t, double, double, double*,
                              double*) noexcept nogil
     const rfa_leaves_f32* rfa_f32(int level)

@@ -5,8 +5,8 @@
  * written in Cython into vector code. _leaves_level.h is the body, included once a level: 16-byte
  * vectors for the baseline of any CPU, 32-byte ones for AVX2 + FMA, 64-byte ones for AVX-512. It
  * includes _leaves_real.h (products, signs) with _leaves_sums.h (masked sums) once a real type, and
- * _leaves_losses.h and _leaves_ring.h (planar). A fused multiply-add is used only where FMA_* is written, so a level's bits are
- * fixed.
+ * _leaves_losses.h and _leaves_ring.h (planar). A fused multiply-add is used only where FMA_* is
+ * written, so a level's bits are fixed.
  */
 #ifndef RFA_LEAVES_H
 #define RFA_LEAVES_H
@@ -96,9 +96,10 @@ typedef struct {
                          const double *base, double *f);
     double (*ring_step)(ptrdiff_t rows, const double *x0, const double *x1, double *d0, double *d1,
                         const double *base, double *f, const double *y, const double *weighted,
-                        double scale, rfa_margins *weigh, double *p0, double *p1, double *totals);
-    uint64_t (*points_inside)(const double *points, ptrdiff_t apart, const double *w0,
-                              const double *w1, ptrdiff_t neurons);
+                        double scale, rfa_margins *weigh, double *p0, double *p1,
+                        double *offsets);
+    uint64_t (*positive_on_points)(const double *points, ptrdiff_t apart, const double *w0,
+                                   const double *w1, ptrdiff_t neurons);
     void (*planar_range)(const double *x0, const double *x1, ptrdiff_t n, double w0, double w1,
                          double *low, double *high);
 } rfa_leaves;

@@ -45,6 +45,8 @@ static void RFA_NAME(rfa_count)(const uint64_t *masks, uint64_t keep, ptrdiff_t 
         counts[j * stride] += (int32_t)__builtin_popcountll(masks[j] & keep);
 }
 
+/* Exchanges the upper halves of the parts of 2 half bits of words[i] with the lower ones of
+ * words[i + half]; keep has the lower halves. */
 static inline __attribute__((always_inline)) void
 RFA_NAME(rfa_swap_halves)(uint64_t *words, const int half, const uint64_t keep)
 {
@@ -57,8 +59,8 @@ RFA_NAME(rfa_swap_halves)(uint64_t *words, const int half, const uint64_t keep)
         }
 }
 
-/* out[i] bit j = words[j] bit i, 64 by 64: octets by halves, then their highest bits, 64 of them at
- * a time. */
+/* out[i] bit j = words[j] bit i, 64 by 64: octets change places first, then a move-mask takes a bit
+ * of each of 64 octets at once. */
 static void RFA_NAME(rfa_transpose)(const uint64_t *words, uint64_t *out)
 {
     uint64_t octets[64] __attribute__((aligned(RFA_BYTES)));
@@ -215,7 +217,7 @@ static const rfa_leaves RFA_JOIN(rfa, common, RFA_LEVEL) = {
     RFA_NAME(rfa_differences),
     RFA_NAME(rfa_ring_outputs),
     RFA_NAME(rfa_ring_step),
-    RFA_NAME(rfa_points_inside),
+    RFA_NAME(rfa_positive_on_points),
     RFA_NAME(rfa_planar_range)};
 
 #undef D

@@ -9,7 +9,7 @@ static inline __attribute__((always_inline)) D RFA_NAME(rfa_exp)(D x)
     const double shifter = 0x1.8p52;
     D low = SPLAT(-800.0);
 #if RFA_BYTES == 64
-    x = _mm512_max_pd(low, x); /* x if that is NaN */
+    x = _mm512_max_pd(low, x); /* the second operand if either is NaN */
 #else
     x = WHERE(x < low, low) + (D)((I)x & ~(I)(x < low));
 #endif

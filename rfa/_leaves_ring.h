@@ -2,7 +2,7 @@
  *
  * A ring stores its samples in RFA_LANES consecutive segments side by side, row r holding the r-th
  * sample of each, so that eight running sums go in parallel and are joined by their offsets. */
-#define PARTS (RFA_LANES / VL)      /* vectors in a row of a ring */
+#define PARTS (RFA_LANES / VL)   /* vectors in a row of a ring */
 #define STRETCH (64 * RFA_LANES) /* samples that stay in the first cache with all that they need */
 
 /* out[l] = start + sums[0] + ... + sums[l-1]; returns the sum of all. */
@@ -15,8 +15,8 @@ static inline double RFA_NAME(rfa_offsets)(const double *sums, double start, dou
     return start;
 }
 
-/* The offsets of the lanes of the running sums of changes d, which begin with base: those of d0, then
- * those of d1. */
+/* The offsets of the lanes of the running sums of changes d, which begin with base: those of d0,
+ * then those of d1. */
 static inline void RFA_NAME(rfa_ring_offsets)(ptrdiff_t n, const double *d0, const double *d1,
                                               const double *base, double *offsets)
 {
@@ -35,8 +35,8 @@ static inline void RFA_NAME(rfa_ring_offsets)(ptrdiff_t n, const double *d0, con
     RFA_NAME(rfa_offsets)(totals, base[1], offsets + RFA_LANES);
 }
 
-/* f = <x, S> for samples begin, ..., end - 1, S the running sums of the lanes, s0 and s1 up to here,
- * plus offsets; d is left at zero. */
+/* f = <x, S> for samples begin, ..., end - 1, S the running sums of the lanes, s0 and s1 up to
+ * here, plus offsets; d is left at zero. */
 static inline __attribute__((always_inline)) void
 RFA_NAME(rfa_stretch_outputs)(ptrdiff_t begin, ptrdiff_t end, const double *x0, const double *x1,
                               double *d0, double *d1, const double *offsets, D *s0, D *s1,
@@ -47,7 +47,8 @@ RFA_NAME(rfa_stretch_outputs)(ptrdiff_t begin, ptrdiff_t end, const double *x0, 
             ptrdiff_t q = i + p * VL;
             s0[p] += LOAD(d0 + q);
             s1[p] += LOAD(d1 + q);
-            D sum0 = s0[p] + LOAD(offsets + p * VL), sum1 = s1[p] + LOAD(offsets + RFA_LANES + p * VL);
+            D sum0 = s0[p] + LOAD(offsets + p * VL);
+            D sum1 = s1[p] + LOAD(offsets + RFA_LANES + p * VL);
             STORE(f + q, FMA(LOAD(x1 + q), sum1, LOAD(x0 + q) * sum0));
             STORE(d0 + q, (D){0});
             STORE(d1 + q, (D){0});
@@ -66,7 +67,8 @@ static void RFA_NAME(rfa_ring_outputs)(ptrdiff_t rows, const double *x0, const d
     RFA_NAME(rfa_stretch_outputs)(0, rows * RFA_LANES, x0, x1, d0, d1, offsets, s0, s1, f);
 }
 
-/* c = scale weighted g, g = weigh(y f), for n samples. Returns the sum of f - f in some way. */
+/* c = scale weighted g, g = weigh(y f), for n samples. Returns sums of f - f, lane by lane: 0, or
+ * NaN where f is not finite. */
 static inline __attribute__((always_inline)) D
 RFA_NAME(rfa_stretch_weights)(ptrdiff_t n, const double *f, const double *y,
                               const double *weighted, double scale, rfa_margins *weigh, double *c)
@@ -84,25 +86,25 @@ RFA_NAME(rfa_stretch_weights)(ptrdiff_t n, const double *f, const double *y,
 }
 
 /* f as rfa_ring_outputs makes it, then c = scale weighted g, g = weigh(y f), and p = the sum of c x
- * over the earlier samples of the same lane; sums: the offsets of the lanes of p0, of p1, then both
- * totals. Returns the sum of f - f: 0 if all of f is finite, NaN if not. A stretch at a time goes
- * through all of it. */
+ * over the earlier samples of the same lane; offsets: those of the lanes of p0, of p1, then both
+ * totals. Returns the sum of f - f: 0 if all of f is finite, NaN if not. Done stretch by stretch,
+ * so that f and c are still in the first cache when they are wanted. */
 static double RFA_NAME(rfa_ring_step)(ptrdiff_t rows, const double *x0, const double *x1,
                                       double *d0, double *d1, const double *base, double *f,
                                       const double *y, const double *weighted, double scale,
-                                      rfa_margins *weigh, double *p0, double *p1, double *sums)
+                                      rfa_margins *weigh, double *p0, double *p1, double *offsets)
 {
     const ptrdiff_t n = rows * RFA_LANES;
-    double c[STRETCH], offsets[2 * RFA_LANES], result = 0;
+    double c[STRETCH], before[2 * RFA_LANES], totals[RFA_LANES], result = 0;
     D rest = {0}, s0[PARTS], s1[PARTS], t0[PARTS], t1[PARTS];
     memset(s0, 0, sizeof s0);
     memset(s1, 0, sizeof s1);
     memset(t0, 0, sizeof t0);
     memset(t1, 0, sizeof t1);
-    RFA_NAME(rfa_ring_offsets)(n, d0, d1, base, offsets);
+    RFA_NAME(rfa_ring_offsets)(n, d0, d1, base, before);
     for (ptrdiff_t begin = 0; begin < n; begin += STRETCH) {
         ptrdiff_t end = begin + STRETCH < n ? begin + STRETCH : n;
-        RFA_NAME(rfa_stretch_outputs)(begin, end, x0, x1, d0, d1, offsets, s0, s1, f);
+        RFA_NAME(rfa_stretch_outputs)(begin, end, x0, x1, d0, d1, before, s0, s1, f);
         rest += RFA_NAME(rfa_stretch_weights)(end - begin, f + begin, y + begin, weighted + begin,
                                               scale, weigh, c);
         for (ptrdiff_t i = begin; i < end; i += RFA_LANES)
@@ -115,22 +117,24 @@ static double RFA_NAME(rfa_ring_step)(ptrdiff_t rows, const double *x0, const do
                 t1[p] = FMA(v, LOAD(x1 + q), t1[p]);
             }
     }
-    memcpy(offsets, t0, sizeof t0);
-    memcpy(offsets + RFA_LANES, t1, sizeof t1);
-    sums[2 * RFA_LANES] = RFA_NAME(rfa_offsets)(offsets, 0.0, sums);
-    sums[2 * RFA_LANES + 1] = RFA_NAME(rfa_offsets)(offsets + RFA_LANES, 0.0, sums + RFA_LANES);
+    memcpy(totals, t0, sizeof totals);
+    offsets[2 * RFA_LANES] = RFA_NAME(rfa_offsets)(totals, 0.0, offsets);
+    memcpy(totals, t1, sizeof totals);
+    offsets[2 * RFA_LANES + 1] = RFA_NAME(rfa_offsets)(totals, 0.0, offsets + RFA_LANES);
     for (int l = 0; l < VL; ++l)
         result += rest[l];
     return result;
 }
 
-/* Bit j, of at most 64: for each of the four points (x0, x1) that neuron j has, in rows of points
- * that are apart, w0 x0 + w1 x1 is positive beyond doubt. Products are rounded, but their sum has
- * the sign of that of the rounded ones, and these are ordered as the exact ones or equal. */
-static uint64_t RFA_NAME(rfa_points_inside)(const double *points, ptrdiff_t apart, const double *w0,
-                                            const double *w1, ptrdiff_t neurons)
+/* Bit j, of at most 64: w_j has a positive inner product with each of the four points of neuron j,
+ * whose coordinates are in rows 0 and 1, 2 and 3, ... of points, a row being apart from the next.
+ * Rounding keeps the order: if rounded products have a positive sum, so have the exact ones. Where
+ * they cancel, overflow or are not numbers there is no bit. */
+static uint64_t RFA_NAME(rfa_positive_on_points)(const double *points, ptrdiff_t apart,
+                                                 const double *w0, const double *w1,
+                                                 ptrdiff_t neurons)
 {
-    uint64_t inside = 0;
+    uint64_t found = 0;
     ptrdiff_t j = 0;
     for (; j + VL <= neurons; j += VL) {
         unsigned positive = (1u << VL) - 1;
@@ -139,16 +143,16 @@ static uint64_t RFA_NAME(rfa_points_inside)(const double *points, ptrdiff_t apar
             D q = LOAD(w1 + j) * LOAD(points + (2 * i + 1) * apart + j);
             positive &= POSITIVE(p + q);
         }
-        inside |= (uint64_t)positive << j;
+        found |= (uint64_t)positive << j;
     }
     for (; j < neurons; ++j) {
         unsigned positive = 1;
         for (int i = 0; i < 4; ++i)
             positive &= w0[j] * points[2 * i * apart + j] +
                             w1[j] * points[(2 * i + 1) * apart + j] > 0;
-        inside |= (uint64_t)positive << j;
+        found |= (uint64_t)positive << j;
     }
-    return inside;
+    return found;
 }
 
 /* low, high = min and max of themselves and of w0 x0 + w1 x1 over n samples. */

@@ -117,8 +117,8 @@ RFA_NAME(rfa_listed)(const REAL *tables, const uint64_t *masks, int shift, const
     }
 }
 
-/* The entries of the tables that masks[j] >> shift selects, for the listed neurons j = list[l]: added
- * to out[j], or, unless add, stored in out[l]. */
+/* The entries of the tables that masks[j] >> shift selects, for the listed neurons j = list[l]:
+ * added to out[j], or, unless add, stored in out[l]. */
 static void RFA_NAME(rfa_look_up)(const REAL *tables, const uint64_t *masks, int shift,
                                   const uint8_t *list, ptrdiff_t count, int kind, int add,
                                   REAL *out)

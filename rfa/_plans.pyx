@@ -71,7 +71,7 @@ cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, uint8
             memset(slots, 0, SLOTS)
         memset(plan, 0, neurons)
         for i in range(some):
-            # most repeat or hardly any: an eighth tells, and nothing but time is lost by it
+            # most repeat or hardly any: an eighth tells, and more time is won than lost by it
             if i == some // 8 and 4 * distinct > limit:
                 limit = 0
                 break

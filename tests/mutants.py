@@ -77,20 +77,23 @@ MUTANTS = [
     ("rfa/engines/_direct.pyx", "ranged = due and clock[STEP] <= horizon",
      "ranged = due and clock[STEP] < horizon"),
     ("rfa/_leaves_ring.h", "start += sums[l];", "start += l ? sums[l] : 0;"),
-    # the second stretch of samples has the labels of the first
+    # the second stretch of samples has the weights of the first
     ("rfa/_leaves_ring.h", "y + begin, weighted + begin", "y + begin, weighted"),
     # arcs that are said to stay as they were
     ("rfa/_leaves_ring.h", "positive &= POSITIVE(p + q);", "positive &= POSITIVE(p - q);"),
     ("rfa/_leaves_ring.h", "unsigned positive = 1;\n        for (int i = 0;",
      "unsigned positive = 1;\n        for (int i = 4;"),
+    ("rfa/engines/_planar.pyx", "at[2] = before(start, N)",
+     "at[2] = before(before(start, N), N)"),
     ("rfa/engines/_planar.pyx", "at[0] = start\n", "at[0] = around(start + 1, N)\n"),
     ("rfa/engines/_planar.pyx", "at[3] = around(start + length, N)",
      "at[3] = around(start + length + 1, N)"),
     ("rfa/engines/_planar.pyx", "at[1] = at[3] = (seam if seam > 0 else N) - 1",
      "at[1] = at[3] = at[0]"),
-    ("rfa/engines/_planar.pyx", "for v in range(moved.shape[0] if N else 0):",
+    ("rfa/engines/_planar.pyx", "for v in range(searched.shape[0] if N else 0):",
      "for v in range(0):"),
     ("rfa/_leaves_level.h", "octets[8 * k + i] = words", "octets[8 * i + k] = words"),
+    # only where there is AVX-512
     ("rfa/_leaves_losses.h", "_mm512_max_pd(low, x)", "_mm512_max_pd(x, low)"),
     # a panel of columns forgets the ones before it, or is the first one again
     ("rfa/_leaves_real.h", "if (!first)", "if (0)"),

@@ -120,6 +120,7 @@ def cases():
     made = [
         make_case("n=313 d=17 m=46", 313, 17, 46, 1, steps=100),
         make_case("n=313 d=2 m=45", 313, 2, 45, 2),
+        make_case("more than a stretch of a ring", 1100, 2, 70, 5, steps=20),
         make_case("d=600 m=500", 130, 600, 500, 3, steps=3),
         make_case("d=2 m=500", 97, 2, 500, 4, steps=40),
         alike(make_case("alike neurons d=5", 900, 5, 540, 5, steps=4)),

@@ -272,6 +272,18 @@ def test_test_points_are_observed_like_training_points(engine_name, variant, mon
         assert out.right[row, 12] == 0 and out.margin_low[row, 12] == np.inf
 
 
+@pytest.mark.parametrize("engine_name", ["direct", "gram"])
+def test_a_zero_of_a_range_has_no_sign(engine_name):
+    """It would be that of the thread that met it first: products below the range have both."""
+    case = CASES["n=313 d=17 m=46"]
+    case = replace(case, X=case.X * 1e-25, W=case.W * 1e-25)
+    engine = case.engine(engine_name, "float32", horizon=2)
+    at, out = case.rows(engine_name, "float32", np.arange(3))
+    engine.advance(2, at, out, 0)
+    for ends in (out.h_low, out.h_high):
+        assert (ends == 0).any() and not np.signbit(ends[ends == 0]).any()
+
+
 # ------------------------------------------------------------------- geometry of the planar engine
 
 

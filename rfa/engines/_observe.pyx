@@ -109,6 +109,9 @@ cdef void merge_ranges(const double[:, :, :, ::1] ranges, Py_ssize_t m, double* 
             for t in range(1, ranges.shape[0]):
                 low[j * groups + g] = min(low[j * groups + g], ranges[t, j, g, 0])
                 high[j * groups + g] = max(high[j * groups + g], ranges[t, j, g, 1])
+            # the sign of a zero would be that of the thread that met it
+            low[j * groups + g] += 0.0
+            high[j * groups + g] += 0.0
 
 
 cdef void count_batches(const int32_t[::1] counts, int64_t[::1] tally) noexcept nogil:

@@ -277,45 +277,51 @@ cdef void next_weights(Py_ssize_t m, const double* w0, const double* w1, const d
 cdef void set_ends(const double* x0, const double* x1, Py_ssize_t N, Py_ssize_t seam,
                    Py_ssize_t start, Py_ssize_t length, double* ends, Py_ssize_t apart
                    ) noexcept nogil:
-    """Four points, in rows of ends that are apart, that w is inside of as long as it keeps its arc,
-    and no longer: the first sample of the arc, the last, and the opposites of those around it. For
-    all samples, or none: the outermost ones, or their opposites; NaN where there are none."""
+    """Four points with which w has positive inner products as long as it keeps its arc, and no
+    longer: the first sample of the arc, the last, and the opposites of the ones around it. Of an
+    arc of all samples the outermost ones, of none their opposites, where there are outermost ones;
+    else NaN. ends [x0 and x1 of each][apart]."""
     cdef Py_ssize_t i, at[4]
-    cdef double sign
-    cdef bint proper = 0 < length < N
-    at[0] = start
-    at[1] = around(start + length - 1, N)
-    at[2] = before(start, N)
-    at[3] = around(start + length, N)
-    if not proper:
+    cdef double sign[4]
+    if 0 < length < N:
+        at[0] = start
+        at[1] = around(start + length - 1, N)
+        at[2] = before(start, N)
+        at[3] = around(start + length, N)
+        sign[0] = sign[1] = 1
+        sign[2] = sign[3] = -1
+    else:
         at[0] = at[2] = max(seam, 0)
         at[1] = at[3] = (seam if seam > 0 else N) - 1
+        for i in range(4):
+            sign[i] = NAN if seam < 0 else (1 if length else -1)
     for i in range(4):
-        sign = -1 if (i > 1 if proper else length == 0) else 1
-        ends[2 * i * apart] = sign * x0[at[i]] if proper or seam >= 0 else NAN
-        ends[(2 * i + 1) * apart] = sign * x1[at[i]] if proper or seam >= 0 else NAN
+        ends[2 * i * apart] = sign[i] * x0[at[i]]
+        ends[(2 * i + 1) * apart] = sign[i] * x1[at[i]]
 
 
 cdef Py_ssize_t next_arcs(const double* x0, const double* x1, Py_ssize_t N, Py_ssize_t seam,
                           Py_ssize_t m, const double* w0, const double* w1, const double* next0,
                           const double* next1, const double* ends, int64_t* start, int64_t* length,
-                          uint64_t* moved, int n_threads, double* last) except -1 nogil:
-    """The arcs of the next weights, looked for from those of w, where set_ends' points do not show
-    that they are the same: there moved has a bit. Returns how many samples it passed.
+                          uint64_t* searched, int n_threads, double* last) except -1 nogil:
+    """The arcs of the next weights, looked for from those of w unless set_ends' points show that
+    they are the same: searched has a bit for each neuron for which they do not. Returns how many
+    samples the searches passed.
 
     A neuron that did not move keeps its arc, however long a search for it would be. Between two
     looks for signals so many neurons are done that even passing all samples takes not long."""
-    cdef Py_ssize_t words = (m + WORD - 1) // WORD, first = 0, stop, v, j
+    cdef Py_ssize_t words = (m + WORD - 1) // WORD, first = 0, stop, v, j, count
     cdef Py_ssize_t share = max(<Py_ssize_t>4, PASSED_AT_ONCE // (N + 1) // WORD)
     cdef Py_ssize_t passed = 0
     cdef uint64_t rest
     while first < words:
         stop = min(first + share, words)
         for v in prange(first, stop, num_threads=n_threads, schedule="static"):
-            j = min(m - v * WORD, <Py_ssize_t>WORD)
-            moved[v] = (~<uint64_t>0 >> (WORD - j)) & ~rfa_common(level()).points_inside(
-                ends + v * WORD, m, next0 + v * WORD, next1 + v * WORD, j)
-            rest = moved[v]
+            count = min(m - v * WORD, <Py_ssize_t>WORD)
+            rest = ~rfa_common(level()).positive_on_points(
+                ends + v * WORD, m, next0 + v * WORD, next1 + v * WORD, count)
+            rest = rest & (~<uint64_t>0 >> (WORD - count))   # with &= it would be a reduction
+            searched[v] = rest
             while rest:
                 j = v * WORD + __builtin_ctzll(rest)
                 rest = rest & (rest - 1)
@@ -378,7 +384,7 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
     cdef double[:, ::1] sums = engine.sums
     cdef double[::1] offsets = engine.offsets
     cdef double[:, ::1] ends = engine.ends
-    cdef uint64_t[::1] moved = engine.moved
+    cdef uint64_t[::1] searched = engine.searched
     cdef int32_t[::1] reached = engine.reached
     cdef int64_t[:, ::1] test_arcs = engine.test_arcs
     cdef const int32_t[:, ::1] counted = engine.counted
@@ -498,10 +504,10 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
             memcpy(&arcs[2, 0, 0], &arcs[side, 0, 0], 2 * m * sizeof(int64_t))
             passed = next_arcs(&x[0, 0], &x[1, 0], N, seam, m, w0, w1, &W[1 - side, 0, 0],
                                &W[1 - side, 1, 0], &ends[0, 0], &arcs[2, 0, 0], &arcs[2, 1, 0],
-                               &moved[0], n_threads, &last)
-            # not interrupted until the step is committed
-            for v in range(moved.shape[0] if N else 0):
-                rest = moved[v]
+                               &searched[0], n_threads, &last)
+            # not interrupted until the step is committed: ends are those of the arcs on its side
+            for v in range(searched.shape[0] if N else 0):
+                rest = searched[v]
                 while rest:
                     j = v * WORD + __builtin_ctzll(rest)
                     rest &= rest - 1

@@ -89,7 +89,7 @@ class GramEngine:
         self.anchor_test_H = aligned_zeros((test_words * per_word, neurons, width), dtype)
         self.test_H = aligned_zeros((test_words * per_word, neurons, width), dtype)
         self.common_H = aligned_zeros((test_words * per_word, TILE * width), dtype)
-        # inner products of the rows of the anchor, and of C or of samples, see find_dots
+        # see find_dots: of the rows of the anchor, and of C or, in each thread, of a sample
         self.anchor_dots = np.zeros((neurons, 1 + k))
         self.dots = np.zeros((max(len(self.C), self.n_threads), 1 + k))
         self.masks = aligned_zeros((KEPT_STEPS + 2, words, neurons), np.uint64)
