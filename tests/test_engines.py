@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import rfa
 from rfa import reference
-from rfa.engines import Observations, _planar, gram
+from rfa.engines import Observations, _observe, _planar, gram
 from rfa.engines.planar import Ring
 from rfa.training import ENGINES, make_problem
 
@@ -408,6 +408,33 @@ def test_a_neuron_that_turns_around_completely(where):
             before = W
         if where == "half-plane":
             assert out.active[0, 0, 0] == 40 and out.active[1, 0, 0] == 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from([0.05, 1.0, 3.0, 6.28]),
+    st.integers(1, 30),
+    st.integers(1, 70),
+    st.sampled_from([0.5, 30.0, 300.0]),
+    st.integers(0, 10**6),
+)
+def test_arcs_after_many_steps_in_one_call(width, n, m, alpha, seed):
+    """A call keeps what tells whether arcs stay, and makes it anew at its beginning: the same arcs
+    step by step, and those of W. Samples in a half-plane, and steps that leave and return."""
+    rng = problems.own_rng(seed)
+    angles = rng.uniform(0, width, n)
+    X = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    y, a = rng.choice([-1, 1], n), rng.choice([-1.0, 1.0], m)
+    case = problems.Case("steps", X, y, 0.1 * rng.standard_normal((m, 2)), a, alpha=alpha)
+    at, out = case.rows("planar", "float64", [25])
+    once, stepwise = (case.engine("planar", "float64") for _ in range(2))
+    once.advance(25, at, out, 0)
+    for t in range(26):
+        stepwise.advance(t, at, out, 0)
+    arcs, same = (engine.arcs[engine.clock[_observe.SIDE]] for engine in (once, stepwise))
+    assert once.weights()[0].tobytes() == stepwise.weights()[0].tobytes()
+    assert arcs.tolist() == same.tolist()
+    assert arcs.tolist() == once.ring.arcs(np.ascontiguousarray(once.weights()[0].T)).tolist()
 
 
 def test_arcs_where_the_rounded_products_cancel():
