@@ -10,7 +10,8 @@ On one thread, one kind of work after the other, each at its own measured peak (
 - state: gram's H, read and written once in every step, and its coefficients, once in 16, from L2;
 - weights: the losses' derivatives, at the rate of rfa's own function on an array in L2;
 - scans: planar's two running sums over the ring, eight of them side by side, which wait for one
-  another's additions, or its 14 loads a sample from L2, whichever takes longer;
+  another's additions, or the 10 lines of 8 samples that are loaded from L2, those to be stored
+  among them, whichever takes longer;
 - drawing: the data and the weights of a trial by NumPy, as every peer draws them.
 What is left are plans, arcs, copies, fresh memory, Python and what does not run at its peak. A core
 can do some of this at the same time, so that the sum is an estimate of what the algorithm costs and
@@ -33,7 +34,7 @@ LINE = 64  # bytes of a cache line, which is the width of a chunk
 BATCH = 32  # samples to a batch
 # lines that are looked up for a sum over a batch, and stored for its tables: whole, as halves
 LOOKED_UP, STORED = (6, 12), (256, 80)
-PLANAR_LOADS = 14
+PLANAR_LOADS = 10
 
 KINDS = ("products", "look-ups", "tables", "state", "weights", "scans", "drawing")
 
