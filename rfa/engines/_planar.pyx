@@ -11,7 +11,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from rfa._kernels cimport LANES, check_signals, level, rfa_common, rfa_seconds
+from rfa._kernels cimport LANES, WORD, check_signals, level, rfa_common, rfa_seconds
 from rfa.engines._observe cimport (
     DIVERGED, EVALUATED, ROW, SIDE, STEP, observe_outputs, observe_weights,
 )
@@ -23,7 +23,6 @@ cdef extern from * nogil:
 cdef double NEAR_ZERO = 2.0 ** -900
 
 cdef enum:
-    WORD = 64   # neurons whose arcs are looked at together
     PASSED = 1 << 20   # samples passed, some milliseconds, between two looks at the clock
     PASSED_AT_ONCE = 1 << 26   # at most, tenths of a second, by all threads
 

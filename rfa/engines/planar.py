@@ -17,6 +17,7 @@ from rfa.engines import (
     _planar,
     aligned_zeros,
 )
+from rfa.engines.masks import WORD
 
 # Neurons from which a second thread pays for itself. Bits do not depend on it.
 PARALLEL_NEURONS = 2**14
@@ -101,9 +102,9 @@ class PlanarEngine:
         self.W[0] = W.T
         self.arcs = np.zeros((3, 2, self.m), np.int64)
         self.arcs[0] = self.ring.arcs(self.W[0])
-        # of the arcs, see set_ends, and for which neurons they do not settle the next arc
+        # of the arcs, see set_ends, and a bit for each neuron whose next arc they do not settle
         self.ends = np.zeros((8, self.m))
-        self.searched = np.zeros(-(-self.m // 64), np.uint64)
+        self.searched = np.zeros(-(-self.m // WORD), np.uint64)
         self.test_arcs = self.test_ring.arcs(self.W[0])
         self.sums = aligned_zeros((2, len(self.ring.y)), np.float64)
         self.offsets = np.zeros(2 * LANES + 2)
