@@ -626,7 +626,7 @@ def test_auto_keeps_to_its_constants(n, d, m, tests):
     for dtype in (np.dtype("float32"), np.dtype("float64")):
         size = (n**2 + 4 * n * m + tests * (n + 2 * m)) * dtype.itemsize
         more = {"float32": (230, 400), "float64": (115, 200)}[dtype.name]
-        few = n <= 2.7 * d + more[m > 252]
+        few = n <= 2.8 * d + more[m > 252]
         expected = "gram" if few and size <= 2 * 1024**3 else "direct"
         assert auto.choose(n, d, m, tests, dtype) == ("planar" if d == 2 else expected)
 

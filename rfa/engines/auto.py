@@ -15,7 +15,7 @@ from rfa import _kernels
 # bytes of each row of K, or on 1600 where a second block of neurons shares what gram does once a
 # step; one of gram costs 3/16 n^2 m look-ups. Fitted to the times of both for n from 150 to 800 and
 # d from 5 to 100; bench/auto.py has more.
-RATIO = 2.7
+RATIO = 2.8
 ROW_BYTES = (920, 1600)
 
 # and if its arrays, K, H three times and the coefficients, and what it keeps of test points, take
