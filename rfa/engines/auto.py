@@ -11,12 +11,13 @@ import numpy as np
 from rfa import _kernels
 
 # gram if n is at most RATIO d, and so many more as ROW_BYTES have room for: a step of direct costs
-# 3/8 n m d look-ups, the signs that it has to evaluate, and, whatever d, what gram spends on 920
-# bytes of each row of K, or on 1600 where a second block of neurons shares what gram does once a
-# step; one of gram costs 3/16 n^2 m look-ups. Fitted to the times of both for n from 150 to 800 and
-# d from 5 to 100; bench/auto.py has more.
-RATIO = 2.8
-ROW_BYTES = (920, 1600)
+# 3/8 n m d look-ups, the signs that it has to evaluate, and, whatever d, what gram spends on 1240
+# bytes of each row of K, or on 1640 where a second block of neurons shares what gram does once a
+# step; one of gram costs 3/16 n^2 m look-ups. Fitted to the times of both for 1000 steps around the
+# border, d from 5 to 1000, m from 60 to 500; the first ones alone, of which direct evaluates more
+# signs, would have gram up to larger n. bench/auto.py has more.
+RATIO = 2.4
+ROW_BYTES = (1240, 1640)
 
 # and if its arrays, K, H three times and the coefficients, and what it keeps of test points, take
 # at most this many bytes.
