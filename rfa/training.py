@@ -136,8 +136,8 @@ def train(
         Data on which the error is recorded.
     engine : {"auto", "direct", "gram", "planar", "reference"}
         How a step is computed, see :mod:`rfa.engines`. All take the same steps up to rounding.
-        "auto" is planar for d = 2, gram for n up to 2.4 d + 310 in float32 or 2.4 d + 155 in
-        float64, 2.4 d + 410 or + 205 for more than 252 neurons (unless test points would take its
+        "auto" is planar for d = 2, gram for n up to 2.4 d + 330 in float32 or 2.4 d + 165 in
+        float64, 2.7 d + 400 or + 200 for more than 252 neurons (unless test points would take its
         memory beyond 2 GiB, or products of samples overflow), direct otherwise; see
         ``rfa.engines.auto`` for its constants.
     record : {"log", "all", None}, int or iterable of int

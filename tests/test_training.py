@@ -625,8 +625,8 @@ def test_a_horizon_beyond_all_integers_is_no_obstacle():
 def test_auto_keeps_to_its_constants(n, d, m, tests):
     for dtype in (np.dtype("float32"), np.dtype("float64")):
         size = (n**2 + 4 * n * m + tests * (n + 2 * m)) * dtype.itemsize
-        more = {"float32": (310, 410), "float64": (155, 205)}[dtype.name]
-        few = n <= 2.4 * d + more[m > 252]
+        more = {"float32": (330, 400), "float64": (165, 200)}[dtype.name]
+        few = n <= (2.7 * d + more[1] if m > 252 else 2.4 * d + more[0])
         expected = "gram" if few and size <= 2 * 1024**3 else "direct"
         assert auto.choose(n, d, m, tests, dtype) == ("planar" if d == 2 else expected)
 

@@ -11,13 +11,13 @@ import numpy as np
 from rfa import _kernels
 
 # gram if n is at most RATIO d, and so many more as ROW_BYTES have room for: a step of direct costs
-# 3/8 n m d look-ups, the signs that it has to evaluate, and, whatever d, what gram spends on 1240
-# bytes of each row of K, or on 1640 where a second block of neurons shares what gram does once a
-# step; one of gram costs 3/16 n^2 m look-ups. Fitted to the times of both for 1000 steps around the
-# border, d from 5 to 1000, m from 60 to 500; the first ones alone, of which direct evaluates more
-# signs, would have gram up to larger n. bench/auto.py has more.
-RATIO = 2.4
-ROW_BYTES = (1240, 1640)
+# 3/8 n m d look-ups, the signs that it has to evaluate, and, whatever d, what gram spends on 1320
+# bytes of each row of K; one of gram costs 3/16 n^2 m look-ups. The second of each is for more than
+# one block of neurons, which share what gram does once a step. Fitted to the times of both for 1000
+# steps around the border, d from 5 to 1000, m from 60 to 500; the first ones alone, of which direct
+# evaluates more signs, would have gram up to larger n. bench/auto.py has more.
+RATIO = (2.4, 2.7)
+ROW_BYTES = (1320, 1600)
 
 # and if its arrays, K, H three times and the coefficients, and what it keeps of test points, take
 # at most this many bytes.
@@ -29,6 +29,6 @@ def choose(n: int, d: int, m: int, tests: int, dtype: np.dtype[np.floating]) -> 
     if d == 2:
         return "planar"
     size = (n * (n + 4 * m) + tests * (n + 2 * m)) * dtype.itemsize
-    row_bytes = ROW_BYTES[m > _kernels.SIZES["block"]]
-    few = n <= RATIO * d + row_bytes / dtype.itemsize
+    several = int(m > _kernels.SIZES["block"])
+    few = n <= RATIO[several] * d + ROW_BYTES[several] / dtype.itemsize
     return "gram" if few and size <= GRAM_BYTES else "direct"
