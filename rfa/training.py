@@ -18,7 +18,7 @@ from rfa import _runtime, _seeds, _validate
 from rfa.data import Dataset
 from rfa.engines import FloatArray, IntArray, Observations, Problem, auto
 from rfa.engines.direct import DirectEngine
-from rfa.engines.gram import GramEngine, products_overflow
+from rfa.engines.gram import GramEngine, products_out_of_range
 from rfa.engines.planar import PlanarEngine
 from rfa.engines.reference import ReferenceEngine
 from rfa.history import Row, derive
@@ -137,8 +137,8 @@ def train(
     engine : {"auto", "direct", "gram", "planar", "reference"}
         How a step is computed, see :mod:`rfa.engines`. All take the same steps up to rounding.
         "auto" is planar for d = 2, gram for n up to 2.4 d + 330 in float32 or 2.4 d + 165 in
-        float64, 2.7 d + 400 or + 200 for more than 252 neurons (unless test points would take its
-        memory beyond 2 GiB, or products of samples overflow), direct otherwise; see
+        float64, 2.7 d + 400 or + 200 for more than 252 neurons (unless its arrays would take more
+        than 2 GiB, or products of samples overflow or underflow), direct otherwise; see
         ``rfa.engines.auto`` for its constants.
     record : {"log", "all", None}, int or iterable of int
         Which steps go into the history. "log": t = round(10^(k/40)) and the last; "all"; k: every
@@ -220,6 +220,11 @@ def train(
     dtype = data.X.dtype
     W = _validate.in_range(net.W, dtype, "net.W")
     a = _validate.in_range(net.a, dtype, "net.a")
+    if alpha / data.n < np.finfo(dtype).tiny:
+        smallest = data.n * float(np.finfo(dtype).tiny)
+        raise ValueError(
+            f"alpha must be at least {smallest:.3g} for n={data.n} samples in {dtype}, got {alpha}"
+        )
     problem = make_problem(data, test, alpha, min(T, steps))
     seeds = {"data": _seeds.describe(data.seed), "init": _seeds.describe(net.seed)}
     provenance = _runtime.provenance(name, threads, seeds)
@@ -312,14 +317,15 @@ def _answer(answer: Any) -> bool:
 def choose_engine(engine: str, data: Dataset, test: Dataset | None, m: int) -> str:
     """The engine's name; "auto" goes by sizes, so that a short run is a prefix of a long one.
 
-    And by the data only where products of samples overflow, which gram could not take.
+    And by the data only where products of points overflow or underflow, which gram cannot take.
     """
     if engine != "auto":
         check_engine(engine, data.d)
         return engine
     name = auto.choose(data.n, data.d, m, 0 if test is None else test.n, data.X.dtype)
-    beyond = name == "gram" and products_overflow(data.X, None if test is None else test.X)
-    return "direct" if beyond else name
+    if name == "gram" and products_out_of_range(data.X, None if test is None else test.X):
+        return "direct"
+    return name
 
 
 def check_engine(engine: str, d: int) -> None:

@@ -254,6 +254,20 @@ MUTANTS = [
     ("rfa/engines/_observe.pyx", "norm[j] = sqrt(out[j * (k + 1)])", "norm[j] = out[j * (k + 1)]"),
     # a step that every record setting must have is missing
     ("rfa/training.py", "[T - 1, T, steps]", "[T, steps]"),
+    # the wrong engine, or one that cannot take the data
+    ("rfa/engines/auto.py", "RATIO = (2.4, 2.7)", "RATIO = (2.45, 2.7)"),
+    ("rfa/engines/auto.py", "RATIO = (2.4, 2.7)", "RATIO = (2.4, 2.6)"),
+    ("rfa/engines/auto.py", "ROW_BYTES = (1320, 1600)", "ROW_BYTES = (1312, 1600)"),
+    ("rfa/engines/auto.py", "ROW_BYTES = (1320, 1600)", "ROW_BYTES = (1320, 1608)"),
+    ("rfa/engines/auto.py", "GRAM_BYTES = 2**31", "GRAM_BYTES = 2**31 + 2**24"),
+    ("rfa/engines/auto.py", "n <= RATIO", "n < RATIO"),
+    ("rfa/engines/auto.py", "m > _kernels", "m >= _kernels"),
+    ("rfa/engines/auto.py", "n + 4 * m", "n + 3 * m"),
+    ("rfa/engines/auto.py", "size <= GRAM_BYTES", "size < GRAM_BYTES"),
+    ("rfa/engines/gram.py", "if small.any() and P[small].any()", "if P[small].all()"),
+    ("rfa/engines/gram.py", "< d * limits.tiny", "< limits.tiny / d"),
+    ("rfa/engines/gram.py", "for P in points:", "for P in points[:1]:"),
+    ("rfa/training.py", "if alpha / data.n < np.finfo(dtype).tiny", "if alpha / data.n == 0"),
     # a child waits for threads that it does not have
     ("rfa/_kernels.pyx", "os.register_at_fork(before=pause_threads)", "pass"),
 ]  # fmt: skip

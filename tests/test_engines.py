@@ -276,7 +276,7 @@ def test_test_points_are_observed_like_training_points(engine_name, variant, mon
 def test_a_zero_of_a_range_has_no_sign(engine_name):
     """It would be that of the thread that met it first: products below the range have both."""
     case = CASES["n=313 d=17 m=46"]
-    case = replace(case, X=case.X * 1e-25, W=case.W * 1e-25)
+    case = replace(case, X=case.X * 1e-17, W=case.W * 1e-33)
     engine = case.engine(engine_name, "float32", horizon=2)
     at, out = case.rows(engine_name, "float32", np.arange(3))
     engine.advance(2, at, out, 0)
@@ -689,6 +689,33 @@ def test_gram_refuses_points_whose_products_overflow(dtype):
     beyond = rfa.Dataset(test.X * (0.5 * float(np.finfo(dtype).max)), test.y)
     with pytest.raises(ValueError, match="^engine must not be"):
         rfa.train(net, data, steps=3, test=beyond, engine="gram")
+
+
+@pytest.mark.parametrize("dtype", problems.DTYPES)
+def test_gram_refuses_points_whose_products_underflow(dtype):
+    """Down to the limit gram is as exact as ever; below it auto takes direct, which always is."""
+    exp = rfa.Experiment(n=60, d=16, m=20, dtype=dtype, n_test=9)
+    data, test, net = exp.sample(0), exp.sample(0, "test"), exp.network(0)
+    limit = np.sqrt(exp.d * float(np.finfo(dtype).tiny)) / np.linalg.norm(data.X, axis=1).min()
+    largest = float(np.abs(net.W).max())
+    for factor, engine in ((1.01, "gram"), (0.99, "direct"), (1e-3, "direct")):
+        # a sample at the origin is none of the small ones
+        X = np.concatenate([data.X * factor * limit, np.zeros((1, exp.d))]).astype(dtype)
+        small = rfa.Dataset(X, np.append(data.y, 1))
+        options = {"alpha": 10 * largest / float(np.abs(X).max()), "steps": 20, "record": None}
+        run = rfa.train(net, small, **options)
+        oracle = rfa.train(net, small, engine="reference", **options)
+        assert run.engine == engine
+        W, expected = run.network.W, oracle.network.W
+        assert np.abs(expected - net.W).max() > 0.1 * largest
+        bound = 20 * (exp.n + exp.d) * np.finfo(dtype).eps * np.abs(expected).max()
+        np.testing.assert_allclose(W, expected, rtol=0, atol=bound)
+        if engine == "direct":
+            with pytest.raises(ValueError, match="inner products overflow or underflow float"):
+                rfa.train(net, small, engine="gram", **options)
+    below = rfa.Dataset((test.X * limit / 100).astype(dtype), test.y)
+    with pytest.raises(ValueError, match="^engine must not be"):
+        rfa.train(net, data, steps=3, test=below, engine="gram")
 
 
 @pytest.mark.parametrize("variant", [bounds.PLAIN, bounds.Variant(slope=0.25, shrink=0.995)])

@@ -344,6 +344,7 @@ BAD = [
     ("alpha", -0.1, ValueError, "alpha must be positive"),
     ("alpha", float("nan"), ValueError, "alpha must be finite"),
     ("alpha", 1e-320, ValueError, "alpha must be large enough"),
+    ("alpha", 1e-307, ValueError, "alpha must be at least .*e-30.* in float64, got 1e-307"),
     ("alpha", "fast", TypeError, "alpha must be a real number"),
     ("alpha", 1j, TypeError, "alpha must be a real number"),
     ("steps", -1, ValueError, "steps must be at least 0, got -1"),
@@ -616,19 +617,31 @@ def test_a_horizon_beyond_all_integers_is_no_obstacle():
     assert len(run.history.h_low) == 4
 
 
-@given(
-    st.integers(1, 10**5),
-    st.integers(1, 10**5),
-    st.integers(1, 5000),
-    st.integers(0, 10**6),
+@pytest.mark.parametrize(
+    ("m", "dtype", "border"),
+    [
+        (252, "float32", lambda d: 24 * d // 10 + 330),
+        (252, "float64", lambda d: 24 * d // 10 + 165),
+        (253, "float32", lambda d: 27 * d // 10 + 400),
+        (253, "float64", lambda d: 27 * d // 10 + 200),
+    ],
 )
-def test_auto_keeps_to_its_constants(n, d, m, tests):
-    for dtype in (np.dtype("float32"), np.dtype("float64")):
-        size = (n**2 + 4 * n * m + tests * (n + 2 * m)) * dtype.itemsize
-        more = {"float32": (330, 400), "float64": (165, 200)}[dtype.name]
-        few = n <= (2.7 * d + more[1] if m > 252 else 2.4 * d + more[0])
-        expected = "gram" if few and size <= 2 * 1024**3 else "direct"
-        assert auto.choose(n, d, m, tests, dtype) == ("planar" if d == 2 else expected)
+@given(st.integers(1, 3000).filter(lambda d: d != 2))
+def test_auto_keeps_to_its_constants(m, dtype, border, d):
+    """train's docstring has them, too."""
+    n = border(d)
+    assert auto.choose(n, d, m, 0, np.dtype(dtype)) == "gram"
+    assert auto.choose(n + 1, d, m, 0, np.dtype(dtype)) == "direct"
+    assert auto.choose(n, 2, m, 0, np.dtype(dtype)) == "planar"
+
+
+@given(st.integers(1, 4096), st.sampled_from([8, 512]), st.sampled_from(["float32", "float64"]))
+def test_auto_keeps_to_its_memory(n, m, dtype):
+    """A test point takes n + 2 m reals, of 2^31 bytes beside K, H three times and coefficients."""
+    size = np.dtype(dtype).itemsize
+    tests = (2**31 // size - n * n - 4 * n * m) // (n + 2 * m)
+    assert auto.choose(n, 10**5, m, tests, np.dtype(dtype)) == "gram"
+    assert auto.choose(n, 10**5, m, tests + 1, np.dtype(dtype)) == "direct"
 
 
 def test_whether_test_points_are_watched_changes_no_bit_of_a_run():

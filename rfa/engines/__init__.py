@@ -11,16 +11,17 @@ Every engine has the same interface, and each takes the step of :mod:`rfa.refere
 
 ``advance`` steps to t = ``until`` and fills the rows ``row``, ``row + 1``, ... of ``out`` at the
 steps in ``at`` (ascending, those still to be recorded). It returns early when f, the next W (in
-gram the next <w_j, x_i>) or, in direct, a <w_j, x_i> is not finite; a signal handled by Python
-(Ctrl-C) is raised from it. Either way a step is taken whole or not at all, no row is half
-filled (``engine.rows`` tells how many are), and going on gives the bits of an undisturbed run.
+gram the next <w_j, x_i>, with weight decay over a power of ``shrink``) or, in direct, a <w_j, x_i>
+is not finite; a signal handled by Python (Ctrl-C) is raised from it. Either way a step is taken
+whole or not at all, no row is half filled (``engine.rows`` tells how many are), and going on gives
+the bits of an undisturbed run.
 
 - ``direct``: any shape. Activations are bits, evaluated where they can have changed; outputs and
   gradient add up rows of W and X by table look-up. O(n m d) a step, but for most pairs of a sample
   and a neuron only a few additions.
 - ``gram``: n up to several d. The pre-activations of all samples are stepped by the Gram matrix,
-  by the same look-ups; W is recovered when asked for. O(n^2 m) a step, n^2 + 4 n m reals; test
-  points take n + 2 m each, and O(n m) when they are observed.
+  by the same look-ups; W is recovered when asked for. O(n^2 m) a step, n^2 + 4 n m reals beside
+  copies of X and W; test points take n + 2 m each, and O(n m) when they are observed.
 - ``planar``: d = 2. Samples are sorted by angle, a neuron is active on one arc of them. O(n + m) a
   step, and the samples that ends of arcs pass; in float64 whatever the type of W. Observing takes
   4 bytes a sample and group.

@@ -19,8 +19,8 @@ from rfa import _kernels
 RATIO = (2.4, 2.7)
 ROW_BYTES = (1320, 1600)
 
-# and if its arrays, K, H three times and the coefficients, and what it keeps of test points, take
-# at most this many bytes.
+# and if what it has beside copies of X and W, K, H three times and the coefficients, and what it
+# keeps of test points, takes at most this many bytes.
 GRAM_BYTES = 2**31
 
 

@@ -40,11 +40,22 @@ KEPT_STEPS = 16
 SMALLEST_FACTOR = 2.0**-16
 
 
-def products_overflow(X: FloatArray, test_X: FloatArray | None) -> bool:
-    """Whether inner products of points can be beyond their type, so that K would not be finite."""
+def products_out_of_range(X: FloatArray, test_X: FloatArray | None) -> bool:
+    """Whether K could be not finite, or less exact than by rounding as products underflow.
+
+    It is not if the square of every norm but 0 is at least d times the smallest normal number: d
+    products lose at most half of the last bit of that number each.
+    """
+    limits, d = np.finfo(X.dtype), X.shape[1]
     points = [P for P in (X, test_X) if P is not None and len(P)]
     largest = [float(max(P.max(), -P.min())) for P in points]
-    return X.shape[1] * largest[0] * max(largest) > float(np.finfo(X.dtype).max)
+    if d * largest[0] * max(largest) > float(limits.max):
+        return True
+    for P in points:
+        small = np.einsum("ij,ij->i", P, P) < d * limits.tiny
+        if small.any() and P[small].any():
+            return True
+    return False
 
 
 class GramEngine:
@@ -128,11 +139,11 @@ class GramEngine:
         Raises
         ------
         ValueError
-            If inner products of points can overflow.
+            If inner products of points can overflow or underflow.
         """
-        if products_overflow(problem.X, problem.test_X):
+        if products_out_of_range(problem.X, problem.test_X):
             raise ValueError(
-                'engine must not be "gram" for points whose inner products overflow '
+                'engine must not be "gram" for points whose inner products overflow or underflow '
                 f'{problem.X.dtype}; use engine="direct" or scale the data'
             )
         self.horizon, self.alpha, self.period = problem.horizon, problem.alpha, PERIOD
