@@ -266,7 +266,9 @@ MUTANTS = [
     ("rfa/engines/auto.py", "size <= GRAM_BYTES", "size < GRAM_BYTES"),
     ("rfa/engines/gram.py", "if small.any() and P[small].any()", "if P[small].all()"),
     ("rfa/engines/gram.py", "< d * limits.tiny", "< limits.tiny / d"),
-    ("rfa/engines/gram.py", "for P in points:", "for P in points[:1]:"),
+    ("rfa/engines/gram.py", "in zip(points, squares, strict=True)", "in zip(points[:1], squares)"),
+    ("rfa/engines/gram.py", "norms[0] * max(norms) <", "norms[0] * norms[0] <"),
+    ("rfa/engines/gram.py", "float(limits.max) / 2", "float(limits.max)"),
     ("rfa/training.py", "if alpha / data.n < np.finfo(dtype).tiny", "if alpha / data.n == 0"),
     # a child waits for threads that it does not have
     ("rfa/_kernels.pyx", "os.register_at_fork(before=pause_threads)", "pass"),

@@ -678,15 +678,17 @@ def test_gram_is_anchored_at_steps_of_its_own(variant):
 
 @pytest.mark.parametrize("dtype", problems.DTYPES)
 def test_gram_refuses_points_whose_products_overflow(dtype):
-    size = float(np.sqrt(np.finfo(dtype).max))
+    limit = float(np.finfo(dtype).max)
     exp = rfa.Experiment(n=20, d=12, m=5, dtype=dtype, n_test=9)
     data, test, net = exp.sample(0), exp.sample(0, "test"), exp.network(0)
-    large = rfa.Dataset(data.X * size, data.y)
+    longest = float(np.linalg.norm(data.X.astype(np.float64), axis=1).max())
+    for share, engine in ((0.45, "gram"), (0.55, "direct"), (30, "direct")):
+        large = rfa.Dataset(data.X * float(np.sqrt(share) * np.sqrt(limit) / longest), data.y)
+        run = rfa.train(net, large, alpha=1e-30, steps=3)
+        assert (run.engine, run.status) == (engine, "finished")
     with pytest.raises(ValueError, match='^engine must not be "gram" for points whose'):
         rfa.train(net, large, steps=3, engine="gram")
-    run = rfa.train(net, large, alpha=1e-30, steps=3)
-    assert (run.engine, run.status) == ("direct", "finished")
-    beyond = rfa.Dataset(test.X * (0.5 * float(np.finfo(dtype).max)), test.y)
+    beyond = rfa.Dataset(test.X * (0.5 * limit / np.abs(test.X).max()), test.y)
     with pytest.raises(ValueError, match="^engine must not be"):
         rfa.train(net, data, steps=3, test=beyond, engine="gram")
 

@@ -43,16 +43,19 @@ SMALLEST_FACTOR = 2.0**-16
 def products_out_of_range(X: FloatArray, test_X: FloatArray | None) -> bool:
     """Whether K could be not finite, or less exact than by rounding as products underflow.
 
-    It is not if the square of every norm but 0 is at least d times the smallest normal number: d
-    products lose at most half of the last bit of that number each.
+    It is not the latter if the square of every norm but 0 is at least d times the smallest normal
+    number: d products lose at most half of the last bit of that number each.
     """
     limits, d = np.finfo(X.dtype), X.shape[1]
     points = [P for P in (X, test_X) if P is not None and len(P)]
-    largest = [float(max(P.max(), -P.min())) for P in points]
-    if d * largest[0] * max(largest) > float(limits.max):
+    with np.errstate(over="ignore"):
+        squares = [np.einsum("ij,ij->i", P, P) for P in points]
+    norms = [math.sqrt(square.max()) for square in squares]
+    # half: sums of products are rounded
+    if not norms[0] * max(norms) < float(limits.max) / 2:
         return True
-    for P in points:
-        small = np.einsum("ij,ij->i", P, P) < d * limits.tiny
+    for P, square in zip(points, squares, strict=True):
+        small = square < d * limits.tiny
         if small.any() and P[small].any():
             return True
     return False
