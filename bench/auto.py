@@ -1,8 +1,8 @@
 """Does engine="auto" take the faster engine: its time over the best one's, on a grid of shapes.
 
-Each engine takes the same steps from the same start, set-up and recovery of W included, in turn. As
-many as are asked for: later steps cost less than the first, more so of direct, whose signs become
-certain, and so fewer of them would tell something else.
+Each engine takes the same steps from the same start, set-up and recovery of W included, in turn. No
+shape gets fewer steps than asked for: the first ones cost more than those after them, most of all
+in direct, whose signs become certain, and so they would tell something else.
 
 With --border: for which n both take the same time, from times around the n where auto changes over;
 its constants are fitted to that.
@@ -37,8 +37,8 @@ BORDERS = list(itertools.product((5, 40, 100, 250, 500, 1000), (60, 100, 200, 30
 AROUND = (0.65, 0.8, 1, 1.25)
 
 
-def seconds(n, d, m, options):
-    """Times of runs of direct and gram in turn: one of each, and more while they are short."""
+def times_in_turn(n, d, m, options):
+    """Seconds of runs of direct and gram: one of each, and more while they are short."""
     data = rfa.XORClusters(d=d).sample(n, rng=0, dtype=np.dtype(options.dtype))
     net = rfa.Network.random(m, d, rng=0)
 
@@ -61,7 +61,7 @@ def grid(options):
     print("|---|---|---|---|---|---|")
     worst = 0.0
     for n, d, m in SHAPES:
-        times = seconds(n, d, m, options)
+        times = times_in_turn(n, d, m, options)
         medians = {engine: statistics.median(taken) for engine, taken in times.items()}
         chosen = auto.choose(n, d, m, 0, np.dtype(options.dtype))
         over = medians[chosen] / min(medians.values())
@@ -87,7 +87,7 @@ def borders(options):
         last = change_over(d, m, options.dtype)
         sizes, quotients = [int(factor * last) for factor in AROUND], []
         for n in sizes:
-            times = seconds(n, d, m, options)
+            times = times_in_turn(n, d, m, options)
             pairs = zip(times["gram"], times["direct"], strict=True)
             quotients.append(statistics.median(gram / direct for gram, direct in pairs))
         # log quotient as a straight line in log n

@@ -128,7 +128,7 @@ def train(
     data : Dataset
         Training data of n samples in dimension d.
     alpha : float, default 0.05
-        Step size.
+        Step size; alpha / n must be a normal number of the type of X.
     steps : int, optional
         Number of steps; None: the theorem's horizon T = 1 + 1/(4 alpha). 0 records the initial
         state.

@@ -13,9 +13,9 @@ from rfa import _kernels
 # gram if n is at most RATIO d, and so many more as ROW_BYTES have room for: a step of direct costs
 # 3/8 n m d look-ups, the signs that it has to evaluate, and, whatever d, what gram spends on 1320
 # bytes of each row of K; one of gram costs 3/16 n^2 m look-ups. The second of each is for more than
-# one block of neurons, which share what gram does once a step. Fitted to the times of both for 1000
-# steps around the border, d from 5 to 1000, m from 60 to 500; the first ones alone, of which direct
-# evaluates more signs, would have gram up to larger n. bench/auto.py has more.
+# one block of neurons, which share what gram does once a step. Fitted to the times of 1000 steps,
+# see bench/auto.py; the first ones alone, of which direct evaluates more signs, would have gram up
+# to larger n.
 RATIO = (2.4, 2.7)
 ROW_BYTES = (1320, 1600)
 

@@ -48,8 +48,7 @@ def products_out_of_range(X: FloatArray, test_X: FloatArray | None) -> bool:
     """
     limits, d = np.finfo(X.dtype), X.shape[1]
     points = [P for P in (X, test_X) if P is not None and len(P)]
-    with np.errstate(over="ignore"):
-        squares = [np.einsum("ij,ij->i", P, P) for P in points]
+    squares = [np.einsum("ij,ij->i", P, P) for P in points]
     norms = [math.sqrt(square.max()) for square in squares]
     # half: sums of products are rounded
     if not norms[0] * max(norms) < float(limits.max) / 2:
