@@ -25,9 +25,14 @@ MODULES = (
 HEADERS = sorted(str(path) for path in Path("rfa").rglob("*.h"))
 DECLARATIONS = sorted(str(path) for path in Path("rfa").rglob("*.pxd"))
 
-# No flag names a machine, and none relaxes IEEE arithmetic: the SIMD variants are functions with
-# their own target, chosen at import. -ffp-contract=off: multiply-adds are fused only where written.
-FLAGS = ["-O3", "-ffp-contract=off", "-Wno-unused-function"]
+# No flag names a machine: the SIMD variants are functions with their own target, chosen at import.
+# IEEE: nothing relaxes the arithmetic, not even the user's CFLAGS, which stand before these flags.
+# They are for the linker, too: after -Ofast gcc links code that makes a process flush subnormals.
+# -ffp-contract=off: multiply-adds are fused only where written; last, since clang's -fno-fast-math
+# allows them.
+IEEE = ["-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations", "-fno-finite-math-only"]
+IEEE += ["-fno-associative-math", "-fno-reciprocal-math", "-fsigned-zeros", "-ffp-contract=off"]
+FLAGS = [*IEEE, "-Wno-unused-function"]
 
 # (compiler flags, linker flags) of OpenMP: gcc and clang, then Apple's clang with a libomp.
 OPENMP = [(["-fopenmp"], ["-fopenmp"])] + [
@@ -64,7 +69,7 @@ class BuildExtensions(build_ext):
         stamp = self.stamp([*self.compiler.compiler_so, *FLAGS, *compile_flags, *map(str, macros)])
         for extension in self.extensions:
             extension.extra_compile_args = [*FLAGS, *compile_flags]
-            extension.extra_link_args = link_flags
+            extension.extra_link_args = [*link_flags, *IEEE]
             extension.define_macros = macros
             extension.depends = [*HEADERS, *DECLARATIONS, stamp]
         super().build_extensions()

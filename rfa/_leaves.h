@@ -11,6 +11,7 @@
 #ifndef RFA_LEAVES_H
 #define RFA_LEAVES_H
 
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +23,17 @@
 #else
 #define RFA_X86 0
 #endif
+
+/* setup.py sees to this; here for other ways to build */
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) ||           \
+    defined(__NO_SIGNED_ZEROS__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)
+#error "rfa needs IEEE arithmetic: build without -ffast-math, -Ofast and the flags they stand for"
+#endif
+#if FLT_EVAL_METHOD != 0
+#error "rfa needs results of double and float operations to be rounded to their type"
+#endif
+_Static_assert(sizeof(1.0) == 8, "rfa needs double constants: build without "
+                                 "-fsingle-precision-constant");
 
 #define RFA_WORD 64    /* samples in a mask word */
 #define RFA_TILE 6     /* neurons in a tile of the matrix multiply; divides every padded m */
@@ -60,7 +72,7 @@
                              ptrdiff_t count, REAL *products);                                     \
         void (*fold)(const REAL *rows, ptrdiff_t count, REAL *out);                                \
         REAL (*lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d,               \
-                           const int32_t *list, ptrdiff_t count, uint16_t *bits, REAL *low,        \
+                           const ptrdiff_t *list, ptrdiff_t count, uint16_t *bits, REAL *low,        \
                            REAL *high);                                                            \
         void (*accumulate)(const uint64_t *masks, ptrdiff_t ldm, const REAL *c, ptrdiff_t ldc,     \
                            ptrdiff_t steps, ptrdiff_t neurons, REAL *sums, ptrdiff_t lds);         \
@@ -123,22 +135,40 @@ typedef struct {
 #define RFA_FMA_avx512_f32(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define RFA_FMA_avx512_f64(a, b, c) _mm512_fmadd_pd(a, b, c)
 
-/* Bit l of the result: lane l is positive (NaN is not). */
+/* Bit l of the result: lane l is positive (NaN is not). ABOVE may have other bits beyond the lanes,
+ * POSITIVE has none. */
 #if RFA_X86
-#define RFA_POSITIVE_baseline_f32(v) (unsigned)_mm_movemask_ps(_mm_cmpgt_ps(v, _mm_setzero_ps()))
-#define RFA_POSITIVE_baseline_f64(v) (unsigned)_mm_movemask_pd(_mm_cmpgt_pd(v, _mm_setzero_pd()))
+#define RFA_ABOVE_baseline_f32(v) (unsigned)_mm_movemask_ps(_mm_cmpgt_ps(v, _mm_setzero_ps()))
+#define RFA_ABOVE_baseline_f64(v) (unsigned)_mm_movemask_pd(_mm_cmpgt_pd(v, _mm_setzero_pd()))
 #else
-#define RFA_POSITIVE_baseline_f32(v)                                                               \
+#define RFA_ABOVE_baseline_f32(v)                                                                  \
     ((unsigned)(v[0] > 0) | (unsigned)(v[1] > 0) << 1 | (unsigned)(v[2] > 0) << 2 |                \
      (unsigned)(v[3] > 0) << 3)
-#define RFA_POSITIVE_baseline_f64(v) ((unsigned)(v[0] > 0) | (unsigned)(v[1] > 0) << 1)
+#define RFA_ABOVE_baseline_f64(v) ((unsigned)(v[0] > 0) | (unsigned)(v[1] > 0) << 1)
 #endif
-#define RFA_POSITIVE_avx2_f32(v)                                                                   \
+#define RFA_ABOVE_avx2_f32(v)                                                                      \
     (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_GT_OQ))
-#define RFA_POSITIVE_avx2_f64(v)                                                                   \
+#define RFA_ABOVE_avx2_f64(v)                                                                      \
     (unsigned)_mm256_movemask_pd(_mm256_cmp_pd(v, _mm256_setzero_pd(), _CMP_GT_OQ))
-#define RFA_POSITIVE_avx512_f32(v) _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ)
-#define RFA_POSITIVE_avx512_f64(v) _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GT_OQ)
+#define RFA_ABOVE_avx512_f32(v) _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ)
+#define RFA_ABOVE_avx512_f64(v) _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GT_OQ)
+#define RFA_POSITIVE_baseline_f32 RFA_ABOVE_baseline_f32
+#define RFA_POSITIVE_baseline_f64 RFA_ABOVE_baseline_f64
+#define RFA_POSITIVE_avx2_f32 RFA_ABOVE_avx2_f32
+#define RFA_POSITIVE_avx2_f64 RFA_ABOVE_avx2_f64
+#define RFA_POSITIVE_avx512_f32(v) rfa_mask_bits(RFA_ABOVE_avx512_f32(v), 0xFFFF)
+#define RFA_POSITIVE_avx512_f64(v) rfa_mask_bits(RFA_ABOVE_avx512_f64(v), 0xFF)
+
+/* An AVX-512 mask as an integer without other bits than those of the lanes.
+ *
+ * gcc 12 takes the type of a mask for a promise that its upper bits are zero. It may store 2 bytes,
+ * read 4 back, and drop any "& 0xFFFF" as needless. The empty asm hides where the integer comes
+ * from, so that the bits are removed whatever was read. */
+static inline __attribute__((always_inline)) unsigned rfa_mask_bits(unsigned mask, unsigned lanes)
+{
+    __asm__("" : "+r"(mask));
+    return mask & lanes;
+}
 
 /* Bit l of the result: the highest bit of octet l. */
 #if RFA_X86
@@ -174,15 +204,15 @@ static inline unsigned rfa_movemask(const uint8_t *v)
 #define RFA_ADD_WHERE_avx512_f32(bits, sum, v) _mm512_mask_add_ps(sum, (__mmask16)(bits), sum, v)
 #define RFA_ADD_WHERE_avx512_f64(bits, sum, v) _mm512_mask_add_pd(sum, (__mmask8)(bits), sum, v)
 
-/* v in the lanes that bits has, other in the others. */
-#define RFA_WHERE(bits, v, other)                                                                  \
-    ((V)(((N)(v) & RFA_NAME(rfa_lanes)(bits)) | ((N)(other) & ~RFA_NAME(rfa_lanes)(bits))))
+/* v in the lanes where h is positive, other in the others. */
+#define RFA_WHERE(h, v, other)                                                                     \
+    ((V)(((I)(v) & (I)((h) > (V){0})) | ((I)(other) & ~(I)((h) > (V){0}))))
 #define RFA_WHERE_baseline_f32 RFA_WHERE
 #define RFA_WHERE_baseline_f64 RFA_WHERE
 #define RFA_WHERE_avx2_f32 RFA_WHERE
 #define RFA_WHERE_avx2_f64 RFA_WHERE
-#define RFA_WHERE_avx512_f32(bits, v, other) _mm512_mask_mov_ps(other, (__mmask16)(bits), v)
-#define RFA_WHERE_avx512_f64(bits, v, other) _mm512_mask_mov_pd(other, (__mmask8)(bits), v)
+#define RFA_WHERE_avx512_f32(h, v, other) _mm512_mask_mov_ps(other, RFA_ABOVE_avx512_f32(h), v)
+#define RFA_WHERE_avx512_f64(h, v, other) _mm512_mask_mov_pd(other, RFA_ABOVE_avx512_f64(h), v)
 
 /* A vector of float64 from so many reals at p: of floats, gcc 12 converts halves of a wide one. */
 #define RFA_WIDEN(p) __builtin_convertvector(LOAD_WIDE(p), W)

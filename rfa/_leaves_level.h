@@ -117,7 +117,7 @@ static void RFA_NAME(rfa_certify)(const float *low, const float *high, const dou
 
 /* Bits shift, ..., shift + 31 of the masks: which are neither all zero nor all ones, and what they
  * are, and which are all ones; counts has how many. shift: 0 or 32. some, words and every have room
- * for a vector more. */
+ * for a vector more: a vector of 16 neurons adds at most 16 to either count. */
 static void RFA_NAME(rfa_list_words)(const uint64_t *masks, int shift, ptrdiff_t neurons,
                                      uint8_t *some, uint32_t *words, uint8_t *every,
                                      int32_t *counts)
@@ -132,7 +132,6 @@ static void RFA_NAME(rfa_list_words)(const uint64_t *masks, int shift, ptrdiff_t
         __m512i bits = _mm512_permutex2var_epi32(
             _mm512_maskz_loadu_epi64((__mmask8)there, masks + j), half,
             _mm512_maskz_loadu_epi64((__mmask8)(there >> 8), masks + j + 8));
-        /* 16 bits: of wider variables gcc 12 may spill two bytes and read four */
         __mmask16 full = _mm512_cmpeq_epi32_mask(bits, _mm512_set1_epi32(-1));
         __mmask16 part = _kandn_mask16(full, _mm512_test_epi32_mask(bits, bits));
         _mm_storeu_si128((__m128i *)(some + others),
@@ -140,8 +139,8 @@ static void RFA_NAME(rfa_list_words)(const uint64_t *masks, int shift, ptrdiff_t
         _mm512_storeu_si512(words + others, _mm512_maskz_compress_epi32(part, bits));
         _mm_storeu_si128((__m128i *)(every + ones),
                          _mm512_cvtepi32_epi8(_mm512_maskz_compress_epi32(full, numbers)));
-        others += __builtin_popcount(part);
-        ones += __builtin_popcount(full);
+        others += __builtin_popcount(rfa_mask_bits(part, 0xFFFF));
+        ones += __builtin_popcount(rfa_mask_bits(full, 0xFFFF));
         numbers = _mm512_add_epi32(numbers, _mm512_set1_epi32(16));
     }
 #else

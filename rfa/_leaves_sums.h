@@ -202,7 +202,8 @@ RFA_NAME(rfa_step)(const REAL *base, REAL keep, REAL decay, const REAL *scale, c
             STORE(out + j * stride + p * VL, v);
             rest = FMA(v, (V){0}, rest);
             if (bits) {
-                unsigned above = POSITIVE(v);
+                /* other bits of the last vector's are cut off with the chunk */
+                unsigned above = p + 1 < RFA_ENTRY / RFA_BYTES ? POSITIVE(v) : ABOVE(v);
                 positive |= above << p * VL;
                 if (leaky)
                     outputs[p] =

@@ -175,10 +175,10 @@ MUTANTS = [
     # the least pre-activation of a lane is mistaken
     ("rfa/_leaves_real.h", "PERMUTE(v[2 * l], even + 1, v[2 * l + 1])",
      "PERMUTE(v[2 * l], even, v[2 * l + 1])"),
-    ("rfa/_leaves_real.h", "under[l] = MIN(under[l], WHERE(bits, none, -h))",
-     "under[l] = WHERE(bits, none, -h)"),
-    ("rfa/_leaves_real.h", "positive[r] |= (uint16_t)(bits << p * VL)",
-     "positive[r] = (uint16_t)(bits << p * VL)"),
+    ("rfa/_leaves_real.h", "under[l] = MIN(under[l], WHERE(h, none, -h))",
+     "under[l] = WHERE(h, none, -h)"),
+    ("rfa/_leaves_real.h", "positive[r] |= (uint16_t)(POSITIVE(h) << p * VL)",
+     "positive[r] = (uint16_t)(POSITIVE(h) << p * VL)"),
     ("rfa/_leaves_real.h", "high[r] = -most[r]", "high[r] = -least[r]"),
     # a step that is not counted in a path, and a radius that is too short
     ("rfa/engines/_signs.pyx", "(path[(k + c) * neurons + j] + fabs(found[j * (k + 1) + 1 + c])",

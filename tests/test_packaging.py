@@ -37,6 +37,13 @@ cdef extern from *:
     const int WITH_OPENMP
 
 OPENMP = bool(WITH_OPENMP)
+
+
+def relaxed():
+    # numbers are flushed to zero in this process, or inf - inf is no NaN
+    cdef double[2] numbers
+    numbers[0], numbers[1] = float("1e-310"), float("inf")
+    return numbers[0] * 1.0 == 0 or not numbers[1] - numbers[1] != numbers[1] - numbers[1]
 """
 
 
@@ -138,6 +145,32 @@ def test_a_change_of_flags_rebuilds_and_nothing_else_does(tree):
     assert ("the compiler has no OpenMP" in complaint) == (not available)
     assert build("1")[:2] == (found, first)
     assert not list((tree / "rfa").rglob("*.c"))
+
+
+@needs_setup
+@needs_compiler
+def test_flags_of_the_user_do_not_relax_arithmetic(tree):
+    flags = "-Ofast -ffast-math -funsafe-math-optimizations"
+    done = setup(tree, "build_ext", "--inplace", CFLAGS=flags, LDFLAGS=flags)
+    assert done.returncode == 0, done.stderr
+    code = "import rfa._kernels, rfa.engines._planar as p; print(p.relaxed())"
+    assert run(tree, sys.executable, "-c", code, PYTHONPATH=str(tree)).stdout.split() == ["False"]
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "flag",
+    ["-Ofast", "-ffinite-math-only", "-fno-signed-zeros", "-fsingle-precision-constant", None],
+)
+def test_leaves_are_not_compiled_with_relaxed_arithmetic(flag, tmp_path):
+    headers = Path(rfa.__file__).parent
+    (tmp_path / "leaves.c").write_text('#include "_leaves.h"\nint main(void) { return 0; }\n')
+    flags = [flag] * (flag is not None)
+    done = run(tmp_path, *CC, *flags, f"-I{headers}", "-fsyntax-only", "leaves.c")
+    if flag is None:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert "rfa needs" in done.stderr or "not supported" in done.stderr
 
 
 @needs_setup
