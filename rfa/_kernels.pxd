@@ -43,7 +43,7 @@ cdef extern from "_leaves.h" nogil:
                              const uint16_t*, Py_ssize_t, Py_ssize_t, float*) noexcept nogil
         void (*fold)(const float*, Py_ssize_t, float*) noexcept nogil
         float (*lane_signs)(
-            const float*, const float*, Py_ssize_t, Py_ssize_t, const int32_t*, Py_ssize_t,
+            const float*, const float*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, Py_ssize_t,
             uint16_t*, float*, float*) noexcept nogil
         void (*accumulate)(const uint64_t*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
                            Py_ssize_t, float*, Py_ssize_t) noexcept nogil
@@ -75,7 +75,7 @@ cdef extern from "_leaves.h" nogil:
                              const uint16_t*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
         void (*fold)(const double*, Py_ssize_t, double*) noexcept nogil
         double (*lane_signs)(
-            const double*, const double*, Py_ssize_t, Py_ssize_t, const int32_t*, Py_ssize_t,
+            const double*, const double*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, Py_ssize_t,
             uint16_t*, double*, double*) noexcept nogil
         void (*accumulate)(const uint64_t*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
                            Py_ssize_t, double*, Py_ssize_t) noexcept nogil
@@ -132,6 +132,7 @@ cdef int active_counts_out(const uint64_t[:, ::1] masks, const int64_t[:] groups
 # [chunk][sample][columns] and H [chunk][neuron][samples], a chunk being as many as a cache line
 # has; W [neuron][columns, padded]; masks [word][neuron], word w holding samples 64 w to 64 w + 63.
 cdef int check_signals(double* last) except -1 nogil
+cdef void* allocate(Py_ssize_t size, Py_ssize_t count, Py_ssize_t each) except NULL nogil
 cdef int pack_lanes(const floating[:, :] X, const int64_t* order, floating* lanes, int n_threads,
                     double* last) except -1 nogil
 cdef int pack_rows(const floating[:, :] X, const int64_t* order, floating* rows, int n_threads,

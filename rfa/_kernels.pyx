@@ -8,7 +8,7 @@ threads. Loops without decisions are the leaves of _leaves.h; here are threads, 
 import os
 import threading
 
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport parallel, prange, threadid
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -21,6 +21,13 @@ from rfa._plans cimport (
 
 cdef extern from "_leaves.h" nogil:
     int rfa_supported_level()
+
+cdef extern from "<fenv.h>" nogil:
+    ctypedef struct fenv_t:
+        pass
+    const fenv_t* FE_DFL_ENV
+    int fegetenv(fenv_t*)
+    int fesetenv(const fenv_t*)
 
 cdef extern from * nogil:
     """
@@ -43,6 +50,7 @@ cdef extern from * nogil:
     int __ATOMIC_RELAXED
     int __builtin_ctzll(unsigned long long)
     int __builtin_popcountll(unsigned long long)
+    bint __builtin_mul_overflow(Py_ssize_t, Py_ssize_t, Py_ssize_t*)
 
 cdef enum:
     # bytes of a word of samples in a panel of their coordinates: half of a second cache of 512 KB
@@ -92,6 +100,42 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=pause_threads)
 
 
+cdef class OwnArithmetic:
+    """A context in which the calling thread, and its pool of n_threads, compute as IEEE 754 has it
+    by default: to nearest, subnormal numbers kept, no traps. Afterwards every thread is as it was.
+
+    Another library may have set a thread to flush subnormal numbers or to round in another way. The
+    bits of a result would then depend on which threads have been set.
+    """
+    cdef fenv_t* callers
+    cdef int n_threads
+
+    def __cinit__(self, int n_threads=1):
+        self.n_threads = n_threads
+        self.callers = <fenv_t*>allocate(n_threads, 1, sizeof(fenv_t))
+
+    def __dealloc__(self):
+        free(self.callers)
+
+    def __enter__(self):
+        cdef int k
+        for k in range(self.n_threads):
+            fegetenv(self.callers + k)
+        if self.n_threads > 1:
+            with nogil, parallel(num_threads=self.n_threads):
+                fegetenv(self.callers + threadid())
+                fesetenv(FE_DFL_ENV)
+        else:
+            fesetenv(FE_DFL_ENV)
+
+    def __exit__(self, *error):
+        if self.n_threads > 1:
+            with nogil, parallel(num_threads=self.n_threads):
+                fesetenv(self.callers + threadid())
+        else:
+            fesetenv(self.callers)
+
+
 cdef int level() noexcept nogil:
     return _level
 
@@ -128,6 +172,22 @@ cdef int handle_signals() except -1:
     if cancelled is not None and cancelled.is_set():
         raise KeyboardInterrupt
     return 0
+
+
+# --------------------------------------------------------------------------- memory
+
+cdef void* allocate(Py_ssize_t size, Py_ssize_t count, Py_ssize_t each) except NULL nogil:
+    """Room for size x count entries of so many bytes; MemoryError if there is none, also where the
+    number of bytes is beyond what a machine can address."""
+    cdef Py_ssize_t entries, total
+    cdef void* room = NULL
+    if not (__builtin_mul_overflow(size, count, &entries)
+            or __builtin_mul_overflow(entries, each, &total)):
+        room = malloc(max(total, <Py_ssize_t>1))
+    if room == NULL:
+        with gil:
+            raise MemoryError(f"{size} x {count} numbers of {each} bytes do not fit into memory")
+    return room
 
 
 # --------------------------------------------------------------------------- queues of tasks
@@ -283,9 +343,14 @@ cdef void _evaluate_block(const floating* x, Py_ssize_t d, const floating* w, Py
         k += depth
 
 
+cdef inline Py_ssize_t blocks_of(Py_ssize_t neurons) noexcept nogil:
+    """Blocks of this number of neurons."""
+    return (neurons + BLOCK - 1) // BLOCK
+
+
 cdef Py_ssize_t partial_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil:
     """Reals in the partial sums of f."""
-    return (neurons + BLOCK - 1) // BLOCK * words * WORD
+    return blocks_of(neurons) * words * WORD
 
 
 cdef Py_ssize_t evaluate_scratch() noexcept nogil:
@@ -307,7 +372,7 @@ cdef int evaluate(const floating* lanes, Py_ssize_t words, Py_ssize_t d, const f
     (word, group, bits), ordered by word. f may be NULL, too. H [chunk][neuron][column], if it is
     given, is taken as it is and lanes, d and W are not used.
     """
-    cdef Py_ssize_t blocks = (neurons + BLOCK - 1) // BLOCK, tasks = words * blocks
+    cdef Py_ssize_t blocks = blocks_of(neurons), tasks = words * blocks
     cdef Py_ssize_t depth = d if H == NULL else 1
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * BLOCK * depth + 1))
     cdef Py_ssize_t first = 0, stop, task, w, j, q, end
@@ -348,7 +413,7 @@ cdef void add_partial(const floating* partial, Py_ssize_t words, Py_ssize_t neur
     cdef floating total
     for i in range(words * WORD):
         total = 0
-        for b in range((neurons + BLOCK - 1) // BLOCK):
+        for b in range(blocks_of(neurons)):
             total = total + partial[b * words * WORD + i]
         f[i] = total
 
@@ -591,7 +656,7 @@ cdef inline Py_ssize_t sum_share(Py_ssize_t words) noexcept nogil:
 
 def sums_at_once(Py_ssize_t words, Py_ssize_t neurons, Py_ssize_t chunks):
     """Whether nothing interrupts masked_sum once it has begun to write."""
-    return bool(chunks * ((neurons + BLOCK - 1) // BLOCK) <= sum_share(words))
+    return bool(chunks * blocks_of(neurons) <= sum_share(words))
 
 
 cdef int masked_sum(const uint64_t* masks, Py_ssize_t n, Py_ssize_t neurons,
@@ -615,14 +680,14 @@ cdef int masked_sum(const uint64_t* masks, Py_ssize_t n, Py_ssize_t neurons,
     Unless signs is NULL, columns are the samples, and what evaluate makes of H = out, a = scale and
     the slope is made at once: signs = 1[out > 0] and partial.
     """
-    cdef Py_ssize_t width = columns(rows), blocks = (neurons + BLOCK - 1) // BLOCK
+    cdef Py_ssize_t width = columns(rows), blocks = blocks_of(neurons)
     cdef Py_ssize_t words = (n + WORD - 1) // WORD, batches = batches_of(n)
     cdef Py_ssize_t tasks = chunks * blocks
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, sum_share(words))
     cdef Py_ssize_t first = 0, stop, task, j, q, k, count, place, group, terms
     cdef Py_ssize_t apart = sum_scratch(rows)
     cdef int thread
-    cdef int infinite = 0   # pieces of out that are not finite
+    cdef Py_ssize_t infinite = 0   # pieces of out that are not finite
     cdef uint16_t* index
     cdef floating* own
     cdef floating* sums
@@ -677,7 +742,7 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t m, Py_ssize_t samples,
     [chunk][sample][columns]; plan and counts: room for those of a block in each thread. 3/16 n m d
     adds and loads at most, and 2 n d flops.
     """
-    cdef Py_ssize_t width = columns(rows), blocks = (samples + BLOCK - 1) // BLOCK
+    cdef Py_ssize_t width = columns(rows), blocks = blocks_of(samples)
     cdef Py_ssize_t words = (m + WORD - 1) // WORD, batches = batches_of(m)
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (
         chunks * words * BLOCK * (WORD // 4) + 1))
@@ -729,7 +794,7 @@ cdef int masked_outputs(const uint64_t* masks, Py_ssize_t m, Py_ssize_t samples,
 
 # --------------------------------------------------------------------------- public kernels
 
-cdef int _padded(Py_ssize_t m) noexcept nogil:
+cdef Py_ssize_t _padded(Py_ssize_t m) noexcept nogil:
     return (m + TILE - 1) // TILE * TILE
 
 
@@ -738,29 +803,33 @@ cdef int _masks_and_outputs(const floating[:, :] X, const floating[:, :] W, cons
     """evaluate on packed copies of X and W; masks [word][padded neuron] and f have padding."""
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1], m = W.shape[0], j, k
     cdef Py_ssize_t words = (n + WORD - 1) // WORD, neurons = _padded(m)
-    cdef Py_ssize_t size_lanes = words * d * WORD, size_w = neurons * d
-    cdef Py_ssize_t size_partial = partial_size(words, neurons)
+    cdef floating* lanes = NULL
+    cdef floating* weights = NULL
+    cdef floating* second = NULL
+    cdef floating* partial = NULL
+    cdef floating* scratch = NULL
     cdef double last = rfa_seconds()
-    cdef floating* lanes = <floating*>malloc(
-        (size_lanes + size_w + neurons + size_partial + n_threads * evaluate_scratch())
-        * sizeof(floating))
-    cdef floating* weights = lanes + size_lanes
-    cdef floating* second = weights + size_w
-    if lanes == NULL:
-        with gil:
-            raise MemoryError()
     try:
+        lanes = <floating*>allocate(words * WORD, d, sizeof(floating))
+        weights = <floating*>allocate(neurons, d, sizeof(floating))
+        second = <floating*>allocate(neurons, 1, sizeof(floating))
+        partial = <floating*>allocate(words * WORD, blocks_of(neurons), sizeof(floating))
+        scratch = <floating*>allocate(evaluate_scratch(), n_threads, sizeof(floating))
         pack_lanes(X, NULL, lanes, n_threads, &last)
-        memset(weights, 0, (size_w + neurons) * sizeof(floating))
+        memset(weights, 0, neurons * d * sizeof(floating))
+        memset(second, 0, neurons * sizeof(floating))
         for j in range(m):
             for k in range(d):
                 weights[j * d + k] = W[j, k]
             second[j] = a[j]
         evaluate(lanes, words, d, weights, d, <const floating*>NULL, second, neurons, 0, masks,
-                 second + neurons, second + neurons + size_partial, NULL, 0, 0, NULL, f, n_threads,
-                 &last)
+                 partial, scratch, NULL, 0, 0, NULL, f, n_threads, &last)
     finally:
         free(lanes)
+        free(weights)
+        free(second)
+        free(partial)
+        free(scratch)
     return 0
 
 
@@ -769,11 +838,8 @@ cdef int activation_masks_out(const floating[:, :] X, const floating[:, :] W,
     """masks (m, ceil(n/64)): bit i % 64 of masks[j, i // 64] = <w_j, x_i> > 0, padding zero."""
     cdef Py_ssize_t n = X.shape[0], m = W.shape[0], words = (n + WORD - 1) // WORD, j, w
     cdef Py_ssize_t neurons = _padded(m)
-    cdef uint64_t* packed = <uint64_t*>malloc(words * neurons * sizeof(uint64_t))
+    cdef uint64_t* packed = <uint64_t*>allocate(words, neurons, sizeof(uint64_t))
     try:
-        if packed == NULL:
-            with gil:
-                raise MemoryError()
         # the outputs are not wanted: any second layer will do
         _masks_and_outputs(X, W, W[:, 0], packed, <floating*>NULL, n_threads)
         for j in range(m):
@@ -788,11 +854,8 @@ cdef int forward_out(const floating[:, :] X, const floating[:, :] W, const float
                      floating[::1] f, int n_threads) except -1 nogil:
     """f (n,) = sum_j a_j relu(<w_j, x_i>)."""
     cdef Py_ssize_t n = X.shape[0], words = (n + WORD - 1) // WORD, i
-    cdef floating* padded = <floating*>malloc(words * WORD * sizeof(floating))
+    cdef floating* padded = <floating*>allocate(words, WORD, sizeof(floating))
     try:
-        if padded == NULL:
-            with gil:
-                raise MemoryError()
         _masks_and_outputs(X, W, a, NULL, padded, n_threads)
         for i in range(n):
             f[i] = padded[i]
@@ -807,25 +870,30 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
     """gradient (m, d) of the mean logistic loss: -(a_j / n) sum_i g_i y_i A_ij x_i."""
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1], m = W.shape[0]
     cdef Py_ssize_t words = (n + WORD - 1) // WORD, neurons = _padded(m), i, j, k
-    cdef floating* f = <floating*>malloc(words * WORD * sizeof(floating))
-    cdef Py_ssize_t width = columns(f), chunks = (d + width - 1) // width
-    cdef double* s = <double*>malloc(2 * words * WORD * sizeof(double))
-    cdef double* g = s + words * WORD
-    cdef uint64_t* masks = <uint64_t*>malloc(words * neurons * sizeof(uint64_t))
-    cdef Py_ssize_t size_rows = chunks * words * WORD * width, size_out = neurons * chunks * width
-    cdef floating* rows = <floating*>malloc(
-        (size_rows + size_out + neurons + n_threads * sum_scratch(f)) * sizeof(floating))
-    cdef floating* out = rows + size_rows
-    cdef floating* scale = out + size_out
-    cdef Py_ssize_t size_plan = plan_size(words, neurons), stride = chunks * width
-    cdef uint8_t* plan = <uint8_t*>malloc(size_plan)
-    cdef int32_t* counts = <int32_t*>malloc(size_plan // (4 * BLOCK) * COUNTS * sizeof(int32_t))
+    cdef floating* f = NULL
+    cdef floating* scale = NULL
+    cdef floating* rows = NULL
+    cdef floating* out = NULL
+    cdef floating* scratch = NULL
+    cdef double* s = NULL
+    cdef double* g = NULL
+    cdef uint64_t* masks = NULL
+    cdef uint8_t* plan = NULL
+    cdef int32_t* counts = NULL
+    cdef Py_ssize_t width = columns(f), chunks = (d + width - 1) // width, stride = chunks * width
+    cdef Py_ssize_t blocks = blocks_of(neurons)
     cdef double last = rfa_seconds()
     try:
-        if (f == NULL or s == NULL or masks == NULL or rows == NULL or plan == NULL
-                or counts == NULL):
-            with gil:
-                raise MemoryError()
+        f = <floating*>allocate(words, WORD, sizeof(floating))
+        scale = <floating*>allocate(neurons, 1, sizeof(floating))
+        s = <double*>allocate(words, WORD, sizeof(double))
+        g = <double*>allocate(words, WORD, sizeof(double))
+        masks = <uint64_t*>allocate(words, neurons, sizeof(uint64_t))
+        rows = <floating*>allocate(words * WORD, stride, sizeof(floating))
+        out = <floating*>allocate(neurons, stride, sizeof(floating))
+        scratch = <floating*>allocate(sum_scratch(f), n_threads, sizeof(floating))
+        plan = <uint8_t*>allocate(plan_size(words, BLOCK), blocks, 1)
+        counts = <int32_t*>allocate(batches_of(n) * COUNTS, blocks, sizeof(int32_t))
         _masks_and_outputs(X, W, a, masks, f, n_threads)
         memset(s, 0, words * WORD * sizeof(double))
         for i in range(n):
@@ -838,19 +906,23 @@ cdef int gradient_out(const floating[:, :] X, const double[:] y, const floating[
         for j in range(m):
             scale[j] = -a[j]
         plan_sums(masks, words, neurons, 2, plan, counts, n_threads)
-        memset(out, 0, size_out * sizeof(floating))
+        memset(out, 0, neurons * stride * sizeof(floating))
         masked_sum(masks, n, neurons, plan, counts, f, 0, rows, chunks, out, 1, scale,
-                   stride, width, out, 0, NULL, <floating*>NULL, scale + neurons, n_threads, &last)
+                   stride, width, out, 0, NULL, <floating*>NULL, scratch, n_threads, &last)
         for j in range(m):
             for k in range(d):
                 gradient[j, k] = out[j * stride + k]
     finally:
-        free(plan)
-        free(counts)
         free(f)
+        free(scale)
         free(s)
+        free(g)
         free(masks)
         free(rows)
+        free(out)
+        free(scratch)
+        free(plan)
+        free(counts)
     return 0
 
 
@@ -861,10 +933,7 @@ cdef int active_counts_out(const uint64_t[:, ::1] masks, const int64_t[:] groups
     """counts (m, G) = number of active samples of each group: popcounts of the mask words, each
     with the bits of one group kept. O(m (n/64 + G)) where groups are runs."""
     cdef Py_ssize_t m = masks.shape[0], n = groups.shape[0], G = counts.shape[1], w, i, j, g
-    cdef uint64_t* keep = <uint64_t*>malloc(G * sizeof(uint64_t))
-    if keep == NULL:
-        with gil:
-            raise MemoryError()
+    cdef uint64_t* keep = <uint64_t*>allocate(G, 1, sizeof(uint64_t))
     counts[:, :] = 0
     for w in range(masks.shape[1]):
         memset(keep, 0, G * sizeof(uint64_t))
@@ -880,19 +949,19 @@ cdef int active_counts_out(const uint64_t[:, ::1] masks, const int64_t[:] groups
 
 def activation_masks(const floating[:, :] X, const floating[:, :] W, uint64_t[:, ::1] masks,
                      int n_threads):
-    with nogil:
+    with OwnArithmetic(n_threads), nogil:
         activation_masks_out(X, W, masks, n_threads)
 
 
 def forward(const floating[:, :] X, const floating[:, :] W, const floating[:] a, floating[::1] f,
             int n_threads):
-    with nogil:
+    with OwnArithmetic(n_threads), nogil:
         forward_out(X, W, a, f, n_threads)
 
 
 def gradient(const floating[:, :] X, const double[:] y, const floating[:, :] W,
              const floating[:] a, floating[:, ::1] out, int n_threads):
-    with nogil:
+    with OwnArithmetic(n_threads), nogil:
         gradient_out(X, y, W, a, out, n_threads)
 
 

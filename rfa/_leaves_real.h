@@ -13,8 +13,9 @@
     ((V)RFA_JOIN(RFA_FMA_WHERE, RFA_LEVEL, RFA_REAL)(above, a, v, c))
 #define ADD_WHERE(bits, sum, v)                                                                    \
     ((V)RFA_JOIN(RFA_ADD_WHERE, RFA_LEVEL, RFA_REAL)(bits, sum, v))
+#define ABOVE(v) RFA_JOIN(RFA_ABOVE, RFA_LEVEL, RFA_REAL)(v)
 #define POSITIVE(v) RFA_JOIN(RFA_POSITIVE, RFA_LEVEL, RFA_REAL)(v)
-#define WHERE(bits, v, other) ((V)RFA_JOIN(RFA_WHERE, RFA_LEVEL, RFA_REAL)(bits, v, other))
+#define WHERE(h, v, other) ((V)RFA_JOIN(RFA_WHERE, RFA_LEVEL, RFA_REAL)(h, v, other))
 #if RFA_BYTES == 64
 #define MIN(a, b) ((V)RFA_JOIN(RFA_MIN, RFA_LEVEL, RFA_REAL)(a, b))
 #define PERMUTE(a, numbers, b) ((V)RFA_JOIN(RFA_PERMUTE, RFA_LEVEL, RFA_REAL)(a, numbers, b))
@@ -155,7 +156,7 @@ static inline __attribute__((always_inline)) void RFA_NAME(rfa_least)(V *v, REAL
  * constant. Returns h - h, summed in some way. */
 static inline __attribute__((always_inline)) V
 RFA_NAME(rfa_row_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d,
-                        const int32_t *list, ptrdiff_t count, const int rows, uint16_t *bits,
+                        const ptrdiff_t *list, ptrdiff_t count, const int rows, uint16_t *bits,
                         REAL *low, REAL *high)
 {
     const V none = SPLAT((REAL)INFINITY);
@@ -185,10 +186,9 @@ RFA_NAME(rfa_row_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d
             positive[r] = 0;
             for (int p = 0; p < LANE_PARTS && r < rows; ++p) {
                 V h = sums[r][p];
-                unsigned bits = POSITIVE(h);
-                positive[r] |= (uint16_t)(bits << p * VL);
-                over[l] = MIN(over[l], WHERE(bits, h, none));
-                under[l] = MIN(under[l], WHERE(bits, none, -h));
+                positive[r] |= (uint16_t)(POSITIVE(h) << p * VL);
+                over[l] = MIN(over[l], WHERE(h, h, none));
+                under[l] = MIN(under[l], WHERE(h, none, -h));
                 rest += h - h;
             }
         }
@@ -207,7 +207,7 @@ RFA_NAME(rfa_row_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d
  * tiles; bits[l] = 1[h > 0], low[l] = the least h > 0 and high[l] = the largest other h, infinite if
  * there is none. Returns the sum of h - h: NaN if one is not finite. */
 static REAL RFA_NAME(rfa_lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d,
-                                     const int32_t *list, ptrdiff_t count, uint16_t *bits,
+                                     const ptrdiff_t *list, ptrdiff_t count, uint16_t *bits,
                                      REAL *low, REAL *high)
 {
     V rest = {0};
@@ -389,6 +389,7 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
 #undef WIDE_FMA
 #undef FMA_WHERE
 #undef ADD_WHERE
+#undef ABOVE
 #undef POSITIVE
 #undef WHERE
 #undef MIN

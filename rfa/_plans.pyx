@@ -23,6 +23,7 @@ cdef enum:
 
 
 KINDS = {"listed": LISTED, "shared": SHARED, "joined": JOINED, "in run": IN_RUN}
+STORE_BYTES = STORE * ENTRY   # where a sum stands there is told in 16 bits
 
 
 cdef Py_ssize_t plan_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil:

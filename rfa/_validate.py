@@ -134,7 +134,8 @@ def _asarray(value: ArrayLike, name: str) -> NDArray[Any]:
 def array(value: ArrayLike, name: str, ndim: int) -> FloatArray:
     """A non-empty finite real array: float32 stays, all else becomes float64, in native order.
 
-    A view where nothing has to be converted; always read-only, the caller's array untouched.
+    A view where nothing has to be converted; always read-only, the caller's array untouched. Its
+    entries are aligned, which those of a packed structure or a file at an odd offset are not.
     """
     given = _asarray(value, name)
     if given.dtype.kind not in "fiub":
@@ -147,16 +148,18 @@ def array(value: ArrayLike, name: str, ndim: int) -> FloatArray:
         raise ValueError(f"{name} must not be empty, got shape {given.shape}")
     kind = np.float32 if given.dtype.newbyteorder("=") == np.float32 else np.float64
     with np.errstate(over="ignore"):  # of a longer type; found to be infinite below
-        result = given.astype(kind, copy=False).view(np.ndarray)
+        result = np.require(given.astype(kind, copy=False), requirements="A").view(np.ndarray)
+    # entries that stand in memory once are looked at once
+    distinct = result[tuple(slice(0, 1) if step == 0 else slice(None) for step in result.strides)]
     # a finite sum shows in one pass, without a temporary of X's size, that all entries are
     with np.errstate(over="ignore", invalid="ignore"):
-        suspect = not math.isfinite(float(result.sum(dtype=np.float64)))
+        suspect = not math.isfinite(float(distinct.sum(dtype=np.float64)))
     if suspect:
-        finite = np.isfinite(result)
+        finite = np.isfinite(distinct)
         if not finite.all():
-            index = np.unravel_index(int(np.argmin(finite)), result.shape)
+            index = np.unravel_index(int(np.argmin(finite)), distinct.shape)
             place = ", ".join(str(i) for i in index)
-            raise ValueError(f"{name} must be finite, but {name}[{place}] is {result[index]}")
+            raise ValueError(f"{name} must be finite, but {name}[{place}] is {distinct[index]}")
     result.flags.writeable = False
     return result
 

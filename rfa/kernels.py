@@ -234,4 +234,5 @@ def step(
     samples, weights = _layers(X, W)
     alpha = _validate.positive_float(alpha, "alpha")
     change = gradient(samples, y, weights, a, n_threads)
-    return weights - samples.dtype.type(alpha) * change
+    with _kernels.OwnArithmetic():
+        return weights - samples.dtype.type(alpha) * change

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rfa import _runtime, _seeds, _validate
+from rfa import _kernels, _runtime, _seeds, _validate
 from rfa.data import Dataset
 from rfa.engines import FloatArray, IntArray, Observations, Problem, auto
 from rfa.engines.direct import DirectEngine
@@ -37,6 +37,9 @@ EARLY_STEPS = 1000
 
 # No run takes this many; up to here steps are exact in every type they go through.
 MAX_STEPS = 2**53
+
+# What the engines and the history count, samples and neurons, they count in 32 bits.
+MAX_COUNT = 2**31 - 1
 
 # Bytes that a history may have.
 MAX_HISTORY = 2**34
@@ -197,6 +200,13 @@ def train(
     for name, other in (("net", net.d), ("test", data.d if test is None else test.d)):
         if other != data.d:
             raise ValueError(f"{name} has dimension d={other}, the data have d={data.d}")
+    for name, size, what in (
+        ("data", data.n, "samples"),
+        ("test", 0 if test is None else test.n, "samples"),
+        ("net", net.m, "neurons"),
+    ):
+        if size > MAX_COUNT:
+            raise ValueError(f"{name} must have at most 2^31 - 1 {what} for a run, got {size}")
     alpha = _validate.positive_float(alpha, "alpha")
     K, rounded = floored_horizon(alpha)
     T = K + 1
@@ -226,6 +236,29 @@ def train(
             f"alpha must be at least {smallest:.3g} for n={data.n} samples in {dtype}, got {alpha}"
         )
     problem = make_problem(data, test, alpha, min(T, steps))
+    with _kernels.OwnArithmetic():
+        return _descend(
+            net, data, test, problem, W, a, name, threads, steps, at, keep, stop, progress
+        )
+
+
+def _descend(
+    net: Network,
+    data: Dataset,
+    test: Dataset | None,
+    problem: Problem,
+    W: FloatArray,
+    a: FloatArray,
+    name: str,
+    threads: int,
+    steps: int,
+    at: IntArray,
+    keep: set[int],
+    stop: Callable[[int, Row], bool] | None,
+    progress: bool | None,
+) -> Run:
+    """train for arguments that have been checked: the loop, and the Run."""
+    dtype = problem.X.dtype
     seeds = {"data": _seeds.describe(data.seed), "init": _seeds.describe(net.seed)}
     provenance = _runtime.provenance(name, threads, seeds)
     out = Observations.allocate(problem, net.m, at)
@@ -272,7 +305,7 @@ def train(
             initial=net if net.W.dtype == dtype else Network.of(W, net.a, net.omega_init, net.seed),
             data=data,
             test=test,
-            alpha=alpha,
+            alpha=problem.alpha,
             t=running.t,
             status=status,
             engine=name,

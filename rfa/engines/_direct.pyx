@@ -10,6 +10,7 @@ from rfa._kernels cimport (
     masked_sum, multiply, pack_lanes, pack_rows, partial_size, rfa_common, rfa_seconds,
     sum_scratch,
 )
+from rfa._kernels import OwnArithmetic
 from rfa._plans cimport plan_sums
 from rfa.engines._observe cimport (
     DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, count_batches, loss_gradient,
@@ -89,7 +90,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     clock[ROW] = row
     while next_at < at.shape[0] and at[next_at] < clock[STEP]:
         next_at += 1
-    with nogil:
+    with OwnArithmetic(n_threads), nogil:
         while True:
             due = next_at < at.shape[0] and at[next_at] == clock[STEP]
             if not due and clock[STEP] >= until:
@@ -180,7 +181,7 @@ def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] 
     return clock[ROW] - row
 
 
-cdef void in_order(const floating* W, Py_ssize_t stride, const floating* a, const int32_t* order,
+cdef void in_order(const floating* W, Py_ssize_t stride, const floating* a, const Py_ssize_t* order,
                    Py_ssize_t m, floating[:, :, ::1] ordered_W, floating* ordered_a, int n_threads
                    ) noexcept nogil:
     """The rows of W, in chunks [chunk][neuron][column], and a with neuron order[p] at place p."""

@@ -19,6 +19,7 @@ from rfa._kernels cimport (
     masked_sum, multiply, multiply_panel, multiply_word, pack_lanes, panel_depth, rfa_f32, rfa_f64,
     rfa_seconds,
 )
+from rfa._kernels import OwnArithmetic
 from rfa._plans cimport plan_sums
 from rfa.engines._observe cimport (
     ANCHOR, ANCHOR_SIDE, DIVERGED, EVALUATED, KEPT, ROW, SIDE, STEP, count_batches,
@@ -110,7 +111,7 @@ def advance(floating[:, :, :, ::1] H, engine, Py_ssize_t until, const int64_t[::
     clock[ROW] = row
     while next_at < at.shape[0] and at[next_at] < clock[STEP]:
         next_at += 1
-    with nogil:
+    with OwnArithmetic(n_threads), nogil:
         while True:
             if clock[EVALUATED] == LOST:
                 clock[DIVERGED] = 1
@@ -251,7 +252,7 @@ cdef void accumulate(uint64_t[:, :, ::1] masks, const floating[:, ::1] c, floati
 def catch_up(uint64_t[:, :, ::1] masks, const floating[:, ::1] c, floating[:, ::1] C,
              int64_t[::1] clock, int n_threads):
     """Let C have all steps; see accumulate."""
-    with nogil:
+    with OwnArithmetic(n_threads), nogil:
         accumulate(masks, c, C, clock, n_threads)
 
 
@@ -391,7 +392,7 @@ def weights(const floating[:, :, ::1] X_columns, const floating[:, ::1] C,
             double factor, floating[:, ::1] W, int n_threads):
     """Fill W with W_t."""
     cdef double last = rfa_seconds()
-    with nogil:
+    with OwnArithmetic(n_threads), nogil:
         recover(X_columns, C, &anchor[0, 0], a, product, factor, W, n_threads, &last)
 
 
@@ -404,7 +405,7 @@ def start(const floating[:, :, ::1] lanes, const floating[:, :, ::1] test_lanes,
     is W's, for n samples."""
     cdef Py_ssize_t neurons = anchor.shape[0], j, filled
     cdef double last = rfa_seconds()
-    with nogil:
+    with OwnArithmetic(n_threads), nogil:
         memset(&C[0, 0], 0, C.shape[0] * C.shape[1] * sizeof(floating))
         for j in prange(neurons, num_threads=n_threads, schedule="static"):
             filled = W.shape[1] if j < W.shape[0] else 0
@@ -444,7 +445,7 @@ def load(const floating[:, :] samples, const int64_t[::1] order, const double[:,
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads,
                                 TASK_WORK // (WORD * n * lanes.shape[1] + 1))
     cdef double last = rfa_seconds()
-    with nogil:
+    with OwnArithmetic(n_threads), nogil:
         pack_lanes(samples, &order[0], &lanes[0, 0, 0], n_threads, &last)
         if tests.shape[0]:
             pack_lanes(tests, NULL, &test_lanes[0, 0, 0], n_threads, &last)

@@ -2,10 +2,10 @@
 from cython.parallel cimport prange
 from libc.math cimport INFINITY, isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memset
 
-from rfa._kernels cimport WORD, level, rfa_common, rfa_f32, rfa_f64
+from rfa._kernels cimport WORD, allocate, level, rfa_common, rfa_f32, rfa_f64
 from rfa._plans cimport ADDED, COUNTS, LOOKED_UP
 
 
@@ -47,10 +47,7 @@ cdef int observe_weights(const floating* W, Py_ssize_t stride, Py_ssize_t m, Py_
                          int n_threads) except -1 nogil:
     """norm_j = |w_j| and projection_jc = <w_j, means_c>, in float64. O(m d k)."""
     cdef Py_ssize_t j, c
-    cdef double* out = <double*>malloc(m * (k + 1) * sizeof(double))
-    if out == NULL:
-        with gil:
-            raise MemoryError()
+    cdef double* out = <double*>allocate(m, k + 1, sizeof(double))
     for j in prange(m, num_threads=n_threads, schedule="static"):
         if floating is float:
             rfa_f32(level()).dots(W + j * stride, NULL, means, k, d, out + j * (k + 1))

@@ -8,10 +8,11 @@ every step.
 from cython.parallel cimport prange
 from libc.math cimport INFINITY, NAN, fabs, fma, frexp, ldexp
 from libc.stdint cimport int32_t, int64_t, uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memcpy
 
-from rfa._kernels cimport LANES, WORD, check_signals, level, rfa_common, rfa_seconds
+from rfa._kernels cimport LANES, WORD, allocate, check_signals, level, rfa_common, rfa_seconds
+from rfa._kernels import OwnArithmetic
 from rfa.engines._observe cimport (
     DIVERGED, EVALUATED, ROW, SIDE, STEP, observe_outputs, observe_weights,
 )
@@ -280,7 +281,8 @@ cdef void set_ends(const double* x0, const double* x1, Py_ssize_t N, Py_ssize_t 
     longer: the first sample of the arc, the last, and the opposites of the ones around it. Of an
     arc of all samples the outermost ones, of none their opposites, where there are outermost ones;
     else NaN. ends [x0 and x1 of each][apart]."""
-    cdef Py_ssize_t i, at[4]
+    cdef Py_ssize_t i
+    cdef Py_ssize_t at[4]
     cdef double sign[4]
     if 0 < length < N:
         at[0] = start
@@ -421,7 +423,7 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
     clock[ROW] = row
     while next_at < at.shape[0] and at[next_at] < clock[STEP]:
         next_at += 1
-    with nogil:
+    with OwnArithmetic(n_threads), nogil:
         for j in range(m if N else 0):
             set_ends(&x[0, 0], &x[1, 0], N, seam, arcs[clock[SIDE], 0, j], arcs[clock[SIDE], 1, j],
                      &ends[0, j], m)
@@ -570,9 +572,7 @@ def sort_exactly(const double[:, ::1] x, const signed char[::1] half, int64_t[::
     """
     cdef Py_ssize_t n = order.shape[0], width = 1, begin, middle, end, passed = 0
     cdef double last = rfa_seconds()
-    cdef int64_t* merged = <int64_t*>malloc(max(n, 1) * sizeof(int64_t))
-    if merged == NULL:
-        raise MemoryError()
+    cdef int64_t* merged = <int64_t*>allocate(n, 1, sizeof(int64_t))
     try:
         with nogil:
             while width < n:

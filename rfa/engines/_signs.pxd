@@ -1,5 +1,5 @@
 from cython cimport floating
-from libc.stdint cimport int32_t, int64_t, uint16_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint64_t
 
 # The arrays of a Signs object (signs.py), for code without the GIL.
 ctypedef struct signs_t:
@@ -7,8 +7,8 @@ ctypedef struct signs_t:
     double reach          # inner products of shorter weights cannot overflow
     int64_t* valid        # whether all this is of the masks of the step before, and of their order
     uint64_t* transposed  # [word of neurons][sample], neuron order[p] at place p
-    int32_t* order
-    int32_t* place
+    Py_ssize_t* order
+    Py_ssize_t* place
     Py_ssize_t words      # of neurons
     Py_ssize_t n_lanes
     Py_ssize_t k          # rows of Q
@@ -20,7 +20,7 @@ ctypedef struct signs_t:
     # their signs, and two real numbers of each
     double* doubles
     uint64_t* open
-    int32_t* list
+    Py_ssize_t* list
     uint16_t* bits
     void* reals
 

@@ -27,13 +27,15 @@ from cython cimport floating
 from cython.parallel cimport prange, threadid
 from libc.float cimport DBL_EPSILON, FLT_EPSILON, FLT_MAX
 from libc.math cimport INFINITY, fabs, sqrt
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from rfa._kernels cimport (
     LANE, PER_WORD, TASK_WORK, WORD, check_signals, level, next_task, rfa_common, rfa_f32, rfa_f64,
     rfa_seconds, share_tasks, sum_scratch,
 )
+
+from rfa._kernels import OwnArithmetic
 
 cdef extern from * nogil:
     int __builtin_ctzll(unsigned long long)
@@ -109,9 +111,9 @@ cdef void order_neurons(signs_t* signs, const floating* a, Py_ssize_t m) noexcep
         p = starts[key]
         starts[key] += 1
         if signs.order[p] != j:
-            signs.order[p] = <int32_t>j
+            signs.order[p] = j
             signs.valid[1] = 0
-        signs.place[j] = <int32_t>p
+        signs.place[j] = p
 
 
 cdef inline Py_ssize_t neuron_class(signs_t* signs, const floating* a, Py_ssize_t j,
@@ -145,7 +147,7 @@ cdef int find_signs(const floating[:, :, ::1] lanes, const floating[:, ::1] W, P
     cdef Py_ssize_t share = max(<Py_ssize_t>n_threads, TASK_WORK // (WORD * m * d + 1))
     cdef bint known = signs.valid[0] != 0, same_order = signs.valid[1] != 0
     cdef int64_t evaluated = 0, count
-    cdef int infinite = 0
+    cdef Py_ssize_t infinite = 0
     signs.valid[0] = 0
     while first < words:
         check_signals(last)
@@ -180,7 +182,8 @@ cdef Py_ssize_t wrong_transposes(const signs_t* signs, const uint64_t* masks, Py
     return wrong
 
 
-cdef void gather_block(const uint64_t* masks, const int32_t* order, uint64_t* block) noexcept nogil:
+cdef void gather_block(const uint64_t* masks, const Py_ssize_t* order, uint64_t* block
+                       ) noexcept nogil:
     """The transposed masks of a word of neurons in order, on a word of samples."""
     cdef uint64_t chosen[WORD]
     cdef Py_ssize_t j
@@ -199,7 +202,7 @@ cdef Py_ssize_t word_signs(const floating* x, Py_ssize_t d, const floating* W, P
     cdef double* to_low = signs.doubles + thread * 2 * padded
     cdef double* to_high = to_low + padded
     cdef uint64_t* open = signs.open + thread * signs.words
-    cdef int32_t* list = signs.list + thread * padded
+    cdef Py_ssize_t* list = signs.list + thread * padded
     cdef uint16_t* bits = signs.bits + thread * padded
     cdef floating* least = <floating*>signs.reals + thread * 2 * padded
     cdef floating* most = least + padded
@@ -244,7 +247,7 @@ cdef Py_ssize_t word_signs(const floating* x, Py_ssize_t d, const floating* W, P
     return evaluated if finite else -1
 
 
-cdef Py_ssize_t listed(const uint64_t* open, Py_ssize_t m, int32_t* list) noexcept nogil:
+cdef Py_ssize_t listed(const uint64_t* open, Py_ssize_t m, Py_ssize_t* list) noexcept nogil:
     """The neurons of the bits that are set, in order; their number."""
     cdef Py_ssize_t v, count = 0
     cdef uint64_t rest
@@ -253,14 +256,14 @@ cdef Py_ssize_t listed(const uint64_t* open, Py_ssize_t m, int32_t* list) noexce
         if v * WORD + WORD > m:
             rest &= ~<uint64_t>0 >> (WORD - m % WORD)
         while rest:
-            list[count] = <int32_t>(v * WORD + __builtin_ctzll(rest))
+            list[count] = v * WORD + __builtin_ctzll(rest)
             count += 1
             rest &= rest - 1
     return count
 
 
 cdef void transpose_word(const uint64_t* masks, const uint64_t* previous, Py_ssize_t neurons,
-                         const int32_t* order, const int32_t* place, uint64_t* transposed,
+                         const Py_ssize_t* order, const Py_ssize_t* place, uint64_t* transposed,
                          Py_ssize_t samples, Py_ssize_t words) noexcept nogil:
     """transposed [word of neurons][samples] of a word of samples, brought up to date from previous
     (NULL: made). Neuron order[p] stands at place p; -1: none does."""
@@ -286,9 +289,9 @@ cdef int bind(signs_t* signs, arrays) except -1:
     cdef float[:, ::1] low = arrays.low, high = arrays.high
     cdef double[:, ::1] path = arrays.path, factors = arrays.factors
     cdef double[:, :, ::1] doubles = arrays.doubles
-    cdef int32_t[::1] order = arrays.order, place = arrays.place
+    cdef Py_ssize_t[::1] order = arrays.order, place = arrays.place
     cdef uint64_t[:, ::1] open = arrays.open
-    cdef int32_t[:, ::1] list = arrays.list
+    cdef Py_ssize_t[:, ::1] list = arrays.list
     cdef uint16_t[:, ::1] bits = arrays.bits
     cdef uint8_t[::1] reals = arrays.reals
     signs.certified = arrays.certified
@@ -318,9 +321,10 @@ def coordinates(const floating[:, :] X, const double[:, ::1] basis, double[:, ::
     cdef Py_ssize_t i, j, c
     cdef double last = rfa_seconds()
     check_signals(&last)
-    for i in prange(X.shape[0], nogil=True, num_threads=n_threads, schedule="static"):
-        for c in range(basis.shape[0]):
-            out[i, c] = 0
-        for j in range(X.shape[1]):
+    with OwnArithmetic(n_threads), nogil:
+        for i in prange(X.shape[0], num_threads=n_threads, schedule="static"):
             for c in range(basis.shape[0]):
-                out[i, c] += basis[c, j] * <double>X[i, j]
+                out[i, c] = 0
+            for j in range(X.shape[1]):
+                for c in range(basis.shape[0]):
+                    out[i, c] += basis[c, j] * <double>X[i, j]
