@@ -39,6 +39,7 @@ _PUBLIC = {
     "Network": "network",
     "Run": "run",
     "Study": "studies",
+    "TrialError": "studies",
     "XORClusters": "data",
     "kernels": None,
     "load": "run",
@@ -61,6 +62,7 @@ __all__ = [
     "Network",
     "Run",
     "Study",
+    "TrialError",
     "XORClusters",
     "kernels",
     "load",
@@ -89,7 +91,7 @@ if TYPE_CHECKING:
     from rfa.history import History
     from rfa.network import Network
     from rfa.run import Run, load
-    from rfa.studies import Study, study
+    from rfa.studies import Study, TrialError, study
     from rfa.training import Interrupted, train
 
 

@@ -40,7 +40,9 @@ def threads(n_threads: int | None = None) -> int:
     if n_threads is not None:
         n_threads = _validate.positive_int(n_threads, "n_threads")
         if n_threads > MAX_THREADS:
-            raise ValueError(f"n_threads must be at most {MAX_THREADS}, got {n_threads}")
+            raise ValueError(
+                f"n_threads must be at most {MAX_THREADS}, got {_validate.shown(n_threads)}"
+            )
     return 1 if not _kernels.OPENMP else n_threads or default_threads()
 
 

@@ -14,27 +14,34 @@ Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator | None
 STREAMS = ("mu", "data", "noise", "init", "test", "check")
 
 
-def root(rng: Seed) -> np.random.SeedSequence | np.random.Generator:
+def root(rng: Seed, name: str = "rng") -> np.random.SeedSequence | np.random.Generator:
     """What streams are taken from: the SeedSequence of an int, fresh entropy for None."""
     if isinstance(rng, (np.random.SeedSequence, np.random.Generator)):
         return rng
     if rng is None:
         return np.random.SeedSequence()
-    if isinstance(rng, (int, np.integer)) and not isinstance(rng, (bool, np.bool_)):
+    if isinstance(rng, (int, np.integer)) and not isinstance(rng, (bool, np.timedelta64)):
         if rng < 0:
-            raise ValueError(f"rng must be a seed of at least 0, got {rng}")
+            raise ValueError(f"{name} must be a seed of at least 0, got {_validate.shown(rng)}")
         return np.random.SeedSequence(int(rng))
     raise TypeError(
-        f"rng must be an int, a SeedSequence, a Generator or None, got {_validate.shown(rng)}"
+        f"{name} must be an int, a SeedSequence, a Generator or None, got {_validate.shown(rng)}"
     )
 
 
-def sequence(rng: Seed) -> np.random.SeedSequence:
+def sequence(rng: Seed, name: str = "rng") -> np.random.SeedSequence:
     """The SeedSequence behind a seed; a Generator, which cannot be split by key, is refused."""
-    result = root(rng)
+    result = root(rng, name)
     if isinstance(result, np.random.Generator):
-        raise TypeError("rng must be an int, a SeedSequence or None here: a Generator has no key")
+        raise TypeError(
+            f"{name} must be an int, a SeedSequence or None here: a Generator has no key"
+        )
     return result
+
+
+def known(seed: int | np.random.SeedSequence | None) -> np.random.SeedSequence | None:
+    """The seed of something that exists already; None if it is not known."""
+    return None if seed is None else sequence(seed, "seed")
 
 
 def generator(
@@ -58,13 +65,20 @@ def describe(origin: np.random.SeedSequence | None) -> dict[str, Any] | None:
     """A seed as JSON."""
     if origin is None:
         return None
-    entropy: Any = origin.entropy
-    single = isinstance(entropy, (int, np.integer))
     return {
-        "entropy": int(entropy) if single else [int(word) for word in entropy],
+        "entropy": _plain(origin.entropy),
         "spawn_key": [int(k) for k in origin.spawn_key],
         "pool_size": origin.pool_size,
     }
+
+
+def _plain(entropy: Any) -> int | list[Any]:
+    """Entropy as an int or nested lists of ints: NumPy takes digits and arrays, too."""
+    if isinstance(entropy, str):
+        return int(entropy, 16 if entropy.startswith("0x") else 10)
+    if isinstance(entropy, (int, np.integer)):
+        return int(entropy)
+    return [_plain(word) for word in entropy]
 
 
 def restore(described: dict[str, Any] | None) -> np.random.SeedSequence | None:

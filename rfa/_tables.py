@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 
 def aligned(rows: Iterable[tuple[str, ...]]) -> str:
     """Rows as a table for a terminal."""
@@ -37,7 +39,12 @@ def as_html(rows: Iterable[tuple[str, ...]], caption: str = "") -> str:
 
 
 def jsonable(value: Any) -> Any:
-    """Strict JSON has no NaN and no infinity: they become the strings nan, inf and -inf."""
+    """Strict JSON has no NaN and no infinity: they become the strings nan, inf and -inf.
+
+    NumPy's arrays and numbers become lists and Python's numbers.
+    """
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
     if isinstance(value, dict):
         return {str(key): jsonable(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

@@ -6,6 +6,7 @@ names it, says what was wrong and what is right.
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from typing import Any
@@ -29,14 +30,17 @@ def shown(value: Any) -> str:
     """A value as a message shows it: on one line, cut short."""
     if isinstance(value, int) and abs(value) > 10**60:
         return f"about {'-' if value < 0 else ''}2^{value.bit_length()}"
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # of an object of the caller's, or of more digits than Python writes
+        return f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def integer(value: Any, name: str, minimum: int) -> int:
     """An int (or NumPy integer) of at least minimum."""
     try:
-        if isinstance(value, (bool, np.bool_)):
+        if isinstance(value, (bool, np.bool_, np.ma.MaskedArray)):
             raise TypeError
         result = operator.index(value)
     except TypeError:
@@ -58,10 +62,14 @@ def nonnegative_int(value: Any, name: str) -> int:
 
 def real(value: Any, name: str) -> float:
     """A finite real number."""
-    if isinstance(value, (bool, np.bool_, str, bytes, complex, np.complexfloating)):
+    wrong: bool = isinstance(value, (bool, str, bytes, bytearray, complex, np.ma.MaskedArray))
+    if isinstance(value, (np.ndarray, np.generic)):
+        wrong |= value.dtype.kind not in "fiu" or value.ndim > 0
+    if wrong:
         raise TypeError(f"{name} must be a real number, got {shown(value)}")
     try:
-        result = float(value)
+        with np.errstate(over="ignore"):  # of a longer type; found to be infinite below
+            result = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a real number, got {shown(value)}") from None
     except OverflowError:
@@ -103,6 +111,40 @@ def open_fraction(value: Any, name: str) -> float:
     return result
 
 
+def choice(value: Any, name: str, *choices: str) -> str:
+    """One of some words."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}, got {shown(value)}")
+    return value
+
+
+def flag(value: Any, name: str) -> bool | None:
+    """True, False or None."""
+    if not (value is None or isinstance(value, (bool, np.bool_))):
+        raise TypeError(f"{name} must be True, False or None, got {shown(value)}")
+    return None if value is None else bool(value)
+
+
+def entries(values: Any, name: str, most: int) -> tuple[Any, ...]:
+    """What an iterable other than a text holds, at most so many; an endless one is refused."""
+    if isinstance(values, (str, bytes, bytearray)):
+        raise TypeError(f"{name} must be several values, got {shown(values)}")
+    try:
+        iterator = iter(values)
+    except TypeError:  # an array of no dimension too, though it has a method for it
+        raise TypeError(f"{name} must be several values, got {shown(values)}") from None
+    result = tuple(itertools.islice(iterator, most + 1))
+    if len(result) > most:
+        raise ValueError(f"{name} must be at most {most} values, got more")
+    return result
+
+
+def instance(value: Any, name: str, kind: type, label: str) -> None:
+    """An object of a class, which the message calls by the label."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be {label}, got {type(value).__name__}")
+
+
 def sizes(**named: int) -> None:
     """Sizes of an array whose bytes can be counted in a machine word."""
     if math.prod(named.values()) * 8 > MAX_BYTES:
@@ -114,7 +156,7 @@ def dtype(value: Any) -> np.dtype[Any]:
     """float32 or float64."""
     try:
         result = np.dtype(value)
-    except TypeError:
+    except Exception:  # whatever NumPy, or the repr that it writes of the value, makes of it
         result = np.dtype(object)
     if result not in (np.float32, np.float64):
         raise TypeError(f"dtype must be float32 or float64, got {shown(value)}")
@@ -127,7 +169,7 @@ def _asarray(value: ArrayLike, name: str) -> NDArray[Any]:
         raise TypeError(f"{name} must be an array without a mask: fill or drop masked entries")
     try:
         return np.asarray(value)
-    except ValueError as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{name} must be an array: {error}") from None
 
 
@@ -164,13 +206,18 @@ def array(value: ArrayLike, name: str, ndim: int) -> FloatArray:
     return result
 
 
-def in_range(array: FloatArray, dtype: np.dtype[Any], name: str) -> FloatArray:
+def in_range(
+    array: FloatArray,
+    dtype: np.dtype[Any],
+    name: str,
+    whose: str = "the type of the training data's X",
+) -> FloatArray:
     """A finite array in a type that may have a smaller range; a copy only if that is another."""
     with np.errstate(over="ignore"):
         result = array.astype(dtype, copy=False)
     if array.dtype != dtype and not np.isfinite(result).all():
         raise ValueError(
-            f"{name} must be within the range of {dtype}, the type of the training data's X, "
+            f"{name} must be within the range of {dtype}, {whose}, "
             f"but has {float(np.abs(array).max()):.3g}"
         )
     return result

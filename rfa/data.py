@@ -245,8 +245,8 @@ class XORClusters:
         True
         """
         n = _validate.positive_int(n, "n")
-        if not isinstance(generator, np.random.Generator):
-            raise TypeError(f"generator must be a numpy Generator, got {type(generator).__name__}")
+        _validate.sizes(n=n, d=self.d)
+        _validate.instance(generator, "generator", np.random.Generator, "a numpy Generator")
         cluster, z = self._clusters(n, generator)
         z += self.means[cluster]
         return z, CLUSTER_LABELS[cluster]
@@ -308,8 +308,7 @@ class XORClusters:
         n = _validate.positive_int(n, "n")
         _validate.sizes(n=n, d=self.d)
         real = _validate.dtype(dtype)
-        if split not in ("train", "test"):
-            raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+        _validate.choice(split, "split", "train", "test")
         origin = _seeds.root(rng)
         draws = _seeds.generator(origin, "data" if split == "train" else "test")
         flips = _seeds.generator(origin, "noise") if split == "train" else draws
@@ -418,6 +417,11 @@ class XORClusters:
         -------
         XORClusters
 
+        Raises
+        ------
+        ValueError, TypeError
+            If values is not such a dict.
+
         Examples
         --------
         >>> dist = XORClusters(eta=lambda X: 0.1 + 0 * X[:, 0])
@@ -425,10 +429,21 @@ class XORClusters:
         Traceback (most recent call last):
         ValueError: not applicable: the callable 'rfa.data.<lambda>' was stored by its name only
         """
-        restored: dict[str, Any] = {
-            name: StoredCallable(value["callable"]) if isinstance(value, dict) else value
-            for name, value in values.items()
-        }
+        _validate.instance(values, "values", dict, "a dict of parameters")
+        restored: dict[str, Any] = {}
+        for name, value in values.items():
+            if name not in cls.__dataclass_fields__:
+                listed = ", ".join(cls.__dataclass_fields__)
+                raise ValueError(
+                    f"values has {_validate.shown(name)}, which is no parameter: {listed}"
+                )
+            restored[name] = value
+            if isinstance(value, dict):
+                if not isinstance(value.get("callable"), str):
+                    raise ValueError(
+                        f"values[{name!r}] must name a callable, got {_validate.shown(value)}"
+                    )
+                restored[name] = StoredCallable(value["callable"])
         return cls(**restored)
 
 
@@ -517,7 +532,8 @@ class Dataset:
     y_clean, cluster, means, eta, distribution, seed, split
         What is known of where the data come from: clean labels, number of the cluster, cluster
         means (k, d), probability that the label is flipped at each sample, and the XORClusters,
-        SeedSequence and split of :meth:`XORClusters.sample`. None for data of one's own.
+        SeedSequence (or int) and split of :meth:`XORClusters.sample`. None for data of one's own.
+        y_clean, cluster and means go together, and all must agree with the distribution.
 
     Attributes
     ----------
@@ -529,7 +545,7 @@ class Dataset:
     Raises
     ------
     ValueError, TypeError
-        If an array has the wrong shape, type or values.
+        If an argument has the wrong shape, type or values, or two of them contradict each other.
 
     Examples
     --------
@@ -561,7 +577,7 @@ class Dataset:
         means: ArrayLike | None = None,
         eta: ArrayLike | None = None,
         distribution: XORClusters | None = None,
-        seed: np.random.SeedSequence | None = None,
+        seed: int | np.random.SeedSequence | None = None,
         split: str | None = None,
     ) -> None:
         samples = _validate.samples(X)
@@ -575,11 +591,13 @@ class Dataset:
             y=_validate.labels(y, n),
             y_clean=None if y_clean is None else _validate.labels(y_clean, n, "y_clean"),
             cluster=None if cluster is None else _validate.groups(cluster, n, "cluster"),
-            means=None if means is None else _own(_validate.samples(means, "means", d)),
+            means=None
+            if means is None
+            else _own(_validate.samples(means, "means", d).astype(np.float64, copy=False)),
             eta=None if eta is None else _own(_validate.rates(eta, n, "eta")),
             distribution=distribution,
-            seed=seed,
-            split=split,
+            seed=_seeds.known(seed),
+            split=None if split is None else _validate.choice(split, "split", "train", "test"),
         )
         if self.cluster is not None and self.means is not None:
             largest = int(self.cluster.max())
@@ -589,6 +607,32 @@ class Dataset:
             for c in range(largest + 1):
                 if len(np.unique(self.y_clean[self.cluster == c])) > 1:
                     raise ValueError(f"y_clean must be one label in each cluster, not so in {c}")
+        if distribution is not None:
+            self._check_against(distribution)
+
+    def _check_against(self, distribution: XORClusters) -> None:
+        """Refuse a distribution that cannot have left these samples."""
+        _validate.instance(distribution, "distribution", XORClusters, "a rfa.XORClusters or None")
+        if distribution.d != self.d:
+            raise ValueError(f"distribution has d={distribution.d}, X has {self.d} columns")
+        if self.means is not None and not np.array_equal(self.means, distribution.means):
+            raise ValueError("means must be those of the distribution, which has others")
+        if self.cluster is not None and self.y_clean is not None:
+            wrong = self.y_clean != CLUSTER_LABELS[self.cluster]
+            if wrong.any():
+                i = int(np.argmax(wrong))
+                raise ValueError(
+                    f"y_clean must have the distribution's label of each cluster, but y_clean[{i}] "
+                    f"in cluster {self.cluster[i]} has the other"
+                )
+        if self.eta is not None and not callable(distribution.eta):
+            wrong = self.eta != distribution.eta
+            if wrong.any():
+                i = int(np.argmax(wrong))
+                raise ValueError(
+                    f"eta must be the distribution's {distribution.eta}, "
+                    f"but eta[{i}] is {self.eta[i]}"
+                )
 
     @classmethod
     def of(cls, **values: Any) -> Dataset:

@@ -177,10 +177,11 @@ class Experiment:
         """
         try:
             values = json.loads(text)
-        except (json.JSONDecodeError, RecursionError, TypeError) as error:
+        except (ValueError, RecursionError, TypeError) as error:
             raise ValueError(f"text must be a JSON object of parameters: {error}") from None
         if not isinstance(values, dict):
-            raise ValueError(f"text must be a JSON object of parameters, got {text!r}")
+            shown = _validate.shown(text)
+            raise ValueError(f"text must be a JSON object of parameters, got {shown}")
         names = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(values) - names)
         if unknown:
@@ -207,9 +208,10 @@ class Experiment:
         >>> Experiment(n=200, d=10, m=50, eta=0.1).distribution().eta
         0.1
         """
+        origin = _seeds.sequence(rng)
         if self.mu != "random":
             return self._distribution
-        return dataclasses.replace(self._distribution, mu=random_means(self.d, rng))
+        return dataclasses.replace(self._distribution, mu=random_means(self.d, origin))
 
     def sample(self, rng: _seeds.Seed = 0, split: str = "train") -> Dataset:
         """The training data (n samples) or the test data (n_test samples) of a seed.
@@ -235,6 +237,7 @@ class Experiment:
         >>> Experiment(n=200, d=10, m=50).sample(rng=1).n
         200
         """
+        _validate.choice(split, "split", "train", "test")
         n = self.n_test if split == "test" else self.n
         if n == 0:
             raise ValueError("n_test must be positive to sample test data, it is 0")

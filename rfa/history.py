@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rfa import _validate
 from rfa.engines import Observations, Problem
 
 # The names a history can hold, in the order in which they are listed and stored.
@@ -140,10 +141,13 @@ class History:
         ------
         KeyError
             If step t was not recorded.
+        ValueError, TypeError
+            If t is no step at all.
         """
-        i = int(np.searchsorted(self.t, t))
+        t = _validate.nonnegative_int(t, "t")
+        i = int(np.searchsorted(self.t, min(t, 2**62)))
         if i == len(self.t) or self.t[i] != t:
-            raise KeyError(f"step {t} was not recorded")
+            raise KeyError(f"step {_validate.shown(t)} was not recorded")
         return Row({name: entry[i] for name, entry in self._entries.items() if i < len(entry)})
 
 

@@ -3,7 +3,8 @@
 Same names and signatures as in :mod:`rfa.reference`, plus ``n_threads``. Inputs of any strides,
 read-only or memory-mapped, are accepted; the computation is in float32 if X and W both are, else in
 float64; results are the same bits for any number of threads. Each call packs its own copies of X
-and W: for many steps use :func:`rfa.train`, which packs once.
+and W: for many steps use :func:`rfa.train`, which packs once. Arguments must be finite and in the
+range of the type of the computation; what overflows on the way is inf or NaN, without a warning.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ def _layers(X: ArrayLike, W: ArrayLike) -> tuple[FloatArray, FloatArray]:
     weights = _validate.weights(W, n_features=samples.shape[1])
     dtype = np.result_type(samples, weights)
     return samples.astype(dtype, copy=False), weights.astype(dtype, copy=False)
+
+
+def _second(a: ArrayLike, weights: FloatArray) -> FloatArray:
+    """The second layer in the type of the first."""
+    second = _validate.vector(a, len(weights), "a")
+    return _validate.in_range(second, weights.dtype, "a", "the type of X and W")
 
 
 def activation_masks(
@@ -138,7 +145,7 @@ def forward(X: ArrayLike, W: ArrayLike, a: ArrayLike, n_threads: int | None = No
     array([ 2., -3.])
     """
     samples, weights = _layers(X, W)
-    second = _validate.vector(a, len(weights), "a").astype(samples.dtype, copy=False)
+    second = _second(a, weights)
     f = np.empty(len(samples), samples.dtype)
     _kernels.forward(samples, weights, second, f, _runtime.threads(n_threads))
     return f
@@ -185,7 +192,7 @@ def gradient(
     """
     samples, weights = _layers(X, W)
     labels = _validate.labels(y, len(samples)).astype(np.float64)
-    second = _validate.vector(a, len(weights), "a").astype(samples.dtype, copy=False)
+    second = _second(a, weights)
     out = np.empty(weights.shape, samples.dtype)
     _kernels.gradient(samples, labels, weights, second, out, _runtime.threads(n_threads))
     return out
@@ -212,7 +219,7 @@ def step(
     a : array-like of shape (m,)
         Second layer.
     alpha : float
-        Step size, positive.
+        Step size, positive; a normal number of the type of the computation.
     n_threads : int, optional
         Number of threads.
 
@@ -233,6 +240,12 @@ def step(
     """
     samples, weights = _layers(X, W)
     alpha = _validate.positive_float(alpha, "alpha")
+    limits = np.finfo(samples.dtype)
+    if not float(limits.tiny) <= alpha <= float(limits.max):
+        raise ValueError(
+            f"alpha must be from {limits.tiny:.3g} to {limits.max:.3g} in {samples.dtype}, "
+            f"the type of X and W, got {alpha!r}"
+        )
     change = gradient(samples, y, weights, a, n_threads)
-    with _kernels.OwnArithmetic():
+    with _kernels.OwnArithmetic(), np.errstate(over="ignore", invalid="ignore"):
         return weights - samples.dtype.type(alpha) * change

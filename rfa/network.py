@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -62,7 +63,7 @@ class Network:
         a: ArrayLike | None = None,
         *,
         omega_init: float | None = None,
-        seed: np.random.SeedSequence | None = None,
+        seed: int | np.random.SeedSequence | None = None,
     ) -> None:
         # a copy, or a later change of the caller's array would change the network
         weights = _validate.weights(W).copy()
@@ -77,7 +78,7 @@ class Network:
                 if omega_init is None
                 else _validate.nonnegative_float(omega_init, "omega_init")
             ),
-            seed=_seeds.sequence(seed) if seed is not None else None,
+            seed=_seeds.known(seed),
         )
 
     @classmethod
@@ -129,7 +130,7 @@ class Network:
         m, d = _validate.positive_int(m, "m"), _validate.positive_int(d, "d")
         _validate.sizes(m=m, d=d)
         if omega_init is None:
-            omega_init = 1 / (4 * np.sqrt(m * d))
+            omega_init = 1 / (4 * math.sqrt(m * d))
         omega_init = _validate.nonnegative_float(omega_init, "omega_init")
         origin = _seeds.root(rng)
         W = _seeds.generator(origin, "init").standard_normal((m, d))
@@ -236,12 +237,21 @@ class Network:
         -------
         ndarray of shape (n, m)
 
+        Raises
+        ------
+        ValueError
+            If an inner product overflows.
+
         Examples
         --------
         >>> Network([[1.0, 0.0], [0.0, 1.0]]).features([[3.0, -1.0]])
         array([[3., 0.]])
         """
-        return np.maximum(_validate.samples(X, n_features=self.d) @ self.W.T, 0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            H = _validate.samples(X, n_features=self.d) @ self.W.T
+        if not np.isfinite(H).all():
+            raise ValueError("X must not be so large that <w, x> overflows")
+        return np.maximum(H, 0)
 
     def subnetwork(self, J: ArrayLike) -> Network:
         """The network f^J of the neurons in J, their second layer unchanged (Section 4.2).

@@ -22,10 +22,21 @@ if TYPE_CHECKING:
 POSITIVE, NEGATIVE = "#2f6db3", "#c7522a"
 
 
-def _axes(ax: Axes | None) -> Axes:
+# Points of a picture in each direction, beyond what any screen or page shows.
+MAX_RESOLUTION = 10_000
+
+
+def _check_axes(ax: Axes | None) -> None:
+    """Refuse what cannot be drawn in, before anything is computed."""
+    from matplotlib.axes import Axes
+
     if ax is not None:
-        if not hasattr(ax, "get_xlim"):
-            raise TypeError(f"ax must be matplotlib Axes, got {type(ax).__name__}")
+        _validate.instance(ax, "ax", Axes, "matplotlib Axes or None")
+
+
+def _axes(ax: Axes | None) -> Axes:
+    """The valid axes, or those of a new figure."""
+    if ax is not None:
         return ax
     import matplotlib.pyplot as plt
 
@@ -38,14 +49,14 @@ def _scale_time(axes: Axes, steps: Sequence[int] | NDArray[np.int64]) -> None:
         axes.set_xscale("symlog", linthresh=1)
 
 
-def _checked(run: Run) -> Run:
-    if not isinstance(run, Run):
-        raise TypeError(f"run must be a rfa.Run, got {type(run).__name__}")
-    return run
+def _check(run: Run, ax: Axes | None) -> None:
+    """The arguments that all figures of a run have."""
+    _validate.instance(run, "run", Run, "a rfa.Run")
+    _check_axes(ax)
 
 
 def _means(run: Run) -> NDArray[np.float64]:
-    means = _checked(run).data.means
+    means = run.data.means
     if means is None:
         raise ValueError("not applicable: the run's data have no cluster means")
     return means
@@ -92,8 +103,13 @@ def decision_boundary(run: Run, ax: Axes | None = None, resolution: int = 300) -
     >>> ax.get_xlabel()
     '$\\\\langle x, \\\\mu_1\\\\rangle$'
     """
-    plane, data = _pairs(run)[[0, 2]], run.data
+    _check(run, ax)
     resolution = _validate.integer(resolution, "resolution", 2)
+    if resolution > MAX_RESOLUTION:
+        raise ValueError(
+            f"resolution must be at most {MAX_RESOLUTION}, got {_validate.shown(resolution)}"
+        )
+    plane, data = _pairs(run)[[0, 2]], run.data
     axes = _axes(ax)
     points = data.X @ plane.T
     reach = 1.05 * float(np.abs(points).max())
@@ -183,6 +199,7 @@ def amplification(run: Run, ax: Axes | None = None) -> Axes:
     >>> [label.get_text() for label in ax.get_xticklabels()]
     ['$t = 0$', '$t = 1$', '$t = T = 6$']
     """
+    _check(run, ax)
     _means(run)
     T = floored_horizon(run.alpha)[0] + 1
     steps = [t for t in dict.fromkeys((0, 1, T)) if t in run.history.t]
@@ -262,7 +279,10 @@ def neurons(run: Run, ax: Axes | None = None) -> Axes:
     >>> ax.get_ylabel()
     '$\\\\langle w_j, \\\\mu_2\\\\rangle$'
     """
+    _check(run, ax)
     _pairs(run)
+    if not len(run.history):
+        raise ValueError("not applicable: the run recorded no step")
     axes = _axes(ax)
     paths = run.history.projection[:, :, [0, 2]]
     first, last = run.history.projection[0], run.history.projection[-1]
@@ -312,7 +332,8 @@ def history(run: Run, ax: Axes | None = None) -> Axes:
     >>> [line.get_label() for line in ax.get_lines()]
     ['loss', 'clean samples wrong', 'noisy samples fitted']
     """
-    recorded = _checked(run).history
+    _check(run, ax)
+    recorded = run.history
     axes = _axes(ax)
     lines = {"loss": recorded.loss}
     if "clean_wrong" in recorded:
@@ -363,7 +384,9 @@ def alignment(run: Run, ax: Axes | None = None, C0: float = 5.0) -> Axes:
     """
     from rfa.theory._evidence import evidence
 
-    found, _ = evidence(run, 0.1, C0)
+    _check(run, ax)
+    found, constants = evidence(run, 0.1, C0)
+    C0 = constants.C0
     why = found.lacks(steps=[0])
     if why:
         raise ValueError(f"not applicable: {why}")
@@ -430,6 +453,10 @@ def assumptions(audit: Audit, ax: Axes | None = None) -> Axes:
     >>> [label.get_text() for label in ax.get_yticklabels()][0]
     'A1'
     """
+    from rfa.theory import Audit
+
+    _validate.instance(audit, "audit", Audit, "a rfa.theory.Audit")
+    _check_axes(ax)
     axes = _axes(ax)
     names = list(audit.constants)
     ends = [end for interval in audit.constants.values() for end in interval]
@@ -500,6 +527,10 @@ def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
     >>> ax.get_xlabel()
     'share of trials in which it holds, 95% interval'
     """
+    from rfa.studies import Study
+
+    _validate.instance(study, "study", Study, "a rfa.Study")
+    _check_axes(ax)
     found = {name: p for name, p in study.frequencies(**cell).items() if p.n}
     records = study.select(**cell)
     trials, target = len(records), 1 - 4 * records[0]["delta"]

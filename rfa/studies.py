@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -30,6 +31,9 @@ Measure = Callable[[Run], Mapping[str, Any]]
 
 # Seconds between two looks for Ctrl-C.
 LOOK = 0.1
+
+# A study keeps the parameters of every cell and a record of every run.
+MAX_CELLS, MAX_RUNS = 2**20, 2**30
 
 
 class Proportion(NamedTuple):
@@ -65,6 +69,47 @@ class Proportion(NamedTuple):
     verdict: str
 
 
+class TrialError(RuntimeError):
+    """A trial of a study failed: its run, or what the measure did with it.
+
+    What the trial raised is the ``__cause__``; pickled, its type and text stay in the message only.
+
+    Attributes
+    ----------
+    study : Study
+        The study with the trials that were finished.
+    cell : dict of str to object
+        The grid's values of the failed trial.
+    trial : int
+        Its number k; ``exp.replace(**cell).run(SeedSequence(seed, spawn_key=(k,)))`` is its run.
+    reason : str
+        Type and text of what it raised.
+
+    Examples
+    --------
+    >>> import rfa
+    >>> def measure(run):
+    ...     return {"ratio": 1 / run.t}
+    >>> try:
+    ...     rfa.study(rfa.Experiment(n=40, d=3, m=8), {"steps": [0]}, trials=1, measure=measure)
+    ... except rfa.TrialError as error:
+    ...     print(error)
+    trial 0 of steps=0 failed, with 0 finished: ZeroDivisionError: division by zero
+    """
+
+    def __init__(self, study: Study, cell: dict[str, Any], trial: int, reason: str) -> None:
+        place = f"trial {trial}" + (f" of {_listed(cell)}" if cell else "")
+        super().__init__(f"{place} failed, with {len(study)} finished: {reason}")
+        self.study, self.cell, self.trial, self.reason = study, cell, trial, reason
+
+    def __reduce__(self) -> tuple[type[TrialError], tuple[Study, dict[str, Any], int, str]]:
+        return TrialError, (self.study, self.cell, self.trial, self.reason)
+
+
+def _listed(cell: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_validate.shown(value)}" for name, value in cell.items())
+
+
 class Study:
     """The records of many runs; read-only.
 
@@ -73,7 +118,7 @@ class Study:
     experiment : Experiment
         What was run.
     grid : dict of str to tuple
-        Parameters that vary, and their values.
+        Parameters that vary, and their values in plain types, as an Experiment has them.
     trials : int
         Trials in every cell of the grid.
     seed : dict
@@ -109,7 +154,7 @@ class Study:
         self.records = tuple(records)
 
     def __repr__(self) -> str:
-        cells = int(np.prod([len(values) for values in self.grid.values()], dtype=int))
+        cells = math.prod(len(values) for values in self.grid.values())
         varied = "".join(f"{name}: {len(values)} values, " for name, values in self.grid.items())
         total = cells * self.trials
         return f"Study({len(self.records)} of {total} records, {varied}{self.trials} trials)"
@@ -123,7 +168,7 @@ class Study:
         Parameters
         ----------
         **cell
-            Values of parameters of the grid.
+            Values of parameters of the grid, in any form that an Experiment takes.
 
         Returns
         -------
@@ -138,8 +183,10 @@ class Study:
             if name not in self.grid:
                 listed = ", ".join(self.grid) or "no parameter"
                 raise ValueError(f"{name} is not in the grid, which varies {listed}")
-            if value not in self.grid[name]:
-                raise ValueError(f"{name}={value!r} is not in the grid {self.grid[name]}")
+            cell[name] = plain = _plain(value)
+            if plain not in self.grid[name]:
+                listed = _validate.shown(self.grid[name])
+                raise ValueError(f"{name}={_validate.shown(value)} is not in the grid {listed}")
         return tuple(
             record
             for record in self.records
@@ -177,18 +224,26 @@ class Study:
         missing = [name for name in self.grid if name not in cell]
         if missing:
             raise ValueError(f"a value of {' and '.join(missing)} must say which cell is meant")
+        _validate.instance(statement, "statement", str, "a name")
         records = self.select(**cell)
-        if not records or statement not in records[0]:
-            raise ValueError(f"{statement!r} was not measured in this study")
+        if not any(statement in record for record in records):
+            raise ValueError(f"statement {statement!r} was not measured in this study")
+        missed = [record["trial"] for record in records if statement not in record]
+        if missed:
+            raise ValueError(f"statement {statement!r} was not measured in trial {missed[0]}")
         values = [record[statement] for record in records]
         if not all(value is None or isinstance(value, (bool, np.bool_)) for value in values):
-            raise ValueError(f"{statement!r} is not true or false in this study")
-        n, k = sum(value is not None for value in values), sum(value is True for value in values)
+            raise ValueError(f"statement {statement!r} is not true or false in this study")
+        n, k = sum(value is not None for value in values), sum(map(bool, values))
         low, high = clopper_pearson(k, n) if n else (0.0, 1.0)
-        about = f"{statement}:vacuous" in records[0]
+        # of checks, not of a measure of one's own
+        beside = {f"{statement}:vacuous", f"{statement}:hypotheses_met", "delta", "assumptions_met"}
+        about = all(beside <= record.keys() for record in records)
 
         def count(what: str, value: bool) -> int:
-            return sum(record[f"{statement}:{what}"] is value for record in records) if about else 0
+            if not about:
+                return 0
+            return sum(bool(record[f"{statement}:{what}"]) is value for record in records)
 
         verdict = ""
         if about:
@@ -245,11 +300,16 @@ class Study:
         return pandas.DataFrame(list(self.records))
 
     def to_json(self) -> str:
-        """The study as JSON; NaN and infinities as strings.
+        """The study as JSON; NaN and infinities as strings, arrays as lists.
 
         Returns
         -------
         str
+
+        Raises
+        ------
+        TypeError
+            If a measured value has no form in JSON.
         """
         record = {
             "experiment": json.loads(self.experiment.to_json()),
@@ -259,7 +319,10 @@ class Study:
             "seconds": self.seconds,
             "records": list(self.records),
         }
-        return json.dumps(jsonable(record))
+        try:
+            return json.dumps(jsonable(record))
+        except TypeError as error:
+            raise TypeError(f"records must be numbers, words, lists and dicts: {error}") from None
 
 
 def _verdict(low: float, high: float, delta: float, passes: bool, complete: bool) -> str:
@@ -286,9 +349,9 @@ def study(
     exp : Experiment
         What to run.
     grid : dict of str to iterable, optional
-        Names of parameters of the experiment and the values they take.
+        Names of parameters of the experiment and the values they take, at most 2^20 combinations.
     trials : int, default 100
-        Trials in every cell.
+        Trials in every cell; at most 2^30 runs altogether.
     rng : int, SeedSequence or None, default 0
         Seed. Trial k uses its key (k,), in every cell: cells are paired, a larger grid or more
         trials change no trial, and ``exp.run(SeedSequence(seed, spawn_key=(k,)))`` is trial k.
@@ -297,7 +360,8 @@ def study(
         are numbers. "check": :func:`rfa.theory.check`, for every statement whether it holds (None
         if not applicable), and as ``ID:value``, ``ID:vacuous`` and ``ID:hypotheses_met`` the rest;
         :func:`rfa.studies.checks` does so with another delta and C0. Or a function of the run that
-        returns a dict, called in several threads at once.
+        returns a dict with str keys, other than ``trial`` and the grid's names, called in several
+        threads at once.
     progress : bool, optional
         Whether to show a progress bar; None: as :func:`rfa.train`.
 
@@ -308,7 +372,11 @@ def study(
     Raises
     ------
     ValueError, TypeError
-        If an argument is out of range or of the wrong type; whatever measure raises.
+        If an argument is out of range or of the wrong type, before anything is run.
+    TrialError
+        If a run or measure fails, or returns what is no record: a RuntimeError that names cell and
+        trial and carries the trials that were finished as ``study``. Runs that have begun end at
+        their next step.
     Interrupted
         After Ctrl-C, carrying the trials that were finished as ``study``.
 
@@ -325,22 +393,22 @@ def study(
     >>> [record["clean_wrong"] for record in found.records]
     [11, 19, 16, 20]
     """
-    if not isinstance(exp, Experiment):
-        raise TypeError(f"exp must be a rfa.Experiment, got {type(exp).__name__}")
-    varied = _grid({} if grid is None else grid)
-    cells = [
-        (
-            dict(zip(varied, values, strict=True)),
-            exp.replace(**dict(zip(varied, values, strict=True))),
-        )
-        for values in itertools.product(*varied.values())
-    ]
+    _validate.instance(exp, "exp", Experiment, "a rfa.Experiment")
+    varied, experiments = _cells(exp, {} if grid is None else grid)
+    cells = list(zip(_combined(varied), experiments, strict=True))
     trials = _validate.positive_int(trials, "trials")
+    if trials * len(cells) > MAX_RUNS:
+        raise ValueError(
+            f"trials must be at most {MAX_RUNS // len(cells)} in {len(cells)} cells, "
+            f"got {_validate.shown(trials)}: every record is kept"
+        )
     origin = _seeds.sequence(rng)
     taken = _measure(measure)
+    progress = _validate.flag(progress, "progress")
     options: dict[str, Any] = {"record": None, "snapshots": None} if measure == "final" else {}
     begin = time.perf_counter()
     found: dict[tuple[int, int], Record] = {}
+    failed: dict[tuple[int, int], Exception] = {}
 
     def result() -> Study:
         ordered = (found[key] for key in sorted(found))
@@ -349,37 +417,91 @@ def study(
 
     def trial(cell: int, k: int) -> Record:
         parameters, experiment = cells[cell]
-        run = experiment.run(_seeds.child(origin, k), n_threads=1, progress=False, **options)
-        measured = taken(run)
-        if not isinstance(measured, Mapping):
-            raise TypeError(f"measure must return a dict, got {_validate.shown(measured)}")
-        return {**parameters, "trial": k, **measured}
+        try:
+            run = experiment.run(_seeds.child(origin, k), n_threads=1, progress=False, **options)
+            return _record({**parameters, "trial": k}, taken(run))
+        except Exception as error:
+            failed[cell, k] = error
+            raise
 
     try:
-        keys = itertools.product(range(len(cells)), range(trials))
+        # not a product, which would make lists of the ranges
+        keys = ((cell, k) for cell in range(len(cells)) for k in range(trials))
         _in_threads(trial, keys, len(cells) * trials, found, progress)
     except KeyboardInterrupt:
         raise Interrupted(study=result()) from None
+    except Exception:
+        if not failed:
+            raise
+        cell, k = first = min(failed)
+        error = failed[first]
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise TrialError(result(), cells[cell][0], k, reason) from error
     return result()
 
 
-def _grid(grid: Mapping[str, Iterable[Any]]) -> dict[str, tuple[Any, ...]]:
-    """A valid grid: parameters of Experiment with different values."""
+def _record(own: Record, measured: Any) -> Record:
+    """What a trial is and what was measured, if that is a record."""
+    if not isinstance(measured, Mapping):
+        raise TypeError(f"measure must return a dict, got {_validate.shown(measured)}")
+    for name in measured:
+        if not isinstance(name, str):
+            raise TypeError(
+                f"measure must return a dict with str keys, got {_validate.shown(name)}"
+            )
+        if name in own and (name == "trial" or _plain(measured[name]) != own[name]):
+            raise ValueError(
+                f"measure must not return {name!r}, which is {_validate.shown(own[name])} here, "
+                f"got {_validate.shown(measured[name])}"
+            )
+    return {**own, **measured}
+
+
+def _cells(
+    exp: Experiment, grid: Mapping[str, Iterable[Any]]
+) -> tuple[dict[str, tuple[Any, ...]], list[Experiment]]:
+    """A valid grid in plain values, and the experiment of every combination."""
     if not isinstance(grid, Mapping):
         raise TypeError(f"grid must be a dict of values, got {_validate.shown(grid)}")
     names = [field.name for field in dataclasses.fields(Experiment)]
-    varied = {}
+    given: dict[str, tuple[Any, ...]] = {}
     for name, values in grid.items():
         if name not in names:
-            raise ValueError(f"grid has {name!r}, which is no parameter: {', '.join(names)}")
-        if not isinstance(values, Iterable) or isinstance(values, (str, bytes)):
-            raise TypeError(f"grid must have values of {name}, got {_validate.shown(values)}")
-        varied[name] = taken = tuple(values)
+            listed = ", ".join(names)
+            raise ValueError(f"grid has {_validate.shown(name)}, which is no parameter: {listed}")
+        given[name] = taken = _validate.entries(values, f"grid[{name!r}]", MAX_CELLS)
         if not taken:
             raise ValueError(f"grid must have at least one value of {name}")
-        if any(value in taken[:i] for i, value in enumerate(taken)):
-            raise ValueError(f"grid must have no value of {name} twice, got {taken}")
-    return varied
+    size = math.prod(map(len, given.values()))
+    if size > MAX_CELLS:
+        raise ValueError(f"grid must have at most {MAX_CELLS} cells, got {size}")
+    experiments = [exp.replace(**cell) for cell in _combined(given)]
+    # in plain types, as the experiments have them: what is given can be an array, or another one
+    varied, repeat = {}, size
+    for name, values in given.items():
+        repeat //= len(values)
+        varied[name] = plain = tuple(
+            getattr(experiments[i * repeat], name) for i in range(len(values))
+        )
+        if len(set(plain)) < len(plain):
+            raise ValueError(
+                f"grid must have no value of {name} twice, got {_validate.shown(plain)}"
+            )
+    return varied, experiments
+
+
+def _combined(grid: Mapping[str, tuple[Any, ...]]) -> Iterable[dict[str, Any]]:
+    """The cells of a grid, the last parameter changing first."""
+    return (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
+
+
+def _plain(value: Any) -> Any:
+    """A value of a grid's parameter as an Experiment has it: no arrays, no lists, no types."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return tuple(_plain(entry) for entry in value)
+    return np.dtype(value).name if isinstance(value, (type, np.dtype)) else value
 
 
 def _in_threads(
@@ -433,13 +555,12 @@ def _in_threads(
 def _measure(measure: str | Measure) -> Measure:
     if callable(measure):
         return measure
-    if measure == "final":
-        return final
-    if measure == "check":
-        return checks
-    raise ValueError(
-        f"measure must be 'final', 'check' or callable, got {_validate.shown(measure)}"
-    )
+    known: dict[str, Measure] = {"final": final, "check": checks}
+    if not isinstance(measure, str) or measure not in known:
+        raise ValueError(
+            f"measure must be 'final', 'check' or callable, got {_validate.shown(measure)}"
+        )
+    return known[measure]
 
 
 def final(run: Run) -> Record:
@@ -454,6 +575,7 @@ def final(run: Run) -> Record:
     -------
     dict
     """
+    _validate.instance(run, "run", Run, "a rfa.Run")
     values: Record = {"status": run.status, "t": run.t}
     if len(run.history) and run.history.t[-1] == run.t:
         for name in ("loss", "clean_wrong", "noisy_fitted", "test_error"):

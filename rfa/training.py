@@ -9,7 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,12 +191,10 @@ def train(
     >>> run.status, run.t, bool(run.history.loss[-1] < run.history.loss[0])
     ('finished', 500, True)
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a rfa.Network, got {type(net).__name__}")
-    if not isinstance(data, Dataset):
-        raise TypeError(f"data must be a rfa.Dataset, got {type(data).__name__}")
-    if test is not None and not isinstance(test, Dataset):
-        raise TypeError(f"test must be a rfa.Dataset or None, got {type(test).__name__}")
+    _validate.instance(net, "net", Network, "a rfa.Network")
+    _validate.instance(data, "data", Dataset, "a rfa.Dataset")
+    if test is not None:
+        _validate.instance(test, "test", Dataset, "a rfa.Dataset or None")
     for name, other in (("net", net.d), ("test", data.d if test is None else test.d)):
         if other != data.d:
             raise ValueError(f"{name} has dimension d={other}, the data have d={data.d}")
@@ -218,8 +216,7 @@ def train(
     if steps > MAX_STEPS:
         raise ValueError(f"steps must be at most 2^53, got {_validate.shown(steps)}")
     name = choose_engine(engine, data, test, net.m)
-    if not (progress is None or isinstance(progress, bool)):
-        raise TypeError(f"progress must be True, False or None, got {_validate.shown(progress)}")
+    progress = _validate.flag(progress, "progress")
     if stop is not None and not callable(stop):
         raise TypeError(f"stop must be callable or None, got {type(stop).__name__}")
     at = recorded_steps(record, steps, T)
@@ -352,7 +349,7 @@ def choose_engine(engine: str, data: Dataset, test: Dataset | None, m: int) -> s
 
     And by the data only where products of points overflow or underflow, which gram cannot take.
     """
-    if engine != "auto":
+    if not isinstance(engine, str) or engine != "auto":
         check_engine(engine, data.d)
         return engine
     name = auto.choose(data.n, data.d, m, 0 if test is None else test.n, data.X.dtype)
@@ -396,10 +393,8 @@ def recorded_steps(record: str | int | Iterable[int] | None, steps: int, T: int)
             )
         decades = np.log10(max(steps, 1))
         chosen = np.round(10 ** (np.arange(int(40 * decades) + 1) / 40))
-    elif isinstance(record, Iterable) and not isinstance(record, bytes):
-        chosen = np.array([_validate.nonnegative_int(t, "record") for t in record])
-        if (chosen > steps).any():
-            raise ValueError(f"record has step {int(chosen.max())}, the run ends at {steps}")
+    elif _holds_several(record):
+        chosen = np.array(_steps(record, "record", steps), np.int64)
         return _ascending([early, chosen, [T - 1, T]], steps)
     else:
         chosen = _every(_validate.positive_int(record, "record"), steps)
@@ -426,12 +421,27 @@ def kept_steps(snapshots: Any, steps: int, T: int) -> set[int]:
     """The steps whose W is kept: 1, T and those asked for; none if snapshots is None."""
     if snapshots is None:
         return set()
-    if not isinstance(snapshots, Iterable) or isinstance(snapshots, (str, bytes)):
+    if not _holds_several(snapshots):
         raise TypeError(f"snapshots must be steps, got {_validate.shown(snapshots)}")
-    asked = [_validate.nonnegative_int(t, "snapshots") for t in snapshots]
-    if any(t > steps for t in asked):
-        raise ValueError(f"snapshots has step {max(asked)}, the run ends at {steps}")
-    return {t for t in (1, T, *asked) if t <= steps}
+    return {t for t in (1, T, *_steps(snapshots, "snapshots", steps)) if t <= steps}
+
+
+def _holds_several(value: Any) -> TypeGuard[Iterable[Any]]:
+    """Whether it can be gone through; an array of no dimension cannot, though it has iter."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, bytearray))
+
+
+def _steps(values: Iterable[Any], name: str, steps: int) -> list[int]:
+    """Steps that the run has; what goes on for ever ends at the first beyond it."""
+    found = []
+    for value in values:
+        t = _validate.nonnegative_int(value, name)
+        if t > steps:
+            raise ValueError(f"{name} has step {_validate.shown(t)}, the run ends at {steps}")
+        found.append(t)
+    return found
 
 
 def make_problem(data: Dataset, test: Dataset | None, alpha: float, T: int) -> Problem:

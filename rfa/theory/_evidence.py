@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rfa import _seeds, _validate
 from rfa.network import second_layer
 from rfa.run import Run
 from rfa.theory._horizon import floored_horizon
@@ -381,11 +382,17 @@ class Evidence:
 _kept: weakref.WeakKeyDictionary[Run, Evidence] = weakref.WeakKeyDictionary()
 
 
-def evidence(run: Run, delta: float, C0: float) -> tuple[Evidence, Constants]:
-    """The evidence of a run, computed once, and the constants; the arguments are checked."""
-    if not isinstance(run, Run):
-        raise TypeError(f"run must be a rfa.Run, got {type(run).__name__}")
+def evidence(
+    run: Run, delta: float, C0: float, rng: _seeds.Seed = None
+) -> tuple[Evidence, Constants]:
+    """The evidence of a run, computed once, and the constants; the arguments are checked.
+
+    Also rng, which most statements have only because all are called alike.
+    """
+    _validate.instance(run, "run", Run, "a rfa.Run")
     delta, C0 = probability(delta), above_one(C0)
+    if rng is not None:
+        _seeds.root(rng)
     if run not in _kept:
         _kept[run] = Evidence(run)
     found = _kept[run]

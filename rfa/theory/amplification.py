@@ -108,7 +108,7 @@ def lemma_4_10(
     >>> [check.id for check in checks if not check.holds]
     []
     """
-    e, k = evidence(run, delta, C0)
+    e, k = evidence(run, delta, C0, rng)
     ids = (
         "lemma_4_10_alignment",
         "lemma_4_10_correlation",
@@ -124,13 +124,13 @@ def lemma_4_10(
     why = e.lacks(width=True, omega=True, last=1, steps=[0, 1])
     if why:
         return absent(ids, why)
-    unmet = unmet_on_a_good_run(e, k) + e.lonely(C0)
+    unmet = unmet_on_a_good_run(e, k) + e.lonely(k.C0)
     if not k.C1 >= 2:
         unmet.append(f"C1 = {k.C1:.3g} is below 2")
     if e.K < 1:
         # (33) uses Lemma A.1, whose step 1 is beyond 1/(4 alpha)
         unmet.append("alpha is above 1/4")
-    j, c = e.pairs(C0)
+    j, c = e.pairs(k.C0)
     names = np.array(NAMES)
     pairs: dict[str, Any] = {
         "axes": {"neuron": j, "cluster": names[c]},
@@ -146,13 +146,13 @@ def lemma_4_10(
     def empirical(smallest: float, factor: float) -> float:
         return 1 / (factor * smallest) if smallest > 0 else math.inf
 
-    aligned = e.aligned([1], C0)
+    aligned = e.aligned([1], k.C0)
     before, after = (row[j, c] for row in e.cosine([0, 1]))
     growth = np.diff(e.projection([0, 1])[:, j, c], axis=0)[0] / (e.alpha * np.abs(e.a[j]))
     active = e.rows("active", [0])[0]
     votes = (active[:, 0::2] - active[:, 1::2]) * LABELS  # N_mu(j) of (27)
     edge = np.sign(e.a[j]) * (votes[j, c] - votes[j, OPPOSITE[c]]) / e.n
-    own, against = e.reach(1, C0)
+    own, against = e.reach(1, k.C0)
     step = first_step(e)
     moving = np.flatnonzero(e.a)
     neurons: dict[str, Any] = {"axes": {"neuron": moving}, "unmet": unmet}

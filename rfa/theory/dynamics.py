@@ -49,7 +49,7 @@ def lemma_A_1(
     >>> [check.holds for check in lemma_A_1(rfa.preset("theorem").run(rng=0))]
     [True, True]
     """
-    e, k = evidence(run, delta, C0)
+    e, k = evidence(run, delta, C0, rng)
     ids = ("lemma_A_1_neurons", "lemma_A_1_norm")
     steps = [t for t in e.recorded if 1 <= t <= e.T]
     why = e.lacks(clusters=False, last=1) or ("" if steps else "no step from 1 to T was recorded")
@@ -104,7 +104,7 @@ def equation_16(
     >>> equation_16(rfa.preset("theorem").run(rng=0))[0].holds
     True
     """
-    e, k = evidence(run, delta, C0)
+    e, k = evidence(run, delta, C0, rng)
     return (output_at(e, k, min(e.T, e.steps)),)
 
 
@@ -162,12 +162,12 @@ def lemma_4_6(
     >>> lemma_4_6(rfa.preset("theorem").run(rng=0))[0].reason.split("; ")[-1]
     'size(Jc)/m = 0.06 is above b^2/16'
     """
-    e, k = evidence(run, delta, C0)
+    e, k = evidence(run, delta, C0, rng)
     ids = ("lemma_4_6", "lemma_4_6_norm")
     why = e.lacks(last=e.T, steps=[0])
     if why:
         return absent(ids, why)
-    dense, inside = e.dense(e.T, C0), e.J(C0).any(axis=1)
+    dense, inside = e.dense(e.T, k.C0), e.J(k.C0).any(axis=1)
     clean_label = LABELS[e.cluster]
     b = float((clean_label * dense.f_J).min())
     missing = float((~inside).mean())
@@ -236,18 +236,18 @@ def condition_4_7(
     >>> condition_4_7(rfa.preset("assumptions").run(rng=0))[0].details["first"]
     1
     """
-    e, k = evidence(run, delta, C0)
+    e, k = evidence(run, delta, C0, rng)
     steps = range(1, e.T)
     why = e.lacks(horizon=True, last=e.T - 1, steps=[0, *steps])
     if why:
         return absent(("condition_4_7",), why)
-    aligned = e.aligned(steps, C0)
+    aligned = e.aligned(steps, k.C0)
     details: dict[str, Any] = {}
     share = np.empty(0)
     if aligned.size:
         share = aligned.mean(axis=1)
         whole = np.flatnonzero(share == 1)
-        margins = [e.reach(t, C0) for t in steps]
+        margins = [e.reach(t, k.C0) for t in steps]
         details = {
             "share": share.tolist(),
             "first": int(steps[whole[0]]) if whole.size else None,
@@ -261,7 +261,7 @@ def condition_4_7(
             1.0,
             k,
             axes={"step": np.array(steps)},
-            unmet=e.unmet(k) + e.lonely(C0),
+            unmet=e.unmet(k) + e.lonely(k.C0),
             empty=NO_NEURONS,
             details=details,
         ),
@@ -295,12 +295,12 @@ def condition_4_8(
     >>> condition_4_8(rfa.preset("theorem").run(rng=0))[0].holds
     True
     """
-    e, k = evidence(run, delta, C0)
+    e, k = evidence(run, delta, C0, rng)
     steps = range(e.T + 1)
     why = e.lacks(horizon=True, last=e.T, steps=steps)
     if why:
         return absent(("condition_4_8",), why)
-    return (_orthogonality("condition_4_8", e, k, steps, e.unmet(k) + e.lonely(C0)),)
+    return (_orthogonality("condition_4_8", e, k, steps, e.unmet(k) + e.lonely(k.C0)),)
 
 
 def _sideways(e: Evidence, steps: range, C0: float) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -354,7 +354,7 @@ def lemma_4_9(
     >>> [check.holds for check in lemma_4_9(rfa.preset("theorem").run(rng=0))]
     [True, True, True, True, True, True]
     """
-    e, k = evidence(run, delta, C0)
+    e, k = evidence(run, delta, C0, rng)
     ids = (
         "lemma_4_9_norm",
         "lemma_4_9_clean",
@@ -367,10 +367,10 @@ def lemma_4_9(
     why = e.lacks(horizon=True, last=e.T, steps=steps)
     if why:
         return absent(ids, why)
-    unmet = unmet_on_a_good_run(e, k) + e.lonely(C0) + _sufficient(e, k)
-    j, c = e.pairs(C0)
+    unmet = unmet_on_a_good_run(e, k) + e.lonely(k.C0) + _sufficient(e, k)
+    j, c = e.pairs(k.C0)
     y, noisy = run.data.y, run.data.noisy
-    margin = y * e.dense(e.T, C0).f_J
+    margin = y * e.dense(e.T, k.C0).f_J
     at_means = E2 * k.shrink / 2048
     constant: dict[str, Any] = {"constant": "C3", "literal_constant": 4096 / E2}
     if e.rounded:
@@ -393,7 +393,7 @@ def lemma_4_9(
     highest = e.rows("margin_high", range(e.T))
     with np.errstate(over="ignore"):
         weights = 1 / (1 + np.exp(highest))  # 1 for an empty group, whose highest is -inf
-    a_J = np.where(e.J(C0).any(axis=1), e.a, 0.0)
+    a_J = np.where(e.J(k.C0).any(axis=1), e.a, 0.0)
     f_means = LABELS * (np.maximum(e.M @ e.W(e.T).T, 0) @ a_J)
     rows = np.array(range(e.T))[:, None]
     no_neurons = {"empty": NO_NEURONS}
@@ -507,7 +507,7 @@ def lemma_4_11(
     >>> [check.holds for check in lemma_4_11(rfa.preset("theorem").run(rng=2))]
     [True, True, True, True, True, True]
     """
-    e, k = evidence(run, delta, C0)
+    e, k = evidence(run, delta, C0, rng)
     ids = (
         "lemma_4_11_alignment",
         "lemma_4_11_orthogonality",
@@ -520,11 +520,11 @@ def lemma_4_11(
     why = e.lacks(horizon=True, last=e.T, steps=steps)
     if why:
         return absent(ids, why)
-    unmet = unmet_on_a_good_run(e, k) + e.lonely(C0)
-    j, c = e.pairs(C0)
+    unmet = unmet_on_a_good_run(e, k) + e.lonely(k.C0)
+    j, c = e.pairs(k.C0)
     pair_axes = {"neuron": j, "cluster": np.array(NAMES)[c]}
-    share = e.aligned(range(1, e.T), C0).mean(axis=1) if len(j) else np.empty(0)
-    o = _sideways(e, steps, C0)
+    share = e.aligned(range(1, e.T), k.C0).mean(axis=1) if len(j) else np.empty(0)
+    o = _sideways(e, steps, k.C0)
     change = np.diff(o, axis=0)
     cosine = e.cosine(range(2, e.T + 1))[:, j, c]
     # entries (t, pair), t = 1, ..., T-1

@@ -73,7 +73,7 @@ def theorem_3_1(
     >>> [check.holds for check in checks]
     [True, True, True, True, True, True]
     """
-    e, k = evidence(run, delta, C0)
+    e, k = evidence(run, delta, C0, rng)
     return theorem_at(e, k, e.T, rng)
 
 
@@ -249,7 +249,7 @@ def proposition_3_2(
     >>> [check.holds for check in proposition_3_2(rfa.preset("theorem").run(rng=0))]
     [True, True, True, True]
     """
-    e, k = evidence(run, delta, C0)
+    e, k = evidence(run, delta, C0, rng)
     return features_at(e, k, e.T)
 
 
@@ -353,7 +353,7 @@ def proposition_B_1(
     >>> [check.holds for check in proposition_B_1(rfa.preset("theorem").run(rng=0))]
     [True, True]
     """
-    e, k = evidence(run, delta, C0)
+    e, k = evidence(run, delta, C0, rng)
     found = rademacher_complexity(run.data.X, e.a, 1.0, _drawn_from(run, rng), draws=SIGN_DRAWS)
     details = {
         "standard_error": found.standard_error,

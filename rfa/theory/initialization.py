@@ -46,7 +46,7 @@ def lemma_4_1(
     >>> [check.holds for check in lemma_4_1(rfa.preset("theorem").run(rng=0))]
     [True, True, True]
     """
-    e, k = evidence(run, delta, C0)
+    e, k = evidence(run, delta, C0, rng)
     ids = ("lemma_4_1_a", "lemma_4_1_b_mu1", "lemma_4_1_b_mu2")
     why = e.lacks(omega=True, steps=[0])
     if why:
@@ -68,11 +68,11 @@ def lemma_4_1(
             details={"smallest": float(ratio.min()), "largest": float(ratio.max())},
         )
     ]
-    bound = e.m * (1 - 1 / (2 * C0) - math.sqrt(2 * math.log(4 / delta) / e.m))
+    bound = e.m * (1 - 1 / (2 * k.C0) - math.sqrt(2 * math.log(4 / k.delta) / e.m))
     for name, column in (("mu1", 0), ("mu2", 2)):
         height = np.abs(e.projection([0])[0, :, column])
-        count = int((height >= e.omega / (2 * C0)).sum())
-        expected = 2 * e.m * _upper_tail(1 / (2 * C0))
+        count = int((height >= e.omega / (2 * k.C0)).sum())
+        expected = 2 * e.m * _upper_tail(1 / (2 * k.C0))
         checks.append(
             at_least(
                 f"lemma_4_1_b_{name}",
@@ -120,16 +120,16 @@ def lemma_4_2(
     >>> lemma_4_2(rfa.preset("theorem").run(rng=0))[0].holds
     True
     """
-    e, k = evidence(run, delta, C0)
+    e, k = evidence(run, delta, C0, rng)
     ids = ("lemma_4_2", "lemma_4_2_sum")
     why = e.lacks(steps=[0])
     if why:
         return absent(ids, why)
-    counts = e.J(C0).sum(axis=0).astype(float)
+    counts = e.J(k.C0).sum(axis=0).astype(float)
     unmet = e.unmet(k)
     constant: dict[str, Any] = {
         "constant": "C0",
-        "constant_used": C0,
+        "constant_used": k.C0,
         "literal_constant": k.literal_C0,
     }
     largest, largest_of_sum = largest_C0(e)
@@ -234,7 +234,7 @@ def lemma_4_3(
     >>> [check.holds for check in lemma_4_3(rfa.preset("theorem").run(rng=0))]
     [True, True, True, True, True, True]
     """
-    e, k = evidence(run, delta, C0)
+    e, k = evidence(run, delta, C0, rng)
     ids = (
         "lemma_4_3_a_own",
         "lemma_4_3_a_other",
@@ -252,7 +252,7 @@ def lemma_4_3(
     axes = {"sample": np.arange(e.n), "cluster": np.array(NAMES)[e.cluster]}
     # X is rounded to its type, and so are the sums of d products
     rounding = (e.d + 8) * float(np.finfo(run.data.X.dtype).eps)
-    tail = math.sqrt(math.log(1 / delta) / e.n)
+    tail = math.sqrt(math.log(1 / k.delta) / e.n)
     fractions = np.bincount(e.cluster, minlength=4) / e.n
 
     def constant(excess: float, unit: float) -> dict[str, Any]:
@@ -352,11 +352,11 @@ def lemma_4_4(
     >>> lemma_4_4(rfa.preset("assumptions").run(rng=0))[0].holds
     True
     """
-    e, k = evidence(run, delta, C0)
+    e, k = evidence(run, delta, C0, rng)
     why = e.lacks(steps=[0])
     if why:
         return absent(("lemma_4_4",), why)
-    j, c = e.correlated(C0)
+    j, c = e.correlated(k.C0)
     active = e.rows("active", [0])[0]
     edge = (active[j, 2 * c] - active[j, 2 * OPPOSITE[c]]).astype(float)
     details = {}
@@ -409,7 +409,7 @@ def definition_4_5(
     >>> definition_4_5(rfa.preset("assumptions").run(rng=0))[0].holds
     True
     """
-    e, k = evidence(run, delta, C0)
+    e, k = evidence(run, delta, C0, rng)
     why = e.lacks(width=True, rate=True, omega=True, steps=[0])
     if why:
         return absent(("definition_4_5",), why)

@@ -6,6 +6,10 @@ import math
 
 from rfa import _validate
 
+# Beyond, quantiles of beta distributions lose their digits: at 2^48 the ends are off by more than
+# the interval's width.
+MAX_TRIALS = 2**40
+
 
 def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """The Clopper-Pearson interval of a probability, from k successes in n independent trials.
@@ -15,7 +19,7 @@ def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, fl
     k : int
         Successes, from 0 to n.
     n : int
-        Trials, at least 1.
+        Trials, from 1 to 2^40.
     confidence : float, default 0.95
         Probability, at least, that the interval has the true value, in (0, 1).
 
@@ -41,13 +45,16 @@ def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, fl
     from scipy.special import betaincinv
 
     n = _validate.positive_int(n, "n")
+    if n > MAX_TRIALS:
+        raise ValueError(f"n must be at most 2^40, got {_validate.shown(n)}")
     k = _validate.nonnegative_int(k, "k")
     if k > n:
-        raise ValueError(f"k must be at most n={n}, got {k}")
+        raise ValueError(f"k must be at most n={n}, got {_validate.shown(k)}")
     tail = (1 - _validate.open_fraction(confidence, "confidence")) / 2
     low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, tail))
     high = 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - tail))
-    return low, high
+    # the share itself is within, which rounding can hide where the interval is all but a point
+    return min(low, k / n), max(high, k / n)
 
 
 def empirical_bernstein(

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rfa import _seeds, _validate
+from rfa import _runtime, _seeds, _validate
 from rfa.data import StoredCallable, XORClusters
 from rfa.network import Network
-from rfa.theory.intervals import clopper_pearson, empirical_bernstein
+from rfa.theory.intervals import MAX_TRIALS, clopper_pearson, empirical_bernstein
 
 Floats = NDArray[np.floating]
 
@@ -77,7 +77,8 @@ def test_error(
     distribution : XORClusters
         Where the points are drawn from.
     n : int, default 200000
-        Number of points, or, with width, the most to draw; they are drawn in batches and not kept.
+        Number of points, or, with width, the most to draw, at most 2^40; they are drawn in batches
+        and not kept.
     rng : int, SeedSequence, Generator or None
         Seed (stream ``check``), or where to draw from.
     n_threads : int, optional
@@ -118,6 +119,8 @@ def test_error(
     2000
     """
     n = _validate.positive_int(n, "n")
+    if n > MAX_TRIALS:
+        raise ValueError(f"n must be at most 2^40, got {_validate.shown(n)}")
     if width is None:
         return next(_looks(network, distribution, [n], rng, n_threads, confidence))
     width = _validate.positive_float(width, "width")
@@ -172,10 +175,9 @@ def _looks(
     confidence: float,
 ) -> Iterator[ErrorEstimate]:
     """The estimates at these numbers of points; the arguments are checked at once."""
-    if not isinstance(network, Network):
-        raise TypeError(f"network must be a rfa.Network, got {type(network).__name__}")
-    if not isinstance(distribution, XORClusters):
-        raise TypeError(f"distribution must be XORClusters, got {type(distribution).__name__}")
+    _validate.instance(network, "network", Network, "a rfa.Network")
+    _validate.instance(distribution, "distribution", XORClusters, "a rfa.XORClusters")
+    n_threads = _runtime.threads(n_threads)
     if network.d != distribution.d:
         raise ValueError(
             f"network takes samples of dimension {network.d}, distribution has d={distribution.d}"

@@ -114,7 +114,7 @@ def check(
     >>> report["lemma_4_2"].bound, report["theorem_3_1_1"].value
     (32.00000000000001, 0.0)
     """
-    e, constants = evidence(run, delta, C0)
+    e, constants = evidence(run, delta, C0, rng)
     if e.rounded:
         warnings.warn(
             f"1/(4 alpha) = {1 / (4 * run.alpha):.6g} is not an integer: T is rounded down to "
