@@ -14,29 +14,35 @@ Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator | None
 STREAMS = ("mu", "data", "noise", "init", "test", "check")
 
 
-def root(rng: Seed, name: str = "rng") -> np.random.SeedSequence | np.random.Generator:
+def root(rng: Seed) -> np.random.SeedSequence | np.random.Generator:
     """What streams are taken from: the SeedSequence of an int, fresh entropy for None."""
-    if isinstance(rng, (np.random.SeedSequence, np.random.Generator)):
+    if isinstance(rng, np.random.Generator):
         return rng
-    if rng is None:
-        return np.random.SeedSequence()
-    if isinstance(rng, (int, np.integer)) and not isinstance(rng, (bool, np.timedelta64)):
-        if rng < 0:
-            raise ValueError(f"{name} must be a seed of at least 0, got {_validate.shown(rng)}")
-        return np.random.SeedSequence(int(rng))
-    raise TypeError(
-        f"{name} must be an int, a SeedSequence, a Generator or None, got {_validate.shown(rng)}"
-    )
+    return _seed(rng, "rng", "an int, a SeedSequence, a Generator or None")
 
 
 def sequence(rng: Seed, name: str = "rng") -> np.random.SeedSequence:
     """The SeedSequence behind a seed; a Generator, which cannot be split by key, is refused."""
-    result = root(rng, name)
-    if isinstance(result, np.random.Generator):
+    if isinstance(rng, np.random.Generator):
         raise TypeError(
             f"{name} must be an int, a SeedSequence or None here: a Generator has no key"
         )
-    return result
+    return _seed(rng, name, "an int, a SeedSequence or None")
+
+
+def _seed(rng: Any, name: str, kinds: str) -> np.random.SeedSequence:
+    if isinstance(rng, np.random.SeedSequence):
+        return rng
+    if rng is None:
+        return np.random.SeedSequence()
+    # NumPy counts its times as integers
+    if isinstance(rng, (int, np.integer)) and not isinstance(rng, (bool, np.timedelta64)):
+        if rng < 0:
+            raise ValueError(
+                f"{name} must be a seed of at least 0, got {_validate.shown(int(rng))}"
+            )
+        return np.random.SeedSequence(int(rng))
+    raise TypeError(f"{name} must be {kinds}, got {_validate.shown(rng)}")
 
 
 def known(seed: int | np.random.SeedSequence | None) -> np.random.SeedSequence | None:

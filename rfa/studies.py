@@ -530,7 +530,11 @@ def _in_threads(
                 key = next(remaining, None)
             if key is None:
                 return
-            found[key] = trial(*key)
+            try:
+                found[key] = trial(*key)
+            except BaseException:
+                cancelled.set()  # at once, or others begin further trials until it is noticed
+                raise
 
     _runtime.keep_freed_memory()
     # a run has one thread, and so have NumPy's matrix products within it

@@ -407,6 +407,33 @@ def test_hostile_arguments_are_taken_or_refused_by_name(name, monkeypatch, tmp_p
     assert not wrong, "\n".join([f"{name}:", *wrong])
 
 
+FREE = {
+    "a value of select": (lambda value: checked_study().select(m=value), "m"),
+    "a value of the grid": (
+        lambda value: rfa.study(small()["exp"], {"eta": [value]}, trials=1),
+        "eta",
+    ),
+    "a grid of one value": (
+        lambda value: rfa.study(small()["exp"], {"steps": value}, trials=1),
+        "steps",
+    ),
+    "means of the grid": (lambda value: rfa.study(small()["exp"], {"mu": [value]}, trials=1), "mu"),
+    "an engine of a run": (lambda value: small()["exp"].run(0, engine=value), "engine"),
+    "a parameter": (lambda value: small()["exp"].replace(balance=value), "balance"),
+}
+
+
+@pytest.mark.parametrize("case", FREE)
+def test_hostile_values_of_free_keywords_are_taken_or_refused_by_name(case):
+    call, parameter = FREE[case]
+    wrong = []
+    for label, hostile in HOSTILE.items():
+        found, _ = outcome(case, call, {"value": hostile()}, parameter, label)
+        if found:
+            wrong.append(f"{label}: {found[:300]}")
+    assert not wrong, "\n".join(wrong)
+
+
 def test_all_that_is_public_is_walked():
     """So that a fault of the inspection does not empty the test above."""
     expected = {"train", "study", "XORClusters.sample", "Run.save", "forward", "lemma_4_9"}

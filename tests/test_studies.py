@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import pickle
@@ -10,6 +11,7 @@ import platform
 import signal
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import problems
@@ -207,6 +209,27 @@ def test_truth_values_of_ones_own_have_proportions_without_a_verdict():
         ({"grid": {"m": []}}, ValueError, "grid must have at least one value of m"),
         ({"grid": {"m": [4, 8, 4]}}, ValueError, "grid must have no value of m twice"),
         ({"grid": 3}, TypeError, "grid must be a dict of values, got 3"),
+        ({"grid": {3: [4]}}, ValueError, "grid has 3, which is no parameter"),
+        ({"grid": {"m": np.array(3)}}, TypeError, r"grid\['m'\] must be several values"),
+        ({"grid": {"law": "gaussian"}}, TypeError, r"grid\['law'\] must be several values"),
+        ({"grid": {"m": itertools.count(1)}}, ValueError, r"grid\['m'\] must be at most 1048576"),
+        (
+            {"grid": {"m": range(1, 3000), "steps": range(3000)}},
+            ValueError,
+            "grid must have at most 1048576 cells, got 8997000",
+        ),
+        ({"grid": {"mu": [np.eye(3)]}}, ValueError, r"mu must have shape \(2, 3\)"),
+        ({"trials": 2**31}, ValueError, "trials must be at most 1073741824 in 1 cells"),
+        ({"trials": 2**63}, ValueError, "trials must be at most 1073741824"),
+        ({"trials": 10**5000}, ValueError, "trials must be at most 1073741824"),
+        (
+            {"trials": 2**29, "grid": {"m": [1, 2, 3]}},
+            ValueError,
+            "trials must be at most 357913941 in 3 cells",
+        ),
+        ({"progress": "no"}, TypeError, "progress must be True, False or None, got 'no'"),
+        ({"progress": np.arange(2)}, TypeError, "progress must be True, False or None"),
+        ({"measure": np.arange(2)}, ValueError, "measure must be 'final', 'check' or callable"),
         ({"grid": {"m": [0]}}, ValueError, "m must be at least 1"),
         ({"rng": np.random.default_rng(0)}, TypeError, "rng must be an int, a SeedSequence"),
         ({"measure": "loss"}, ValueError, "measure must be 'final', 'check' or callable"),
@@ -217,12 +240,163 @@ def test_bad_arguments_are_named(arguments, error, words):
         rfa.study(**{"exp": SMALL, "trials": 2, **arguments})
 
 
-def test_what_a_measure_raises_ends_the_study():
-    def measure(run):
-        raise RuntimeError("no measure")
+def failing(k, error):
+    """A measure that raises in trial k."""
 
-    with pytest.raises(RuntimeError, match="no measure"):
-        rfa.study(SMALL, trials=50, measure=measure)
+    def measure(run):
+        if run.data.seed.spawn_key == (k,):
+            raise error
+        return {"t": run.t}
+
+    return measure
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_measure_that_raises_keeps_the_trials_that_are_finished(threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+    cause = ZeroDivisionError("no\nmeasure")
+    with pytest.raises(rfa.TrialError) as caught:
+        rfa.study(SMALL, {"m": [4]}, trials=20, measure=failing(15, cause))
+    error = caught.value
+    assert isinstance(error, RuntimeError) and error.__cause__ is cause
+    assert (error.cell, error.trial) == ({"m": 4}, 15)
+    finished = [record["trial"] for record in error.study.records]
+    assert finished == sorted(set(finished)) and 15 not in finished
+    # of those before it only what another thread was at
+    assert len(set(range(15)) - set(finished)) <= threads - 1
+    where = f"trial 15 of m=4 failed, with {len(finished)} finished"
+    assert str(error) == f"{where}: ZeroDivisionError: no measure"
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) and (again.cell, again.trial) == ({"m": 4}, 15)
+    assert again.study.records == error.study.records
+
+
+def test_a_run_that_raises_keeps_the_trials_that_are_finished(monkeypatch):
+    def law(rng, n, d):
+        return np.full((n, d), np.nan)
+
+    def measure(run):
+        # from now on
+        monkeypatch.setitem(rfa.data.LAWS, "gaussian", law)
+        return {}
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setitem(rfa.data.LAWS, "gaussian", rfa.data.LAWS["gaussian"])
+    with pytest.raises(rfa.TrialError, match="^trial 1 failed, with 1 finished: ValueError: sigma"):
+        rfa.study(SMALL, trials=5, measure=measure)
+
+
+def test_a_warning_that_is_an_error_names_its_trial(monkeypatch):
+    # T is rounded down
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with pytest.raises(rfa.TrialError, match=r"^trial \d+ of alpha=0.06 failed") as caught:
+        rfa.study(SMALL.replace(steps=None), {"alpha": [0.05, 0.06]}, trials=2)
+    assert isinstance(caught.value.__cause__, UserWarning)
+    assert [r["trial"] for r in caught.value.study.select(alpha=0.05)] == [0, 1]
+
+
+def test_a_trial_that_fails_ends_the_runs_that_have_begun():
+    def measure(run):
+        raise ValueError("no measure")
+
+    # 10^9 steps would last an hour
+    with pytest.raises(rfa.TrialError) as caught:
+        rfa.study(SMALL, {"steps": [4, 10**9]}, trials=1, measure=measure)
+    assert len(caught.value.study) == 0
+
+
+@pytest.mark.parametrize(
+    ("measured", "error", "words"),
+    [
+        (5, TypeError, "measure must return a dict, got 5"),
+        (None, TypeError, "measure must return a dict, got None"),
+        ({1: 2}, TypeError, "measure must return a dict with str keys, got 1"),
+        ({None: 2}, TypeError, "measure must return a dict with str keys, got None"),
+        ({"trial": 7}, ValueError, "measure must not return 'trial', which is 0 here, got 7"),
+        ({"trial": 0}, ValueError, "measure must not return 'trial', which is 0 here, got 0"),
+        ({"m": 5}, ValueError, "measure must not return 'm', which is 4 here, got 5"),
+        ({"m": np.arange(2)}, ValueError, "measure must not return 'm', which is 4 here"),
+    ],
+)
+def test_what_is_no_record_is_refused(measured, error, words):
+    with pytest.raises(rfa.TrialError, match=f"{error.__name__}: {words}") as caught:
+        rfa.study(SMALL, {"m": [4]}, trials=1, measure=lambda run: measured)
+    assert isinstance(caught.value.__cause__, error)
+
+
+def test_a_measure_can_return_a_parameter_of_the_grid():
+    found = rfa.study(SMALL, {"m": [4]}, trials=1, measure=lambda run: {"m": np.int64(4)})
+    assert found.select(m=4)[0]["m"] == 4
+
+
+def test_truth_values_of_numpy_are_counted():
+    found = rfa.study(SMALL, trials=3, measure=lambda run: {"x": np.True_, "y": np.False_})
+    assert (found.proportion("x").k, found.proportion("y").k) == (3, 0)
+
+
+def test_what_some_trials_did_not_measure_has_no_proportion():
+    found = rfa.study(
+        SMALL,
+        trials=3,
+        measure=lambda run: {"x": True} if run.data.seed.spawn_key[0] != 1 else {},
+    )
+    with pytest.raises(ValueError, match="^statement 'x' was not measured in trial 1"):
+        found.proportion("x")
+    # what looks like a check's, and is not
+    mine = rfa.study(SMALL, trials=2, measure=lambda run: {"x": True, "x:vacuous": False})
+    assert mine.proportion("x").verdict == ""
+
+
+@pytest.mark.parametrize("form", [lambda mu: mu, np.ndarray.tolist, lambda mu: mu.astype("f4")])
+def test_means_as_a_value_of_the_grid(form):
+    first, second = np.eye(2, 3), np.eye(2, 3)[::-1]
+    found = rfa.study(SMALL, {"mu": [form(first), form(second), None, "random"]}, trials=2)
+    assert [len(found.select(mu=mu)) for mu in (first, second.tolist(), None, "random")] == [2] * 4
+    assert found.records[0]["mu"] == ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+    expected = SMALL.replace(mu=second).run(np.random.SeedSequence(0, spawn_key=(1,)))
+    assert found.select(mu=second)[1]["loss"] == expected.history.loss[-1]
+    assert json.loads(found.to_json())["grid"]["mu"][1] == second.tolist()
+    hash(found.grid["mu"])
+    with pytest.raises(ValueError, match="^mu=array.* is not in the grid"):
+        found.select(mu=np.eye(2))
+    with pytest.raises(ValueError, match="^grid must have no value of mu twice"):
+        rfa.study(SMALL, {"mu": [first, first.tolist()]}, trials=1)
+
+
+def test_values_of_any_type_are_those_of_the_experiment():
+    grid = {"m": np.array([4, 8]), "dtype": [np.float32, "float64"], "balance": [[0.25] * 4]}
+    found = rfa.study(SMALL, grid, trials=1, measure=lambda run: {"W": run.network.W[:1, :1]})
+    expected = {"m": (4, 8), "dtype": ("float32", "float64"), "balance": ((0.25,) * 4,)}
+    assert found.grid == expected
+    cell = {"m": np.int32(8), "dtype": np.float32, "balance": np.full(4, 0.25)}
+    assert found.select(**cell) == found.select(m=8, dtype="float32")
+    stored = json.loads(found.to_json())
+    assert stored["grid"]["m"] == [4, 8] and np.shape(stored["records"][0]["W"]) == (1, 1)
+    strange = rfa.study(SMALL, trials=1, measure=lambda run: {"x": object()})
+    with pytest.raises(TypeError, match="^records must be numbers, words, lists and dicts"):
+        strange.to_json()
+
+
+def test_trials_are_counted_off_not_listed(monkeypatch):
+    """The keys of 2^30 runs are no list; a Ctrl-C in the third keeps two."""
+    taken = iter([{}, {}])
+
+    def measure(run):
+        try:
+            return next(taken)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    tracemalloc.start()
+    try:
+        with pytest.raises(rfa.Interrupted) as caught:
+            rfa.study(SMALL, trials=2**30, measure=measure)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(caught.value.study) == 2 and peak < 2**25
+    assert repr(caught.value.study) == f"Study(2 of {2**30} records, {2**30} trials)"
 
 
 def test_ctrl_c_gives_what_has_been_done():
