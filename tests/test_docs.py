@@ -97,7 +97,7 @@ def test_every_public_name_is_on_a_page_of_the_reference():
     assert public <= documented()
     # nothing else of studies and plot is meant for users
     assert {name for name, value in vars(studies).items() if is_of(value, studies)} == {
-        *("Proportion", "Study", "study", "checks", "final")
+        *("Proportion", "Study", "TrialError", "study", "checks", "final")
     }
 
 

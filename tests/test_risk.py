@@ -172,7 +172,7 @@ def test_batches_and_threads_do_not_matter(monkeypatch):
         ({"rng": -1}, ValueError, "rng must be"),
         ({"n_threads": 0}, ValueError, "n_threads"),
         ({"network": 1}, TypeError, "network must be a rfa.Network, got int"),
-        ({"distribution": 2}, TypeError, "distribution must be XORClusters, got int"),
+        ({"distribution": 2}, TypeError, "distribution must be a rfa.XORClusters, got int"),
         ({"width": 0.0}, ValueError, "width must be positive"),
         ({"confidence": 1.0}, ValueError, "confidence must be between 0 and 1, got 1.0"),
         ({"distribution": rfa.XORClusters(d=3)}, ValueError, "dimension 2, distribution has d=3"),
