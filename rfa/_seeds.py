@@ -13,6 +13,9 @@ Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator | None
 # A stream's place in this list is its key: append only.
 STREAMS = ("mu", "data", "noise", "init", "test", "check")
 
+# Largest pool of a SeedSequence in a file: it is mixed in a time that grows with its square.
+MAX_POOL = 2**12
+
 
 def root(rng: Seed) -> np.random.SeedSequence | np.random.Generator:
     """What streams are taken from: the SeedSequence of an int, fresh entropy for None."""
@@ -91,8 +94,17 @@ def restore(described: dict[str, Any] | None) -> np.random.SeedSequence | None:
     """The seed that describe was given."""
     if described is None:
         return None
-    return np.random.SeedSequence(
-        described["entropy"],
-        spawn_key=tuple(described["spawn_key"]),
-        pool_size=described["pool_size"],
-    )
+    if not isinstance(described, dict) or set(described) != {"entropy", "spawn_key", "pool_size"}:
+        raise ValueError(
+            f"a seed must have entropy, spawn_key and pool_size, got {_validate.shown(described)}"
+        )
+    entropy, key = described["entropy"], described["spawn_key"]
+    if not isinstance(key, list):
+        raise ValueError(f"spawn_key must be a list, got {_validate.shown(key)}")
+    for name, words in (("entropy", entropy), ("spawn_key", key)):
+        for word in words if isinstance(words, list) else [words]:
+            _validate.nonnegative_int(word, name)
+    pool_size = _validate.integer(described["pool_size"], "pool_size", 4)
+    if pool_size > MAX_POOL:
+        raise ValueError(f"pool_size must be at most {MAX_POOL}, got {_validate.shown(pool_size)}")
+    return np.random.SeedSequence(entropy, spawn_key=tuple(key), pool_size=pool_size)

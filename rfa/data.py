@@ -439,7 +439,7 @@ class XORClusters:
                 )
             restored[name] = value
             if isinstance(value, dict):
-                if not isinstance(value.get("callable"), str):
+                if not isinstance(value.get("callable"), str) or len(value) > 1:
                     raise ValueError(
                         f"values[{name!r}] must name a callable, got {_validate.shown(value)}"
                     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -194,3 +194,81 @@ def derive(
         # the memory of rows that were not filled, or not asked for, is not kept
         entries = {name: array.copy() for name, array in entries.items()}
     return History(entries)
+
+
+def restore(
+    problem: Problem,
+    m: int,
+    last: int,
+    read: Callable[[str, str], NDArray[Any]],
+    names: Iterable[str],
+    finite: bool,
+) -> History:
+    """The history of a file, or ValueError if no run of the problem can have left it.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was minimised and observed.
+    m, last : int
+        Number of neurons, and of steps taken.
+    read : callable(name, type) -> ndarray
+        The entries, of a type like "f8".
+    names : iterable of str
+        The entries there are. The test error may be there without test data.
+    finite : bool
+        Whether all quantities must be finite: nothing in the run is so large that sums overflow.
+    """
+    at = read("t", "i8")
+    if at.ndim != 1 or (np.diff(at) <= 0).any():
+        raise ValueError(f"history_t must be ascending steps, got {_validate.shown(at)}")
+    R, n, G, k = len(at), len(problem.y), problem.n_groups, len(problem.means)
+    r = int(np.searchsorted(at, problem.horizon, side="right"))
+    sizes = problem.group_sizes
+    some = sizes > 0
+    largest = np.finfo(np.float64).max
+    top = largest if finite else np.inf
+    # of each entry: type, shape, smallest and largest value; groups without samples have no range
+    known: dict[str, tuple[str, tuple[int, ...], Any, Any]] = {
+        "t": ("i8", (R,), 0, last),
+        "loss": ("f8", (R,), 0, top),
+        "flips": ("i8", (R,), 0, np.where(at == 0, 0, n * m)),
+        "norm": ("f8", (R, m), 0, top),
+        "active": ("i4", (R, m, G), 0, sizes),
+        "margin_low": ("f8", (R, G), *np.where(some, [[-largest], [largest]], np.inf)),
+        "margin_high": ("f8", (R, G), *np.where(some, [[-largest], [largest]], -np.inf)),
+        "h_low": ("f8", (r, m, G), *np.where(some, [[-top], [top]], np.inf)),
+        "h_high": ("f8", (r, m, G), *np.where(some, [[-top], [top]], -np.inf)),
+    }
+    if k:
+        known["clean_wrong"] = ("i8", (R,), 0, sizes[0::2].sum())
+        known["noisy_fitted"] = ("i8", (R,), 0, sizes[1::2].sum())
+        known["projection"] = ("f8", (R, m, k), -top, top)
+    if len(problem.test_y) or "test_error" in names:
+        known["test_error"] = ("f8", (R,), 0, 1)
+    entries = {name: read(name, known[name][0]) for name in NAMES if name in known}
+    for name, array in entries.items():
+        _, shape, least, most = known[name]
+        if array.shape != shape:
+            raise ValueError(
+                f"history_{name} has shape {array.shape}, not {shape} as {R} steps, m={m} and "
+                f"the data have it"
+            )
+        if finite or name not in ("norm", "projection"):
+            _within(array, f"history_{name}", least, most)
+    for low, high in (("margin_low", "margin_high"), ("h_low", "h_high")):
+        if (entries[low] > entries[high])[..., some].any():
+            raise ValueError(f"history_{low} must be at most history_{high}")
+    return History(entries)
+
+
+def _within(array: NDArray[Any], name: str, least: Any, most: Any) -> None:
+    """Refuse an array with an entry that is not a number, or out of its range."""
+    wrong = ~((array >= least) & (array <= most))
+    if wrong.any():
+        place = np.unravel_index(int(np.argmax(wrong)), array.shape)
+        low, high = (np.broadcast_to(end, array.shape)[place] for end in (least, most))
+        index = ", ".join(str(i) for i in place)
+        raise ValueError(
+            f"{name} must be in {low:.6g}..{high:.6g}, but {name}[{index}] is {array[place]}"
+        )

@@ -318,7 +318,13 @@ class Network:
         Returns
         -------
         Network
+
+        Raises
+        ------
+        ValueError, TypeError
+            If no network can have been saved so.
         """
+        _files.fields(meta, "meta", ["schema", "kind", "omega_init", "seed"])
         seed = _seeds.restore(meta["seed"])
         return cls(arrays["W"], arrays["a"], omega_init=meta["omega_init"], seed=seed)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from rfa import _files, _seeds, _validate
 from rfa.data import Dataset, XORClusters
-from rfa.history import History
+from rfa.history import History, restore
 from rfa.network import Network
 
 
@@ -89,7 +90,7 @@ class Run:
             f"d={self.data.d}, m={self.network.m}, engine={self.engine!r})"
         )
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, test: bool = True) -> None:
         """Write the run to a file that :func:`rfa.load` reads.
 
         Parameters
@@ -97,6 +98,20 @@ class Run:
         path : path-like
             The file, a NumPy ``.npz`` (the name is kept as given) without pickled objects. An
             existing file is replaced at once, when the new one is complete.
+        test : bool, default True
+            Whether to write the test data, which may be most of the file. Without them the loaded
+            run has ``test`` None and is otherwise the same: ``history.test_error`` stays, which is
+            all that plots and studies read of the test data; statements, reports and the summary
+            of the command line draw points of their own. To train on with the same test data they
+            have to be given again; those of a :class:`rfa.Experiment` are
+            ``run.data.distribution.sample(n_test, run.data.seed, "test", run.data.X.dtype)``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type, or path cannot name a file.
+        OSError
+            If the file cannot be written. What was there is there still.
 
         Notes
         -----
@@ -133,7 +148,9 @@ class Run:
             "provenance": dict(self.provenance),
             "data": _dataset_meta(self.data),
         }
-        if self.test is not None:
+        if not isinstance(test, bool):
+            raise TypeError(f"test must be True or False, got {_validate.shown(test)}")
+        if self.test is not None and test:
             arrays |= _dataset_arrays("test", self.test)
             meta["test"] = _dataset_meta(self.test)
         _files.write_npz(path, arrays, meta)
@@ -154,10 +171,17 @@ def load(path: str | os.PathLike[str]) -> Run | Network:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If there is no such file (FileNotFoundError), it is a folder (IsADirectoryError), or the
+        system cannot read it.
     ValueError
-        If the file is not one of rfa's, is damaged, or was written by a later version.
+        If the file is not one of rfa's, is damaged, holds what no training can have left, or was
+        written by a later version; the sentence says which, and where.
+
+    Notes
+    -----
+    Arrays are checked as arguments are, and against one another. A file takes no more memory than
+    it has bytes: arrays in it must not be compressed, and those of other names are not read.
 
     Examples
     --------
@@ -167,74 +191,136 @@ def load(path: str | os.PathLike[str]) -> Run | Network:
     ...     rfa.load(os.path.join(folder, "net.npz")).m
     4
     """
-    arrays, meta = _files.read_npz(path)
-    kind = meta.get("kind")
-    if kind not in ("run", "network"):
-        raise ValueError(f"{os.fspath(path)!r} holds a {kind!r}, not a run or a network")
-    with _files.damage(path):
-        return Network.from_arrays(arrays, meta) if kind == "network" else _run(arrays, meta)
-
-
-def _run(arrays: dict[str, np.ndarray[Any, Any]], meta: dict[str, Any]) -> Run:
-    """The run of a file's content."""
-    _consistent(arrays, meta)
-    a, seed = arrays["a"], _seeds.restore(meta["seed_init"])
-    snapshots = {
-        int(name.removeprefix("snapshot_")): W
-        for name, W in arrays.items()
-        if name.startswith("snapshot_")
-    }
-    for W in snapshots.values():
-        W.flags.writeable = False
-    prefix = "history_"
-    return Run(
-        network=Network(arrays["W"], a, omega_init=meta["omega_init"], seed=seed),
-        initial=Network(arrays["W_initial"], a, omega_init=meta["omega_init"], seed=seed),
-        data=_dataset(arrays, "data", meta["data"]),
-        test=_dataset(arrays, "test", meta["test"]) if "test" in meta else None,
-        alpha=meta["alpha"],
-        t=meta["t"],
-        status=meta["status"],
-        engine=meta["engine"],
-        history=History(
-            {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-        ),
-        snapshots=snapshots,
-        stats=meta["stats"],
-        provenance=meta["provenance"],
-    )
+    with _files.read_npz(path) as stored:
+        kind = stored.record["kind"]
+        if kind == "run":
+            return _run(stored)
+        if kind == "network":
+            arrays = {"W": stored.array("W", "f4 f8"), "a": stored.array("a", "f8")}
+            stored.finish((), "a network")
+            return Network.from_arrays(arrays, stored.record)
+        raise ValueError(f"it holds a {_validate.shown(kind)}, not a run or a network")
 
 
 STATUSES = ("finished", "stopped", "diverged", "interrupted")
 
+# What a run's record has, beside "test", and what the part of it has that is about a data set.
+RECORD = (
+    *("schema", "kind", "alpha", "t", "status", "engine", "omega_init", "seed_init"),
+    *("stats", "provenance", "data"),
+)
+DATA_RECORD = ("distribution", "seed", "split")
 
-def _consistent(arrays: dict[str, np.ndarray[Any, Any]], meta: dict[str, Any]) -> None:
-    """Refuse arrays and a record that no run can have left, before they fail somewhere else."""
-    shape, steps = arrays["W"].shape, arrays["history_t"]
-    for name, array in arrays.items():
-        if array.dtype.kind not in "fiub":
-            raise ValueError(f"{name} has dtype {array.dtype}")
-        is_weights = name in ("W", "W_initial") or name.startswith("snapshot_")
-        if is_weights and (array.ndim != 2 or array.shape != shape):
-            raise ValueError(f"{name} has shape {array.shape}, W has {shape}")
-        if name.startswith("history_"):
-            # the extremes of h are recorded up to T only
-            fewer = name in ("history_h_low", "history_h_high")
-            rows = len(array) if array.ndim else -1
-            if rows != steps.size and not (fewer and 0 <= rows < steps.size):
-                raise ValueError(f"{name} has shape {array.shape} for {steps.size} steps")
-    if steps.ndim != 1 or (np.diff(steps) <= 0).any():
-        raise ValueError("history_t is not ascending")
-    _validate.nonnegative_int(meta["t"], "t")
-    _validate.positive_float(meta["alpha"], "alpha")
-    if meta["status"] not in STATUSES:
-        raise ValueError(f"status is {_validate.shown(meta['status'])}")
-    if not isinstance(meta["engine"], str):
-        raise ValueError(f"engine is {_validate.shown(meta['engine'])}")
+# The arrays of a Dataset that are stored, each if the data set has it, and their types.
+DATA_ARRAYS = {
+    **{"X": "f4 f8", "y": "i8", "y_clean": "i8", "cluster": "i8"},
+    **{"means": "f8", "eta": "f8"},
+}
+
+# Arrays whose names begin so are a run's, whether or not this run has them.
+PREFIXES = ("snapshot_", "history_", "data_", "test_")
 
 
-# The arrays of a Dataset that are stored, each if the data set has it.
-DATA_ARRAYS = ("X", "y", "y_clean", "cluster", "means", "eta")
+def _run(stored: _files.Stored) -> Run:
+    """The run of a file's content, if training can have left it."""
+    # late, since training makes what this module defines
+    from rfa.theory._horizon import floored_horizon
+    from rfa.training import make_problem
+
+    record = stored.record
+    _check_record(record)
+    alpha, t, status = float(record["alpha"]), record["t"], record["status"]
+    T = floored_horizon(alpha)[0] + 1
+    data = _dataset(stored, "data", record["data"])
+    test = _dataset(stored, "test", record["test"]) if "test" in record else None
+    network = Network(
+        _weights(stored, "W", data),
+        stored.array("a", "f8"),
+        omega_init=record["omega_init"],
+        seed=_seeds.restore(record["seed_init"]),
+    )
+    _validate.in_range(network.a, data.X.dtype, "a")
+    m, d = network.W.shape
+    if {d, d if test is None else test.d} != {data.d}:
+        raise ValueError(f"data, test and W must be of one dimension, but W has d={d}")
+    if record["engine"] == "planar" and d != 2:
+        raise ValueError(f"engine is 'planar', which needs d=2, but the data have d={d}")
+    start = _weights(stored, "W_initial", data, m)
+    steps = [step for step in map(_step, stored.names()) if step is not None and step <= t]
+    snapshots = {step: _weights(stored, f"snapshot_{step}", data, m) for step in sorted(steps)}
+    kept = [(f"snapshot_{step}", step, W) for step, W in snapshots.items()]
+    for name, step, W in [("W", t, network.W), *kept]:
+        for other, at, same in (("W_initial", 0, start), ("W", t, network.W)):
+            if step == at and not np.array_equal(W, same):
+                raise ValueError(f"{name} is that of step {step}, but differs from {other}")
+
+    # beyond these magnitudes sums of squares and products can leave the range of float64
+    parts = [network.W, start, network.a, data.X, *snapshots.values()]
+    parts += [] if data.means is None else [data.means]
+    largest = max(max(float(part.max()), -float(part.min())) for part in parts)
+    history = restore(
+        make_problem(data, test, alpha, min(T, t)),
+        m,
+        t,
+        lambda name, kind: stored.array(f"history_{name}", kind),
+        [name.removeprefix("history_") for name in stored.names() if name.startswith("history_")],
+        largest < float(np.finfo(data.X.dtype).max) ** 0.25,
+    )
+    if status == "stopped" and history.t[-1:].tolist() != [t]:
+        raise ValueError(f"status is 'stopped', but step {t}, the last, is not in history_t")
+    if status == "finished" and not len(history):
+        raise ValueError("status is 'finished', but history_t is empty")
+    stored.finish(PREFIXES, f"this run of {t} steps")
+    return Run(
+        network=network,
+        initial=Network.of(start, network.a, network.omega_init, network.seed),
+        data=data,
+        test=test,
+        alpha=alpha,
+        t=t,
+        status=status,
+        engine=record["engine"],
+        history=history,
+        snapshots=snapshots,
+        stats=record["stats"],
+        provenance=record["provenance"],
+    )
+
+
+def _check_record(record: dict[str, Any]) -> None:
+    """Refuse a run's record with something missing, unknown, or not as training leaves it."""
+    from rfa.training import ENGINES, MAX_STEPS
+
+    _files.fields(record, "meta", RECORD, ["test"])
+    _validate.positive_float(record["alpha"], "alpha")
+    if _validate.nonnegative_int(record["t"], "t") > MAX_STEPS:
+        raise ValueError(f"t must be at most 2^53, got {_validate.shown(record['t'])}")
+    for name, known in (("status", STATUSES), ("engine", tuple(ENGINES))):
+        if record[name] not in known:
+            shown = _validate.shown(record[name])
+            raise ValueError(f"{name} is {shown}, not one of {', '.join(known)}")
+    _files.fields(record["stats"], "stats", ["seconds"], further=True)
+    for name, number in record["stats"].items():
+        _validate.nonnegative_float(number, f"stats[{_validate.shown(name)}]")
+    _files.fields(record["provenance"], "provenance", [], further=True)
+
+
+def _weights(
+    stored: _files.Stored, name: str, data: Dataset, m: int | None = None
+) -> np.ndarray[Any, Any]:
+    """A first layer of the data's type, and of a given width."""
+    W = stored.array(name, data.X.dtype.str[1:])
+    if m is not None and W.shape != (m, data.d):
+        raise ValueError(f"{name} has shape {W.shape}, W has {(m, data.d)}")
+    return _validate.weights(W, name)
+
+
+def _step(name: str) -> int | None:
+    """The step whose snapshot has the name."""
+    digits = name.removeprefix("snapshot_")
+    if digits == name or not re.fullmatch("0|[1-9][0-9]{0,15}", digits):
+        return None
+    return int(digits)
 
 
 def _dataset_arrays(prefix: str, data: Dataset) -> dict[str, np.ndarray[Any, Any]]:
@@ -250,12 +336,38 @@ def _dataset_meta(data: Dataset) -> dict[str, Any]:
     }
 
 
-def _dataset(arrays: dict[str, np.ndarray[Any, Any]], prefix: str, meta: dict[str, Any]) -> Dataset:
-    found = {name: arrays.get(f"{prefix}_{name}") for name in DATA_ARRAYS}
-    distribution = meta["distribution"]
-    return Dataset(
-        **found,  # type: ignore[arg-type]
-        distribution=XORClusters.from_dict(distribution) if distribution is not None else None,
-        seed=_seeds.restore(meta["seed"]),
-        split=meta["split"],
-    )
+def _dataset(stored: _files.Stored, prefix: str, record: Any) -> Dataset:
+    """The data set of the arrays whose names begin with prefix, and of its part of the record."""
+    _files.fields(record, prefix, DATA_RECORD)
+    there = {"X", "y", *(name.removeprefix(f"{prefix}_") for name in stored.names())}
+    found = {
+        name: stored.array(f"{prefix}_{name}", types)
+        for name, types in DATA_ARRAYS.items()
+        if name in there
+    }
+    try:
+        if record["split"] not in (None, "train", "test"):
+            shown = _validate.shown(record["split"])
+            raise ValueError(f"split must be 'train', 'test' or null, got {shown}")
+        return Dataset(
+            **found,
+            distribution=_distribution(record["distribution"], found["X"]),
+            seed=_seeds.restore(record["seed"]),
+            split=record["split"],
+        )
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"of {prefix}, {error}") from error
+
+
+def _distribution(values: Any, X: np.ndarray[Any, Any]) -> XORClusters | None:
+    """The distribution of a record, of the dimension of the data."""
+    if values is None:
+        return None
+    _files.fields(values, "distribution", XORClusters.__dataclass_fields__)
+    # before it is made, for mu would be made in any dimension
+    if X.shape[1:] != (values["d"],):
+        raise ValueError(f"distribution has d={_validate.shown(values['d'])}, X {X.shape}")
+    for name in ("sigma", "mu"):  # stored as what None stands for
+        if values[name] is None:
+            raise ValueError(f"{name} must be given, got null")
+    return XORClusters.from_dict(values)
