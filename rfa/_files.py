@@ -210,6 +210,9 @@ class Stored:
         self._members = {info.filename: info for info in self._archive.infolist()}
         if len(self._members) < len(self._archive.infolist()):
             raise ValueError("it has two arrays of one name")
+        # a damaged length of a comment would hide the arrays that follow
+        if any(info.comment for info in self._archive.infolist()):
+            raise ValueError("it has a comment on an array; rfa writes none")
         self._read: set[str] = set()
         # members may claim the same bytes, but not more of them than there are
         self._left = os.fstat(file.fileno()).st_size

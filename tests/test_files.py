@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import io
 import json
 import os
+import random
 import re
 import stat
+import struct
+import subprocess
 import sys
+import time
+import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -311,6 +319,173 @@ def test_files_have_no_pickles_and_say_their_schema(old, net):
     assert set(arrays) == {"W", "a"}
 
 
+# ------------------------------------------------------------------ writers that are killed
+
+WRITER = """
+import sys
+from rfa import _files
+def write(file):
+    file.write(b"half")
+    file.flush()
+    print("half", flush=True)
+    assert sys.stdin.readline() == "on\\n"
+    file.write(b"whole")
+_files.replace(sys.argv[1], write)
+"""
+
+
+def start_writer(path):
+    """A process that has written half of a file and waits."""
+    command = [sys.executable, "-P", "-c", WRITER, os.fspath(path)]
+    writer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert writer.stdout.readline() == "half\n"
+    return writer
+
+
+def hidden(folder):
+    return sorted(name for name in os.listdir(folder) if name.startswith(".rfa-"))
+
+
+def test_what_a_killed_writer_leaves_goes_with_the_next_file(old, net):
+    """And not what a living one is writing, of another path or of the same."""
+    before = old.read_bytes()
+    with start_writer(old) as killed, start_writer(old) as living:
+        assert len(hidden(old.parent)) == 2
+        killed.kill()
+        killed.wait()
+        assert old.read_bytes() == before and len(hidden(old.parent)) == 2
+        net.save(old.with_name("other"))
+        (left,) = hidden(old.parent)
+        assert (old.parent / left).read_bytes() == b"half"
+        living.communicate("on\n")
+        assert living.returncode == 0
+    assert old.read_bytes() == b"halfwhole"
+    assert sorted(os.listdir(old.parent)) == ["other", "run.npz"]
+
+
+def test_what_is_not_surely_abandoned_is_left(tmp_path, net):
+    """Written lately on another host, locked, or no temporary file."""
+    other = ".rfa-00000000-" if _files.HOST != "00000000" else ".rfa-11111111-"
+    mine = f".rfa-{_files.HOST}-"
+    (tmp_path / f"{other}{'0' * 16}.tmp").write_text("lately, elsewhere")
+    (tmp_path / f"{mine}{'1' * 16}.tmp").write_text("by a thread of this process")
+    (tmp_path / f"{mine}{'2' * 16}.tmp.npz").write_text("another's")
+    (tmp_path / f"{mine}{'3' * 16}.tmp").mkdir()
+    (tmp_path / f"{mine}{'4' * 16}.tmp").symlink_to(tmp_path / "kept")
+    (tmp_path / "kept").write_text("kept")
+    left = set(os.listdir(tmp_path))
+    long_ago = time.time() - _files.SILENCE - 99
+    for name in (f"{other}{'5' * 16}.tmp", f".rfa-{'6' * 16}.tmp", f"{mine}{'7' * 16}.tmp"):
+        (tmp_path / name).write_text("abandoned")
+        os.utime(tmp_path / name, (long_ago, long_ago))
+    (tmp_path / f"{mine}{'8' * 16}.tmp").write_text("abandoned just now")
+    with open(tmp_path / f"{mine}{'1' * 16}.tmp", "r+b") as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        net.save(tmp_path / "net")
+    assert set(os.listdir(tmp_path)) == left | {"net"}
+    assert (tmp_path / "kept").read_text() == "kept"
+
+
+def test_a_temporary_file_taken_for_an_abandoned_one_is_made_again(old, net, monkeypatch):
+    """Another writer can come between its making and its locking."""
+    flock, taken = fcntl.flock, []
+
+    def lock_late(handle, operation):
+        if not taken:
+            taken.extend(hidden(old.parent))
+            _files._remove_abandoned(os.fspath(old.parent))
+        flock(handle, operation)
+
+    monkeypatch.setattr(_files.fcntl, "flock", lock_late)
+    rfa.Network(net.W, net.a).save(old)
+    assert len(taken) == 1
+    assert rfa.load(old) == rfa.Network(net.W, net.a)
+    assert os.listdir(old.parent) == [old.name]
+
+
+def test_a_file_system_without_locks(old, net, monkeypatch):
+    def unknown(*args):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(_files.fcntl, "flock", unknown)
+    left = f".rfa-{_files.HOST}-{'0' * 16}.tmp"
+    (old.parent / left).write_text("whose?")
+    _files.replace(old, lambda file: file.write(b"new"))
+    assert old.read_bytes() == b"new"
+    assert sorted(os.listdir(old.parent)) == [left, old.name]
+
+
+def test_content_then_name_then_folder_go_to_the_disk(old, net, monkeypatch):
+    done = []
+
+    def note(function):
+        original = getattr(os, function)
+
+        def noted(first, *rest):
+            place = os.readlink(f"/proc/self/fd/{first}") if isinstance(first, int) else first
+            done.append((function, os.path.basename(place)))
+            return original(first, *rest)
+
+        return noted
+
+    with monkeypatch.context() as patch:
+        for function in ("fsync", "replace"):
+            patch.setattr(_files.os, function, note(function))
+        net.save(old)
+    temporary = done[0][1]
+    assert done == [("fsync", temporary), ("replace", temporary), ("fsync", old.parent.name)]
+    assert temporary.startswith(f".rfa-{_files.HOST}-")
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO])
+def test_a_folder_that_cannot_be_synchronised(old, net, monkeypatch, code):
+    """Where there is no such thing that is no error; a bad disk is one, and it names the file."""
+    fsync, new = os.fsync, rfa.Network(net.W, net.a)
+
+    def of_files_only(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(code, os.strerror(code))
+        fsync(handle)
+
+    monkeypatch.setattr(_files.os, "fsync", of_files_only)
+    if code == errno.EIO:
+        with pytest.raises(OSError, match=re.escape(repr(os.fspath(old)))):
+            new.save(old)
+    else:
+        new.save(old)
+    assert rfa.load(old) == new and os.listdir(old.parent) == [old.name]
+
+
+def test_a_limit_on_the_size_of_files_leaves_the_old_one(old):
+    """A disk that is really full; in a process of its own, which is not to end."""
+    program = """if True:
+        import resource, sys, rfa
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        for save in (
+            rfa.Network.random(m=400, d=9).save,
+            rfa.Experiment(n=300, d=3, m=9, steps=2).run().save,
+        ):
+            try:
+                save(sys.argv[1])
+            except OSError as error:
+                print(error)
+    """
+    before = old.read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, os.fspath(old)], capture_output=True, text=True
+    )
+    too_large = f"[Errno {errno.EFBIG}] {os.strerror(errno.EFBIG)}: {os.fspath(old)!r}\n"
+    assert (done.stdout, done.stderr) == (too_large * 2, "")
+    assert old.read_bytes() == before
+    assert os.listdir(old.parent) == [old.name]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a disk that is full")
+def test_a_full_device_is_named(net):
+    with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):
+        net.save("/dev/full")
+
+
 # --------------------------------------------------------------------------- reading
 
 
@@ -424,3 +599,188 @@ def test_a_refused_file_is_closed(old):
         old.write_bytes(damaged)
         assert_refused(old)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+# ------------------------------------------------------------------ archives that are made wrong
+
+
+def members(content):
+    """Names and contents of an archive's members."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(path, contents, kind=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        for name, content in contents:
+            archive.writestr(name, content)
+    return path
+
+
+ONES = np.ones((3, 2)).tobytes()
+
+
+def with_header(header, version=b"\x01\x00", data=ONES):
+    return b"\x93NUMPY" + version + struct.pack("<H", len(header)) + header + data
+
+
+def header_of(descr="'<f8'", order="False", shape="(3, 2)"):
+    return f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}\n".encode()
+
+
+HEADERS = [
+    header_of(shape=f"({'9' * 60},)"),
+    header_of(shape=f"(0, {'9' * 60})"),
+    header_of(shape=f"(0, {2**63})"),
+    header_of(shape=f"({2**32}, {2**32})"),
+    header_of(shape=f"({'1, ' * 100})"),
+    header_of(shape="(-3, -2)"),
+    header_of(shape="(True,)"),
+    header_of(shape="(2.5,)"),
+    header_of(shape="None"),
+    header_of(shape="(3L, 2L)"),
+    header_of(shape="(3, 3)"),
+    header_of(descr="'|O'"),
+    header_of(descr="'<U99999999999999'"),
+    header_of(descr="'<f3'"),
+    header_of(descr="'<i8'"),
+    header_of(descr="'<c16'", shape="(3,)"),
+    header_of(descr="[('a', '<f8', (9999999999,))]"),
+    header_of(descr="7"),
+    header_of(order="7"),
+    b"(" * 9000,
+    b"-" * 9000 + b"1",
+    b"9" * 20_000,
+    b"[]",
+    b"{}",
+    b"",
+    b"\xff\xfe\n",
+]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_headers_that_numpy_does_not_write(old, header):
+    contents = members(old.read_bytes())
+    packed(old, (contents | {"W.npy": with_header(header)}).items())
+    assert_refused(old)
+
+
+def test_headers_that_numpy_writes_elsewhere(old, net):
+    """In the order of columns, on a machine with the other order of bytes, and at an odd place."""
+    contents, W = members(old.read_bytes()), net.W
+    for header, data in (
+        (header_of(), W.tobytes()),
+        (header_of() + b"  \n", W.tobytes()),
+        (header_of(order="True"), W.tobytes("F")),
+        (header_of(descr="'>f8'"), W.astype(">f8").tobytes()),
+    ):
+        packed(old, (contents | {"W.npy": with_header(header, data=data)}).items())
+        again = rfa.load(old)
+        assert again == net
+        assert again.W.flags.c_contiguous and again.W.flags.aligned and again.W.dtype.isnative
+    for version in (b"\x02\x00", b"\x03\x00", b"\x09\x09"):
+        packed(old, (contents | {"W.npy": with_header(header_of(), version)}).items())
+        assert_refused(old)
+    for content in (b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00", contents["W.npy"][:-1]):
+        packed(old, (contents | {"W.npy": content}).items())
+        assert_refused(old)
+    packed(old, (contents | {"W.npy": contents["W.npy"] + b"more"}).items())
+    assert_refused(old)
+
+
+def test_archives_of_other_tools(old, net):
+    contents = members(old.read_bytes())
+    for kind in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        packed(old, contents.items(), kind)
+        with pytest.raises(ValueError, match=r"meta is compressed; rfa writes plain arrays$"):
+            rfa.load(old)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile notices too
+        packed(old, [*contents.items(), ("W.npy", contents["W.npy"])])
+    with pytest.raises(ValueError, match="it has two arrays of one name$"):
+        rfa.load(old)
+    packed(old, [("notes.txt", b"hello"), *contents.items(), ("more.npy", b"no array")])
+    assert rfa.load(old) == net
+    encrypted = bytearray(old.read_bytes())
+    for place in (m.start() for m in re.finditer(b"PK\x01\x02", bytes(encrypted))):
+        encrypted[place + 8] |= 1
+    old.write_bytes(encrypted)
+    with pytest.raises(ValueError, match="meta is encrypted; rfa writes plain arrays$"):
+        rfa.load(old)
+
+
+def test_arrays_that_nobody_asked_for_are_not_read(old, net, monkeypatch):
+    """Two gigabytes of zeros are two megabytes when compressed."""
+    contents = members(old.read_bytes())
+    with zipfile.ZipFile(old, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.npy", bytes(10**6))
+    monkeypatch.setattr(zipfile.ZipExtFile, "_read1", forbidden(zipfile.ZipExtFile._read1, 10**5))
+    assert rfa.load(old) == net
+    for name in ("W.npy", "meta.npy"):
+        packed(old, (contents | {name: bytes(10**6)}).items(), zipfile.ZIP_DEFLATED)
+        assert_refused(old)
+
+
+def forbidden(read, most):
+    def checked(self, n):
+        assert self._left < most
+        return read(self, n)
+
+    return checked
+
+
+def test_what_is_no_file_of_arrays(tmp_path):
+    (tmp_path / "text").write_text("root:x:0:0:root:/root:/bin/bash\n")
+    (tmp_path / "empty").write_bytes(b"")
+    np.save(tmp_path / "array.npy", np.ones(3))
+    os.mkfifo(tmp_path / "pipe")
+    packed(tmp_path / "folders", [("a/", b""), ("a/meta.npy", b"")])
+    packed(tmp_path / "nothing", [])
+    for name, words in (
+        ("text", "it is no .npz archive"),
+        ("empty", "it is no .npz archive"),
+        ("array.npy", "it is no .npz archive"),
+        ("pipe", "is a device or a pipe, not a file of rfa"),
+        ("folders", "it lacks 'meta'"),
+        ("nothing", "it lacks 'meta'"),
+    ):
+        assert_refused(tmp_path / name)
+        with pytest.raises(ValueError, match=re.escape(words)):
+            rfa.load(tmp_path / name)
+    with pytest.raises(IsADirectoryError, match="is a folder, not a file of rfa"):
+        rfa.load(tmp_path)
+
+
+def test_a_disk_that_fails_is_not_a_damaged_file(old, monkeypatch):
+    def fail(*args):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        rfa.load(old)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_run_damaged_at_random_is_refused_or_read_as_it_was(tmp_path, seed):
+    rng, path = random.Random(seed), tmp_path / "run.npz"
+    run = rfa.Experiment(n=12, d=2, m=3, steps=4, n_test=5).run(rng=seed, snapshots=[0, 2, 3])
+    run.save(path)
+    whole = path.read_bytes()
+    loaded = 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        # half of the damage goes to the archive's directory, at the end, and into its headers
+        begin = rng.choice([0, len(whole) - 2500])
+        for _ in range(rng.choice([1, 1, 2, 9])):
+            damaged[rng.randrange(begin, len(whole))] = rng.choice([0, 255, rng.randrange(256)])
+        cut = rng.choice([len(whole)] * 9 + [rng.randrange(len(whole))])
+        path.write_bytes(damaged[:cut])
+        try:
+            again = rfa.load(path)
+        except ValueError:
+            assert_refused(path)
+        else:
+            again.save(path)
+            assert path.read_bytes() == whole
+            loaded += 1
+    assert 5 < loaded < 100
