@@ -316,7 +316,7 @@ WRONG_RECORDS = [
     ("stats.seconds", "a", r"stats\['seconds'\] must be a real number"),
     ("provenance", None, "provenance is None, not an object"),
     ("data", None, "data is None, not an object"),
-    ("data.split", 3, "of data, split must be 'train', 'test' or null, got 3"),
+    ("data.split", 3, "of data, split must be text or null, got 3"),
     ("data.seed", "x", "of data, a seed must have"),
     ("data.distribution", 5, "of data, distribution is 5, not an object"),
     ("data.distribution", {}, "of data, distribution lacks 'd'"),

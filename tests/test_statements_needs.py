@@ -356,3 +356,17 @@ def test_features_that_stay():
     part = rfa.theory.proposition_3_2(run)[0]
     assert (part.value, part.empirical_constant, part.holds) == (0, math.inf, False)
     assert part.details["left_out"] == (data.cluster == 3).sum() > 0
+
+
+def test_without_snapshots_what_needs_their_weights_says_so():
+    run = train()
+    bare = rfa.train(run.initial, run.data, run.alpha, run.t + 1, engine=run.engine, snapshots=None)
+    whole = rfa.train(run.initial, run.data, run.alpha, run.t + 1, engine=run.engine)
+    report, other = check(bare), check(whole)
+    lacking = {name for name in STATEMENTS if "not kept" in report[name].why}
+    T = rfa.theory.horizon(run.alpha)
+    assert {report[name].why for name in lacking} == {
+        f"W of step {t} was not kept in a snapshot" for t in (1, T)
+    }
+    assert ids(16, 17, 18, 20, "lemma_4_6", "lemma_4_9") | FIRST | RISK | FEATURES == lacking
+    assert all(report[name] == other[name] for name in STATEMENTS if name not in lacking)

@@ -105,12 +105,13 @@ class Evidence:
         horizon: bool = False,
         last: int = 0,
         steps: Iterable[int] = (),
+        weights: Iterable[int] = (),
     ) -> str:
         """Why a statement is not applicable, or nothing.
 
         clusters: needs them; width: needs sigma; omega: needs omega_init; rate: needs eta; horizon:
         speaks of K = 1/(4 alpha) >= 1 steps; last: the last step needed; steps: those that must be
-        recorded.
+        recorded; weights: those whose W must be kept.
         """
         data = self.run.data
         if clusters and (data.means is None or data.cluster is None):
@@ -129,6 +130,9 @@ class Evidence:
         if missing:
             listed = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
             return f"step {listed} was not recorded"
+        for t in weights:
+            if t not in self.kept:
+                return f"W of step {t} was not kept in a snapshot"
         return ""
 
     @functools.cached_property
@@ -348,12 +352,15 @@ class Evidence:
 
     # ------------------------------------------------------------------------- dense evaluations
 
-    def W(self, t: int) -> Floats:
-        """W_t (m, d) at t = 0, 1, T or the last step, in float64."""
+    @property
+    def kept(self) -> dict[int, NDArray[np.floating]]:
+        """W by step, at 0, the last one and those of the snapshots."""
         run = self.run
-        kept = {0: run.initial.W, run.t: run.network.W, **run.snapshots}
-        W = run.initial.W if t == 0 else kept[t]
-        return W.astype(np.float64, copy=False)
+        return {**run.snapshots, run.t: run.network.W, 0: run.initial.W}
+
+    def W(self, t: int) -> Floats:
+        """W_t (m, d) at a step whose W was kept, in float64."""
+        return self.kept[t].astype(np.float64, copy=False)
 
     def output(self, t: int) -> Floats:
         """f at every sample, at t = 0, T or the last step. O(n m d)."""

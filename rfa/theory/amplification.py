@@ -121,7 +121,7 @@ def lemma_4_10(
         "equation_34_own",
         "equation_34_opposite",
     )
-    why = e.lacks(width=True, omega=True, last=1, steps=[0, 1])
+    why = e.lacks(width=True, omega=True, last=1, steps=[0, 1], weights=[1])
     if why:
         return absent(ids, why)
     unmet = unmet_on_a_good_run(e, k) + e.lonely(k.C0)

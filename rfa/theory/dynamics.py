@@ -105,7 +105,9 @@ def equation_16(
     True
     """
     e, k = evidence(run, delta, C0, rng)
-    return (output_at(e, k, min(e.T, e.steps)),)
+    t = min(e.T, e.steps)
+    why = e.lacks(clusters=False, weights=[t])
+    return absent(("equation_16",), why) if why else (output_at(e, k, t),)
 
 
 def output_at(e: Evidence, k: Constants, t: int) -> Check:
@@ -164,7 +166,7 @@ def lemma_4_6(
     """
     e, k = evidence(run, delta, C0, rng)
     ids = ("lemma_4_6", "lemma_4_6_norm")
-    why = e.lacks(last=e.T, steps=[0])
+    why = e.lacks(last=e.T, steps=[0], weights=[e.T])
     if why:
         return absent(ids, why)
     dense, inside = e.dense(e.T, k.C0), e.J(k.C0).any(axis=1)
@@ -364,7 +366,7 @@ def lemma_4_9(
         "equation_20",
     )
     steps = range(e.T + 1)
-    why = e.lacks(horizon=True, last=e.T, steps=steps)
+    why = e.lacks(horizon=True, last=e.T, steps=steps, weights=[e.T])
     if why:
         return absent(ids, why)
     unmet = unmet_on_a_good_run(e, k) + e.lonely(k.C0) + _sufficient(e, k)

@@ -138,7 +138,7 @@ def _test_error(
     """Part 2, and the bound at the end of its proof."""
     ids = ("theorem_3_1_2", "theorem_3_1_2_proof")
     run, distribution = e.run, e.run.data.distribution
-    why = e.lacks(width=True, rate=True)
+    why = e.lacks(width=True, rate=True, weights=[t])
     if not why and distribution is not None and stored_by_name(distribution):
         why = f"the callable {stored_by_name(distribution)!r} was stored by its name only"
     if why:
@@ -256,7 +256,7 @@ def proposition_3_2(
 def features_at(e: Evidence, k: Constants, t: int) -> tuple[Check, ...]:
     """Proposition 3.2's checks on the network at a step, T or the last."""
     ids = ("proposition_3_2", "equation_48", "equation_53", "proposition_3_2_denominator")
-    why = e.lacks(omega=True, horizon=True, last=t, steps=[0, t])
+    why = e.lacks(omega=True, horizon=True, last=t, steps=[0, t], weights=[t])
     if why:
         return absent(ids, why)
     unmet = e.unmet(k)
