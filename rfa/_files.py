@@ -251,7 +251,7 @@ class Stored:
         self._read.add(info.filename)
         if info.flag_bits & 1:
             raise ValueError(f"{name} is encrypted; rfa writes plain arrays")
-        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+        if info.compress_type != zipfile.ZIP_STORED:
             # a small file is to take little memory
             raise ValueError(f"{name} is compressed; rfa writes plain arrays")
         self._left -= info.file_size

@@ -709,6 +709,35 @@ def test_archives_of_other_tools(old, net):
         rfa.load(old)
 
 
+def test_what_an_archive_says_of_its_members_is_not_believed(tmp_path, old, net):
+    whole = bytearray(old.read_bytes())
+    # the directory's entry of the first member, meta: its sizes, and its name
+    place = whole.index(b"PK\x01\x02")
+    for begin, changed, words in (
+        (place + 20, struct.pack("<II", 2**31, 2**31), "meta is larger than the file"),
+        (place + 20, struct.pack("<II", 9, 9), "meta is not stored as zip archives store it"),
+        (place + 42, struct.pack("<I", 2**31), "meta is not stored as zip archives store it"),
+    ):
+        damaged = whole.copy()
+        damaged[begin : begin + len(changed)] = changed
+        old.write_bytes(damaged)
+        with pytest.raises(ValueError, match=words):
+            rfa.load(old)
+    # an array that a run can lack would not be missed under another name, or behind a comment
+    run = tmp_path / "run"
+    rfa.Experiment(n=9, d=2, m=3, steps=2).run().save(run)
+    whole = run.read_bytes()
+    place = whole.rindex(b"snapshot_1.npy")
+    run.write_bytes(whole[:place] + b"S" + whole[place + 1 :])
+    with pytest.raises(ValueError, match="a name in the archive is damaged"):
+        rfa.load(run)
+    place, last = (m.start() for m in [*re.finditer(b"PK\x01\x02", whole)][-2:])
+    hidden = struct.pack("<H", whole.index(b"PK\x05\x06") - last)
+    run.write_bytes(whole[: place + 32] + hidden + whole[place + 34 :])
+    with pytest.raises(ValueError, match="it has a comment on an array; rfa writes none"):
+        rfa.load(run)
+
+
 def test_arrays_that_nobody_asked_for_are_not_read(old, net, monkeypatch):
     """Two gigabytes of zeros are two megabytes when compressed."""
     contents = members(old.read_bytes())

@@ -416,14 +416,29 @@ def test_runs_at_the_ends_of_the_range_are_read(tmp_path):
     rng = np.random.default_rng(0)
     W = rng.standard_normal((7, 2)) * 1e307
     X, y = rng.standard_normal((9, 2)), rng.choice([-1, 1], 9)
+    means = rng.standard_normal((3, 2)) * 1e307
+    known = {"y_clean": abs(y), "cluster": np.arange(9) % 3, "means": means}
     for engine in ("direct", "planar", "reference"):
         for a in (1e-300, 1e-9):
             with np.errstate(over="ignore"):  # the oracle computes with NumPy
-                net, data = rfa.Network(W, np.full(7, a)), rfa.Dataset(X, y)
-                run = rfa.train(net, data, 0.1, 3, engine=engine)
+                net = rfa.Network(W, np.full(7, a))
+                run = rfa.train(net, rfa.Dataset(X, y, **known), 0.1, 3, engine=engine)
             run.save(tmp_path / "run.npz")
-            assert_same(run, rfa.load(tmp_path / "run.npz"))
+            again = rfa.load(tmp_path / "run.npz")
+            assert again.network == run.network and list(again.history) == list(run.history)
+            for name in run.history:  # NaN is not equal to NaN
+                assert again.history[name].tobytes() == run.history[name].tobytes()
             assert np.isinf(run.history.norm).any()
+            assert not np.isfinite(run.history.projection).all()
+
+
+def test_files_of_machines_with_the_other_order_of_bytes_are_read(stored, tmp_path):
+    arrays, meta = stored
+    other = {name: array.astype(array.dtype.newbyteorder(">")) for name, array in arrays.items()}
+    again = rfa.load(write(tmp_path / "other.npz", other, meta))
+    assert_same(rfa.load(write(tmp_path / "run.npz", arrays, meta)), again)
+    assert all(W.dtype.isnative for W in again.snapshots.values())
+    assert all(again.history[name].dtype.isnative for name in again.history)
 
 
 @given(
