@@ -16,6 +16,9 @@ STREAMS = ("mu", "data", "noise", "init", "test", "check")
 # Largest pool of a SeedSequence in a file: it is mixed in a time that grows with its square.
 MAX_POOL = 2**12
 
+# And of how deep the lists of its entropy are nested.
+MAX_NESTING = 8
+
 
 def root(rng: Seed) -> np.random.SeedSequence | np.random.Generator:
     """What streams are taken from: the SeedSequence of an int, fresh entropy for None."""
@@ -90,6 +93,17 @@ def _plain(entropy: Any) -> int | list[Any]:
     return [_plain(word) for word in entropy]
 
 
+def _check_entropy(entropy: Any, nesting: int) -> None:
+    """Refuse what _plain does not return: it returns an int, or lists of such, nested so deep."""
+    if not isinstance(entropy, list):
+        _validate.nonnegative_int(entropy, "entropy")
+    elif nesting == 0:
+        raise ValueError(f"entropy must have at most {MAX_NESTING} levels of lists")
+    else:
+        for word in entropy:
+            _check_entropy(word, nesting - 1)
+
+
 def restore(described: dict[str, Any] | None) -> np.random.SeedSequence | None:
     """The seed that describe was given."""
     if described is None:
@@ -101,9 +115,9 @@ def restore(described: dict[str, Any] | None) -> np.random.SeedSequence | None:
     entropy, key = described["entropy"], described["spawn_key"]
     if not isinstance(key, list):
         raise ValueError(f"spawn_key must be a list, got {_validate.shown(key)}")
-    for name, words in (("entropy", entropy), ("spawn_key", key)):
-        for word in words if isinstance(words, list) else [words]:
-            _validate.nonnegative_int(word, name)
+    for word in key:
+        _validate.nonnegative_int(word, "spawn_key")
+    _check_entropy(entropy, MAX_NESTING)
     pool_size = _validate.integer(described["pool_size"], "pool_size", 4)
     if pool_size > MAX_POOL:
         raise ValueError(f"pool_size must be at most {MAX_POOL}, got {_validate.shown(pool_size)}")

@@ -441,7 +441,8 @@ class XORClusters:
             if isinstance(value, dict):
                 if not isinstance(value.get("callable"), str) or len(value) > 1:
                     raise ValueError(
-                        f"values[{name!r}] must name a callable, got {_validate.shown(value)}"
+                        f"values[{name!r}] must be a value or {{'callable': its name}}, "
+                        f"got {_validate.shown(value)}"
                     )
                 restored[name] = StoredCallable(value["callable"])
         return cls(**restored)
@@ -586,6 +587,8 @@ class Dataset:
         missing = [name for name, value in known.items() if value is None]
         if missing and len(missing) < len(known):
             raise ValueError(f"{', '.join(known)} go together, but {missing[0]} is missing")
+        if not (split is None or isinstance(split, str)):
+            raise TypeError(f"split must be text or None, got {_validate.shown(split)}")
         self.__dict__.update(
             X=samples,
             y=_validate.labels(y, n),
@@ -597,7 +600,7 @@ class Dataset:
             eta=None if eta is None else _own(_validate.rates(eta, n, "eta")),
             distribution=distribution,
             seed=_seeds.known(seed),
-            split=None if split is None else _validate.choice(split, "split", "train", "test"),
+            split=split,
         )
         if self.cluster is not None and self.means is not None:
             largest = int(self.cluster.max())

@@ -346,8 +346,6 @@ def _dataset(stored: _files.Stored, prefix: str, record: Any) -> Dataset:
         if name in there
     }
     try:
-        if not isinstance(record["split"], str | None):
-            raise ValueError(f"split must be text or null, got {_validate.shown(record['split'])}")
         return Dataset(
             **found,
             distribution=_distribution(record["distribution"], found["X"]),

@@ -237,7 +237,7 @@ def small():
         "name": "theorem",
         "text": exp.to_json(),
         "values": rfa.XORClusters(d=3).to_dict(),
-        "path": "/nonexistent/folder/file",
+        "path": "file",
     }
 
 
@@ -467,7 +467,7 @@ CONTRADICTIONS = {
     ),
     "no law but a word": ({"distribution": "x"}, "distribution must be a rfa.XORClusters or None"),
     "no seed but a word": ({"seed": "x"}, "seed must be an int, a SeedSequence"),
-    "no split": ({"split": object()}, "split must be 'train' or 'test'"),
+    "no split": ({"split": object()}, "split must be text or None"),
     "clusters without means": ({"means": None}, "y_clean, cluster, means go together"),
     "another number of labels": ({"y": [1, -1]}, r"y must have shape \(40,\)"),
     "another number of clean labels": ({"y_clean": [1]}, r"y_clean must have shape \(40,\)"),
