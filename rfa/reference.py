@@ -1,120 +1,23 @@
 """The oracle: every computation of rfa in plain NumPy, an equation per function.
 
 Slow and obvious on purpose. The compiled kernels (:mod:`rfa.kernels`, same names and signatures)
-and the engines are tested against these functions; read them to learn what rfa computes. Imports
-NumPy alone. References are to Frei, Chatterji and Bartlett, *Random Feature Amplification: Feature
-Learning and Generalization in Neural Networks*, arXiv 2202.07626.
+and the engines are tested against these functions; read them to learn what rfa computes. Arguments
+are taken as they are, arrays of the documented shapes: the compiled functions of the same names
+check theirs. Imports NumPy alone. References are to Frei, Chatterji and Bartlett, *Random Feature
+Amplification: Feature Learning and Generalization in Neural Networks*, arXiv 2202.07626.
 
 Shapes: X (n, d) samples, y (n,) labels in {-1, +1}, W (m, d) first layer, a (m,) second layer.
 """
 
 from __future__ import annotations
 
-import functools
-import inspect
-import sys
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
-
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 Labels = NDArray[np.integer] | NDArray[np.floating]
-P = ParamSpec("P")
-R = TypeVar("R")
-
-# Name of an array -> number of dimensions, kinds of its type (f, i, u: floats, integers, unsigned).
-_ARRAYS = {
-    "X": (2, "f"),
-    "W": (2, "f"),
-    "a": (1, "f"),
-    "y": (1, "fi"),
-    "weights": (1, "f"),
-    "groups": (1, "iu"),
-    "masks": (2, "u"),
-}
-_SAME_LENGTH = {"y": "X", "weights": "X", "groups": "X", "a": "W"}
-_MAX_GROUP = 2**16 - 1
 
 
-def _checked(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, with its arguments checked by their names: one sentence for a wrong one."""
-    parameters = inspect.signature(function)
-
-    @functools.wraps(function)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        bound = parameters.bind(*args, **kwargs)
-        bound.apply_defaults()
-        _check(bound.arguments)
-        return function(*args, **kwargs)
-
-    return checked
-
-
-def _check(given: dict[str, Any]) -> None:
-    for name in [name for name in _ARRAYS if given.get(name, given) is not given]:
-        if name == "weights" and given[name] is None:
-            continue
-        _check_array(given[name], name, *_ARRAYS[name])
-        other = _SAME_LENGTH.get(name)
-        if other in given and len(given[name]) != len(given[other]):
-            raise ValueError(
-                f"{name} must have {len(given[other])} entries, got {len(given[name])}"
-            )
-    if {"X", "W"} <= given.keys() and given["X"].shape[1] != given["W"].shape[1]:
-        raise ValueError(f"W must have {given['X'].shape[1]} columns, got {given['W'].shape[1]}")
-    if "y" in given and (abs(given["y"]) != 1).any():
-        raise ValueError("y must be -1 or +1")
-    if "groups" in given:
-        found = given["groups"]
-        if not len(found) or found.min() < 0 or found.max() > _MAX_GROUP:
-            raise ValueError(f"groups must be numbers from 0 to {_MAX_GROUP}, at least one")
-    if "s" in given:
-        s = given["s"]
-        if not isinstance(s, (np.ndarray, np.floating)) or s.dtype.kind != "f":
-            raise TypeError(f"s must be an ndarray of floats, got {type(s).__name__}")
-        if isinstance(s, np.ma.MaskedArray):
-            raise TypeError("s must be an ndarray without a mask")
-    if "loss" in given and not (isinstance(given["loss"], str) and given["loss"] in LOSSES):
-        raise ValueError(f"loss must be one of {', '.join(LOSSES)}")
-    for name in given.keys() & {"alpha", "slope", "shrink"}:
-        _check_number(given[name], name, (int, float, np.integer, np.floating), "a real number")
-        number = given[name] if isinstance(given[name], int) else float(given[name])
-        if not abs(number) <= sys.float_info.max:
-            raise ValueError(f"{name} must be finite")
-    if not 0 <= given.get("slope", 0) < 1:
-        raise ValueError("slope must be in [0, 1)")
-    if not 0 < given.get("shrink", 1) <= 1:
-        raise ValueError("shrink must be in (0, 1]")
-    for name in given.keys() & {"steps", "n"}:
-        _check_number(given[name], name, (int, np.integer), "an integer")
-    if not 0 <= given.get("steps", 0) <= 2**53:
-        raise ValueError("steps must be from 0 to 2^53")
-    if "masks" in given:
-        words = given["masks"].shape[1]
-        if not 64 * (words - 1) < given["n"] <= 64 * words:
-            raise ValueError(f"n must be a number of samples that {words} words of 64 bits hold")
-
-
-def _check_number(value: Any, name: str, kinds: tuple[type, ...], label: str) -> None:
-    # NumPy counts its times as integers
-    if not isinstance(value, kinds) or isinstance(value, (bool, np.timedelta64)):
-        raise TypeError(f"{name} must be {label}, got {type(value).__name__}")
-
-
-def _check_array(value: Any, name: str, ndim: int, kinds: str) -> None:
-    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} must be an ndarray without a mask, got {type(value).__name__}")
-    if value.dtype.kind not in kinds:
-        raise TypeError(f"{name} has dtype {value.dtype}, which is of a wrong kind")
-    if value.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} dimensions, got shape {value.shape}")
-    if not np.isfinite(value).all():
-        raise ValueError(f"{name} must be finite")
-
-
-@_checked
 def preactivations(X: Array, W: Array) -> Array:
     """Inner products of every sample with every neuron, H = X W^T (Section 2.1).
 
@@ -139,7 +42,6 @@ def preactivations(X: Array, W: Array) -> Array:
     return X @ W.T
 
 
-@_checked
 def activation_masks(X: Array, W: Array) -> NDArray[np.uint64]:
     """The ReLU's derivative A = 1[H > 0] as bits; the derivative at 0 is taken as 0.
 
@@ -169,7 +71,6 @@ def activation_masks(X: Array, W: Array) -> NDArray[np.uint64]:
     return np.packbits(active, axis=1, bitorder="little").view("<u8").astype(np.uint64)
 
 
-@_checked
 def unpack_masks(masks: NDArray[np.uint64], n: int) -> NDArray[np.bool_]:
     """The masks as booleans, sample by neuron.
 
@@ -195,7 +96,6 @@ def unpack_masks(masks: NDArray[np.uint64], n: int) -> NDArray[np.bool_]:
     return np.unpackbits(octets, axis=1, count=n, bitorder="little").astype(bool).T
 
 
-@_checked
 def active_counts(X: Array, W: Array, groups: NDArray[np.integer]) -> NDArray[np.int64]:
     """Number of samples of each group on which each neuron is active.
 
@@ -226,7 +126,6 @@ def active_counts(X: Array, W: Array, groups: NDArray[np.integer]) -> NDArray[np
     return np.stack([A[groups == g].sum(axis=0) for g in range(int(groups.max()) + 1)], axis=1)
 
 
-@_checked
 def forward(X: Array, W: Array, a: Array, slope: float = 0.0) -> Array:
     """The network, f(x; W) = sum_j a_j phi(<w_j, x>), phi = relu (Section 2.1) or leaky.
 
@@ -260,7 +159,6 @@ def _phi(H: Array, slope: float) -> Array:
     return np.maximum(H, slope * H if slope else 0)
 
 
-@_checked
 def logistic_loss(s: Array) -> Array:
     """The logistic loss l(s) = log(1 + exp(-s)) of the margin s = y f, for s of any size.
 
@@ -283,7 +181,6 @@ def logistic_loss(s: Array) -> Array:
     return np.maximum(-s, 0) + np.log1p(np.exp(-np.abs(s)))
 
 
-@_checked
 def loss_weights(s: Array) -> Array:
     """The weight of a sample in the gradient, g = -l'(s) = 1 / (1 + exp(s)).
 
@@ -316,7 +213,6 @@ LOSSES = {
 }
 
 
-@_checked
 def loss(
     X: Array,
     y: Labels,
@@ -360,7 +256,6 @@ def loss(
     return float((losses if weights is None else weights * losses).mean())
 
 
-@_checked
 def gradient(
     X: Array,
     y: Labels,
@@ -407,7 +302,6 @@ def gradient(
     return -a[:, None] * np.where(H > 0, c[:, None], slope * c[:, None]).T @ X
 
 
-@_checked
 def step(
     X: Array,
     y: Labels,
@@ -454,7 +348,6 @@ def step(
     return shrink * W - alpha * G
 
 
-@_checked
 def train(
     X: Array,
     y: Labels,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 import math
-import sys
 from decimal import Decimal, localcontext
 
 import numpy as np
@@ -164,11 +163,10 @@ def test_counts_and_outputs_by_loops():
 
 
 def test_imports_numpy_alone():
-    """And what every Python has."""
     tree = ast.parse(inspect.getsource(reference))
     imported = {
         (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[0]
         for node in ast.walk(tree)
         if isinstance(node, (ast.Import, ast.ImportFrom))
     }
-    assert imported - sys.stdlib_module_names == {"numpy"}
+    assert imported == {"__future__", "numpy"}
