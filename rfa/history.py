@@ -9,24 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfa import _validate
-from rfa.engines import Observations, Problem
+from rfa.engines import OBSERVED, Extent, Observations, Problem, Quantity
 
-# The names a history can hold, in the order in which they are listed and stored.
-NAMES = (
-    "t",
-    "loss",
-    "clean_wrong",
-    "noisy_fitted",
-    "flips",
-    "test_error",
-    "norm",
-    "projection",
-    "active",
-    "margin_low",
-    "margin_high",
-    "h_low",
-    "h_high",
+# What a history is made of, in the order in which it is listed and stored: numbers that derive
+# computes (flips alone is as observed), and observed arrays, which have training groups only.
+NUMBERS = (
+    Quantity("t", np.int64),
+    Quantity("loss", np.float64),
+    Quantity("clean_wrong", np.int64),
+    Quantity("noisy_fitted", np.int64),
+    Quantity("flips", np.int64),
+    Quantity("test_error", np.float64),
 )
+ARRAYS = tuple(
+    quantity._replace(axes=quantity.axes.replace("K", "G"))
+    for quantity in OBSERVED
+    if quantity.axes and quantity.name not in ("right", "loss")
+)
+ENTRIES = (*NUMBERS, *ARRAYS)
 
 
 class History:
@@ -73,7 +73,7 @@ class History:
     """
 
     def __init__(self, entries: dict[str, NDArray[Any]]) -> None:
-        ordered = {name: entries[name] for name in NAMES if name in entries}
+        ordered = {q.name: entries[q.name] for q in ENTRIES if q.name in entries}
         for array in ordered.values():
             array.flags.writeable = False
         object.__setattr__(self, "_entries", ordered)
@@ -164,6 +164,15 @@ class Row:
         return f"Row({', '.join(f'{k}={v}' for k, v in vars(self).items() if np.ndim(v) == 0)})"
 
 
+def nbytes(extent: Extent) -> int:
+    """Bytes that a run of this extent takes for what it records: observations and history.
+
+    The arrays of a history are those of the observations, or copies of less than half of the rows,
+    the only ones that are filled then.
+    """
+    return extent.nbytes({*OBSERVED, *NUMBERS})
+
+
 def derive(
     problem: Problem, out: Observations, at: NDArray[np.int64], begin: int, end: int
 ) -> History:
@@ -177,20 +186,19 @@ def derive(
         "t": at[rows],
         "loss": out.loss[rows, :G].sum(axis=1) / len(problem.y),
         "flips": out.flips[rows],
-        "norm": out.norm[rows],
-        "active": out.active[rows],
-        "margin_low": out.margin_low[rows, :G],
-        "margin_high": out.margin_high[rows, :G],
-        "h_low": out.h_low[rows],
-        "h_high": out.h_high[rows],
     }
+    for quantity in ARRAYS:
+        array = getattr(out, quantity.name)[rows]
+        entries[quantity.name] = array[:, :G] if quantity.axes == "G" else array
     if len(problem.means):
-        entries["clean_wrong"] = (problem.group_sizes - right)[:, 0::2].sum(axis=1)
+        clean = problem.group_sizes[0::2].sum()
+        entries["clean_wrong"] = clean - right[:, 0::2].sum(axis=1)
         entries["noisy_fitted"] = right[:, 1::2].sum(axis=1)
-        entries["projection"] = out.projection[rows]
+    else:
+        del entries["projection"]
     if len(problem.test_y):
         entries["test_error"] = 1 - out.right[rows, G:].sum(axis=1) / len(problem.test_y)
-    if end - begin < len(at):
+    if 2 * (end - begin) < len(at):
         # the memory of rows that were not filled, or not asked for, is not kept
         entries = {name: array.copy() for name, array in entries.items()}
     return History(entries)

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from rfa import _kernels, _runtime, _seeds, _validate
 from rfa.data import Dataset
-from rfa.engines import FloatArray, IntArray, Observations, Problem, auto
+from rfa.engines import Extent, FloatArray, IntArray, Observations, Problem, auto
 from rfa.engines.direct import DirectEngine
 from rfa.engines.gram import GramEngine, products_out_of_range
 from rfa.engines.planar import PlanarEngine
 from rfa.engines.reference import ReferenceEngine
-from rfa.history import Row, derive
+from rfa.history import Row, derive, nbytes
 from rfa.network import Network
 from rfa.run import Run
 from rfa.theory._horizon import floored_horizon
@@ -41,7 +41,7 @@ MAX_STEPS = 2**53
 # What the engines and the history count, samples and neurons, they count in 32 bits.
 MAX_COUNT = 2**31 - 1
 
-# Bytes that a history may have.
+# Bytes that what is recorded may take, and as many that the snapshots may.
 MAX_HISTORY = 2**34
 
 # An engine of up to so many bytes waits for the next run of its thread: in many small runs fresh
@@ -146,11 +146,11 @@ def train(
     record : {"log", "all", None}, int or iterable of int
         Which steps go into the history. "log": t = round(10^(k/40)) and the last; "all"; k: every
         k-th and the last; a list of steps; None: the last only. Each but None also takes the steps
-        0, ..., min(T, 1000), T-1 and T. A row takes about 72 m bytes, up to T 128 m more; all rows
-        together may take 16 GiB.
+        0, ..., min(T, 1000), T-1 and T. With the paper's clusters a row takes about 72 m bytes, up
+        to T 128 m more; all rows together may take 16 GiB.
     snapshots : iterable of int or None
-        Further steps (beside 1 and T) whose W_t is kept; steps beyond the last are an error. None:
-        no W_t is kept but the last.
+        Further steps (beside 1 and T) whose W_t is kept, up to 16 GiB of them; steps beyond the
+        last are an error. None: no W_t is kept but the last.
     stop : callable(t, row) -> bool, optional
         Called at recorded steps with the history entries of that step; the run ends there if the
         answer is true.
@@ -219,9 +219,10 @@ def train(
     progress = _validate.flag(progress, "progress")
     if stop is not None and not callable(stop):
         raise TypeError(f"stop must be callable or None, got {type(stop).__name__}")
-    at = recorded_steps(record, steps, T)
-    _refuse_huge(len(at), net.m)
-    keep = kept_steps(snapshots, steps, T)
+    problem = make_problem(data, test, alpha, min(T, steps))
+    at = recorded_steps(record, steps, T, _most_rows(problem, net.m))
+    _refuse_huge(problem, net.m, at)
+    keep = kept_steps(snapshots, steps, T, data.X.dtype.itemsize * net.m * net.d)
     threads = _runtime.threads(n_threads)
 
     dtype = data.X.dtype
@@ -232,7 +233,6 @@ def train(
         raise ValueError(
             f"alpha must be at least {smallest:.3g} for n={data.n} samples in {dtype}, got {alpha}"
         )
-    problem = make_problem(data, test, alpha, min(T, steps))
     with _kernels.OwnArithmetic():
         return _descend(
             net, data, test, problem, W, a, name, threads, steps, at, keep, stop, progress
@@ -368,25 +368,33 @@ def check_engine(engine: str, d: int) -> None:
         raise ValueError(f"engine 'planar' needs d=2, the data have d={d}: use 'direct'")
 
 
-def _refuse_huge(rows: int, m: int) -> None:
-    """Rows of a history that no memory holds, before they are allocated."""
-    size = rows * m * (8 + 8 * 4 + 4 * 8)
+def _most_rows(problem: Problem, m: int) -> int:
+    """Rows that a history can have at the most, steps up to the horizon apart."""
+    one = Extent.of(problem, m, np.array([problem.horizon + 1]))
+    return MAX_HISTORY // nbytes(one)
+
+
+def _refuse_huge(problem: Problem, m: int, at: IntArray) -> None:
+    """Refuse rows of a history that no memory holds, before they are allocated."""
+    size = nbytes(Extent.of(problem, m, at))
     if size > MAX_HISTORY:
         raise ValueError(
-            f"record asks for {rows} rows of m={m} neurons, {size / 2**30:.3g} GiB: at most "
+            f"record asks for {len(at)} rows of m={m} neurons, {size / 2**30:.3g} GiB: at most "
             f"{MAX_HISTORY // 2**30} GiB are recorded, so record fewer steps"
         )
 
 
-def recorded_steps(record: str | int | Iterable[int] | None, steps: int, T: int) -> IntArray:
-    """The steps to record, ascending."""
+def recorded_steps(
+    record: str | int | Iterable[int] | None, steps: int, T: int, most: int
+) -> IntArray:
+    """The steps to record, ascending; refused before there is a list of them if far above most."""
     if record is None:
         return np.array([steps], np.int64)
     early = np.arange(min(T, EARLY_STEPS, steps) + 1)
     chosen: NDArray[Any]
     if isinstance(record, str):
         if record == "all":
-            return _every(1, steps)
+            return _every(1, steps, most)
         if record != "log":
             raise ValueError(
                 f"record must be 'log', 'all', None, a positive int or steps, got {record!r}"
@@ -397,14 +405,17 @@ def recorded_steps(record: str | int | Iterable[int] | None, steps: int, T: int)
         chosen = np.array(_steps(record, "record", steps), np.int64)
         return _ascending([early, chosen, [T - 1, T]], steps)
     else:
-        chosen = _every(_validate.positive_int(record, "record"), steps)
+        chosen = _every(_validate.positive_int(record, "record"), steps, most)
     return _ascending([early, chosen, [T - 1, T, steps]], steps)
 
 
-def _every(k: int, steps: int) -> IntArray:
-    """0, k, 2k, ..., if a history of one neuron could have so many rows."""
-    if steps // k > MAX_HISTORY // 72:
-        raise ValueError(f"record asks for {steps // k} rows, more than any memory holds")
+def _every(k: int, steps: int, most: int) -> IntArray:
+    """0, k, 2k, ..., if a history can have so many rows."""
+    if steps // k > most:
+        raise ValueError(
+            f"record asks for {steps // k} rows: at most {most}, {MAX_HISTORY // 2**30} GiB, are "
+            "recorded of these sizes, so record fewer steps"
+        )
     return np.arange(0, steps + 1, min(k, steps + 1), dtype=np.int64)
 
 
@@ -417,13 +428,20 @@ def _ascending(parts: list[Any], steps: int) -> IntArray:
     return merged[merged <= steps]
 
 
-def kept_steps(snapshots: Any, steps: int, T: int) -> set[int]:
-    """The steps whose W is kept: 1, T and those asked for; none if snapshots is None."""
+def kept_steps(snapshots: Any, steps: int, T: int, nbytes: int) -> set[int]:
+    """The steps whose W, of so many bytes, is kept: 1, T and those asked for; none for None."""
     if snapshots is None:
         return set()
     if not _holds_several(snapshots):
         raise TypeError(f"snapshots must be steps, got {_validate.shown(snapshots)}")
-    return {t for t in (1, T, *_steps(snapshots, "snapshots", steps)) if t <= steps}
+    asked = _steps(snapshots, "snapshots", steps)
+    keep = {t for t in (1, T, *asked) if t <= steps}
+    if asked and len(keep) * nbytes > MAX_HISTORY:
+        raise ValueError(
+            f"snapshots asks for {len(keep)} W, {len(keep) * nbytes / 2**30:.3g} GiB: at most "
+            f"{MAX_HISTORY // 2**30} GiB are kept, so keep fewer of them"
+        )
+    return keep
 
 
 def _holds_several(value: Any) -> TypeGuard[Iterable[Any]]:

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rfa
-from rfa import reference
+from rfa import reference, training
 from rfa.engines import auto
 from rfa.theory import horizon
 
@@ -599,15 +599,71 @@ def test_no_array_of_n_times_m_floats(engine, d, dtype):
         ({"steps": 2**60}, r"steps must be at most 2\^53"),
         ({"alpha": 1e-300}, r"steps must be at most 2\^53"),
         ({"n_threads": 10**6}, "n_threads must be at most 1024"),
-        ({"steps": 10**7, "record": "all"}, "record asks for 10000001 rows of m=25 neurons, 16.8"),
-        ({"steps": 10**9, "record": "all"}, "record asks for 1000000000 rows, more than any"),
-        ({"steps": 10**15, "record": 2}, "record asks for 500000000000000 rows, more than any"),
+        ({"steps": 9 * 10**6, "record": "all"}, "record asks for 9000000 rows: at most 8165"),
+        ({"steps": 10**15, "record": 2}, "record asks for 500000000000000 rows: at most 8165"),
     ],
 )
-def test_sizes_beyond_all_use_are_refused(arguments, words):
+def test_sizes_beyond_all_use_are_refused(arguments, words, monkeypatch):
     net, data, _ = start()
+    monkeypatch.setattr(training.Observations, "allocate", lambda *given: pytest.fail("allocated"))
     with pytest.raises(ValueError, match=f"^{words}"):
         rfa.train(net, data, **arguments)
+
+
+def test_rows_up_to_the_horizon_are_counted(monkeypatch):
+    monkeypatch.setattr(training.Observations, "allocate", lambda *given: pytest.fail("allocated"))
+    net, data = rfa.Network.random(m=90, d=2), rfa.XORClusters().sample(n=50)
+    with pytest.raises(ValueError, match="record asks for 2500002 rows of m=90 neurons, 42"):
+        rfa.train(net, data, alpha=1e-7, record="all")
+
+
+def test_every_mean_is_counted(monkeypatch):
+    monkeypatch.setattr(training.Observations, "allocate", lambda *given: pytest.fail("allocated"))
+    k, net = 2000, rfa.Network.random(m=500, d=2)
+    labels = np.ones(k)
+    means = np.random.default_rng(0).standard_normal((k, 2))
+    data = rfa.Dataset(means, labels, y_clean=labels, cluster=np.arange(k), means=means)
+    with pytest.raises(ValueError, match=r"record asks for 666 rows of m=500 neurons, 29\.\d GiB"):
+        rfa.train(net, data, alpha=1 / 2660, steps=665, record="all")
+
+
+@pytest.mark.parametrize("last", [30, 20, 5])
+def test_what_is_counted_is_what_is_taken(last, monkeypatch):
+    """Observations and history, with the copies of a run that ends early, to the byte."""
+    exp, observed = rfa.Experiment(n=40, d=3, m=7, steps=30, n_test=9), {}
+    allocate = training.Observations.allocate
+
+    def noted(*given):
+        out = allocate(*given)
+        observed.update(vars(out))
+        return out
+
+    def run(most):
+        monkeypatch.setattr(training, "MAX_HISTORY", most)
+        return exp.run(record="all", snapshots=None, stop=lambda t, row: t == last)
+
+    monkeypatch.setattr(training.Observations, "allocate", noted)
+    history = run(2**34).history
+    entries = [history[name] for name in history]
+    own = sum(array.nbytes for array in entries if array.base is None)
+    allocated = sum(array.nbytes for array in observed.values())
+    # the steps, and four numbers a row that are not observed as they are
+    total = allocated + 31 * 8 * 5
+    if last == 30:
+        assert own == 31 * 8 * 4
+    # of rows that are not filled no page is touched
+    assert allocated * len(history) / 31 + own <= total
+    run(total)
+    with pytest.raises(ValueError, match="record asks for 31 rows"):
+        run(total - 1)
+
+
+def test_snapshots_beyond_all_use_are_refused(monkeypatch):
+    net, data, _ = start()
+    monkeypatch.setattr(training, "MAX_HISTORY", 300 * net.W.nbytes)
+    assert len(rfa.train(net, data, steps=299, record=None, snapshots=range(300)).snapshots) == 300
+    with pytest.raises(ValueError, match="^snapshots asks for 301 W, .* so keep fewer of them"):
+        rfa.train(net, data, steps=300, record=None, snapshots=range(301))
 
 
 def test_a_horizon_beyond_all_integers_is_no_obstacle():
