@@ -48,7 +48,7 @@ def _state(
     distribution = run.data.distribution
     assert distribution is not None
     n = int(np.clip(ERROR_REALS // experiment.d, *ERROR_POINTS))
-    network = Network(W, run.network.a)
+    network = Network.of(W, run.network.a, None, None)
     estimate = test_error(network, distribution, n, rng=run.data.seed, n_threads=n_threads)
     return {
         "t": t,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfa import _validate
+from rfa.network import Network
 from rfa.run import Run
 from rfa.theory._horizon import floored_horizon
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 # Of the labels +1 and -1, and of neurons with a_j > 0 and a_j < 0; dark enough to read in print.
 POSITIVE, NEGATIVE = "#2f6db3", "#c7522a"
+
+# Reals, or points of a grid, that are worked on at once.
+PIECE = 2**20
 
 
 # Points of a picture in each direction, beyond what any screen or page shows.
@@ -70,6 +74,30 @@ def _pairs(run: Run) -> NDArray[np.float64]:
     return means
 
 
+def _in_plane(rows: NDArray[Any], plane: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inner products of each row with mu1 and mu2 (rows, 2), in pieces: float32 is converted."""
+    step = max(1, PIECE // rows.shape[1])
+    pieces = [rows[begin : begin + step] @ plane.T for begin in range(0, len(rows), step)]
+    return np.concatenate(pieces)
+
+
+def _on_grid(
+    network: Network, plane: NDArray[np.float64], ticks: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """f at the points u mu1 + v mu2, a row for each v.
+
+    There <w, x> = u <w, mu1> + v <w, mu2>: a network of dimension 2 has the same values.
+    """
+    flat = Network(_in_plane(network.W, plane), network.a)
+    f = np.empty((len(ticks), len(ticks)))
+    step = max(1, PIECE // len(ticks))
+    for begin in range(0, len(ticks), step):
+        rows = slice(begin, begin + step)
+        grid = np.stack(np.meshgrid(ticks, ticks[rows]), axis=-1)
+        f[rows] = flat.decision_function(grid.reshape(-1, 2)).reshape(-1, len(ticks))
+    return f
+
+
 def decision_boundary(run: Run, ax: Axes | None = None, resolution: int = 300) -> Axes:
     """The data and the regions where the last network says +1 and -1 (Figure 1).
 
@@ -111,11 +139,10 @@ def decision_boundary(run: Run, ax: Axes | None = None, resolution: int = 300) -
         )
     plane, data = _pairs(run)[[0, 2]], run.data
     axes = _axes(ax)
-    points = data.X @ plane.T
+    points = _in_plane(data.X, plane)
     reach = 1.05 * float(np.abs(points).max())
     ticks = np.linspace(-reach, reach, resolution)
-    grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
-    f = run.network.decision_function(grid @ plane).reshape(resolution, resolution)
+    f = _on_grid(run.network, plane, ticks)
     axes.contourf(
         ticks, ticks, np.sign(f), levels=[-1.5, 0, 1.5], colors=[NEGATIVE, POSITIVE], alpha=0.18
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -92,6 +93,30 @@ def test_the_decision_boundary_is_where_f_changes_its_sign():
     right, above = colour(0.6, 0.3), colour(0.3, 0.6)
     assert right[2] > right[0] and above[0] > above[2]
     assert (colour(0.8, -0.5) == right).all() and (colour(-0.5, 0.8) == above).all()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_decision_boundary_is_that_of_f_in_all_dimensions(dtype, monkeypatch):
+    monkeypatch.setattr(rfa.plot, "PIECE", 100)  # several pieces of everything
+    exp = rfa.Experiment(n=60, d=17, m=21, steps=30, alpha=0.3, mu="random", dtype=dtype)
+    run, axes, drawn = exp.run(rng=1), new_axes(), []
+    monkeypatch.setattr(axes, "contour", lambda *given, **named: drawn.extend(given))
+    rfa.plot.decision_boundary(run, ax=axes, resolution=30)
+    u, v, f = drawn
+    points = np.array([[x, y] for y in v for x in u]) @ run.data.means[[0, 2]]
+    expected = np.maximum(points @ run.network.W.T.astype(float), 0) @ run.network.a
+    np.testing.assert_allclose(f.ravel(), expected, rtol=0, atol=1e-13 * np.abs(expected).max())
+
+
+def test_the_decision_boundary_takes_no_grid_in_all_dimensions():
+    exp = rfa.Experiment(n=20, d=500, m=10, steps=0, omega_init=1.0)
+    run = exp.run(rng=0)
+    rfa.plot.decision_boundary(run, ax=new_axes())  # what is loaded once
+    tracemalloc.start()
+    rfa.plot.decision_boundary(run, ax=new_axes())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 300 * 300 * exp.d * 8 / 10
 
 
 def test_amplification_is_the_best_cosine_of_every_neuron(run, W):

@@ -358,9 +358,9 @@ class Evidence:
         run = self.run
         return {**run.snapshots, run.t: run.network.W, 0: run.initial.W}
 
-    def W(self, t: int) -> Floats:
-        """W_t (m, d) at a step whose W was kept, in float64."""
-        return self.kept[t].astype(np.float64, copy=False)
+    def W(self, t: int, neurons: slice = slice(None)) -> Floats:
+        """W_t (m, d), or some of its rows, at a step whose W was kept, in float64."""
+        return self.kept[t][neurons].astype(np.float64, copy=False)
 
     def output(self, t: int) -> Floats:
         """f at every sample, at t = 0, T or the last step. O(n m d)."""

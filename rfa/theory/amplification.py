@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rfa import _seeds
 from rfa.run import Run
 from rfa.theory._checks import absent, at_least, at_most
-from rfa.theory._evidence import LABELS, NAMES, OPPOSITE, Evidence, evidence
+from rfa.theory._evidence import BLOCK_REALS, LABELS, NAMES, OPPOSITE, Evidence, evidence
 from rfa.theory.initialization import unmet_on_a_good_run
 from rfa.theory.report import Check
 
@@ -19,15 +19,16 @@ Floats = NDArray[np.float64]
 
 
 class FirstStep(NamedTuple):
-    """The first step of every neuron, taken apart: rows (m, d) without the factor alpha a_j.
+    """What (24), (26) and (28) say of the first step, a number for each neuron.
 
-    signal + zeta1 + zeta2 is the step; rounding (m, d) is how far the step that was taken can be
-    from it.
+    zeta1, zeta2: lengths of these parts of the step, without the factor alpha a_j. rounding: the
+    largest difference of an entry of the step that rounding explains. difference: the largest
+    between the step that was taken and the sum of its parts, in units of what rounding explains.
     """
 
-    signal: Floats
     zeta1: Floats
     zeta2: Floats
+    difference: Floats
     rounding: Floats
 
 
@@ -36,16 +37,27 @@ def first_step(e: Evidence) -> FirstStep:
 
     With A = 1[<w_j^0, x_i> > 0] and g_i = 1/(1 + exp(y_i f(x_i; W_0))): signal (1/2n) sum_i y_i
     A_ij mu_{c_i}, zeta1 (1/n) sum_i g_i y_i A_ij (x_i - mu_{c_i}), zeta2 (1/n) sum_i (g_i - 1/2)
-    y_i A_ij mu_{c_i}.
+    y_i A_ij mu_{c_i}. Neurons are taken in pieces, so that no array is as large as W.
     """
-    data, W, m = e.run.data, e.W(0), e.m
-    u = float(np.finfo(data.X.dtype).eps) / 2
+    u = float(np.finfo(e.run.data.X.dtype).eps) / 2
+    # sums of n products whose weights g carry the rounding of f (Lipschitz 1/4) and their own
+    f_error = (e.d + e.m + 8) * u * float(np.linalg.norm(e.W(0))) * float(e.norm_x.max())
+    relative = (e.n + 16) * u + f_error
+    size = max(1, BLOCK_REALS // e.d)
+    pieces = [_of_neurons(e, slice(k, k + size), u, relative) for k in range(0, e.m, size)]
+    return FirstStep(*(np.concatenate(part) for part in zip(*pieces, strict=True)))
+
+
+def _of_neurons(e: Evidence, some: slice, u: float, relative: float) -> FirstStep:
+    """The first step of some neurons; the rounding of a sum of n products is relative to them."""
+    data, W, a = e.run.data, e.W(0, some), e.a[some, None]
+    m = len(W)
     signal, zeta2 = np.zeros((m, 4)), np.zeros((m, 4))
     zeta1, doubtful, size = np.zeros((m, e.d)), np.zeros((m, e.d)), np.zeros((m, e.d))
     norm_w = np.linalg.norm(W, axis=1)
     f = e.output(0)
-    for block in e.blocks(max(m, e.d)):
-        X, y, c = data.X[block].astype(np.float64), data.y[block], e.cluster[block]
+    for block in e.blocks(max(e.m, e.d)):
+        X, y, c = data.X[block].astype(np.float64, copy=False), data.y[block], e.cluster[block]
         with np.errstate(over="ignore"):
             g = 1 / (1 + np.exp(y * f[block]))
         H = X @ W.T
@@ -59,18 +71,18 @@ def first_step(e: Evidence) -> FirstStep:
         unsure = (np.abs(H) <= error) & (error > 0)
         doubtful += unsure.T @ np.abs(X)
         size += A.T @ np.abs(X)
-    # sums of n products whose weights g carry the rounding of f (Lipschitz 1/4) and their own
-    f_error = (e.d + m + 8) * u * float(np.linalg.norm(W)) * float(e.norm_x.max())
-    relative = (e.n + 16) * u + f_error
-    taken = np.abs(W) * 4 * u
-    scale = e.alpha * np.abs(e.a)[:, None] / e.n
+    scale = e.alpha * np.abs(a) / e.n
     with np.errstate(divide="ignore", invalid="ignore"):
-        own = np.where(scale > 0, taken / (scale * e.n), 0.0)
+        own = np.where(scale > 0, np.abs(W) * 4 * u / (scale * e.n), 0.0)
+        taken = (e.W(1, some) - W) / (e.alpha * a)  # NaN if a_j is 0
+    rounding = (relative * size + doubtful) / e.n + own + 4 * u
+    zeta1, zeta2 = zeta1 / e.n, zeta2 @ e.M / e.n
+    difference = np.abs(taken - (signal @ e.M / e.n + zeta1 + zeta2))
     return FirstStep(
-        signal @ e.M / e.n,
-        zeta1 / e.n,
-        zeta2 @ e.M / e.n,
-        (relative * size + doubtful) / e.n + own + 4 * u,
+        np.linalg.norm(zeta1, axis=1),
+        np.linalg.norm(zeta2, axis=1),
+        (difference / rounding).max(axis=1),
+        rounding.max(axis=1),
     )
 
 
@@ -156,10 +168,8 @@ def lemma_4_10(
     step = first_step(e)
     moving = np.flatnonzero(e.a)
     neurons: dict[str, Any] = {"axes": {"neuron": moving}, "unmet": unmet}
-    taken = (e.W(1) - e.W(0))[moving] / (e.alpha * e.a[moving, None])
     rounding = float(step.rounding.max())
-    difference = np.abs(taken - (step.signal + step.zeta1 + step.zeta2)[moving])
-    size = np.linalg.norm(step.zeta1[moving], axis=1)
+    size = step.zeta1[moving]
     output = np.abs(e.output(0))
     amplification = float(np.median(after / before)) if len(j) else math.nan
     return (
@@ -195,13 +205,13 @@ def lemma_4_10(
         ),
         at_most(
             ids[4],
-            np.linalg.norm(step.zeta2[moving], axis=1),
+            step.zeta2[moving],
             e.start,
             k,
             tolerance=rounding,
             **neurons,
         ),
-        at_most(ids[5], (difference / step.rounding[moving]).max(axis=1), 1.0, k, **neurons),
+        at_most(ids[5], step.difference[moving], 1.0, k, **neurons),
         at_least(
             ids[6],
             edge,

@@ -157,7 +157,7 @@ def _test_error(
 
     width = math.hypot(1, e.spread)
     corrected = proven(GAMMA, width)
-    network = Network(e.W(t), e.a)
+    network = Network.of(e.W(t), e.a, None, None)
     most = max(2, min(MOST_POINTS, MOST_REALS // e.d))
     generator = _seeds.generator(_seeds.root(_drawn_from(run, rng)), "check")
     for estimate in estimates(network, distribution, most, generator):
