@@ -141,8 +141,15 @@ building = any(
     argument.startswith(("build", "bdist", "install", "develop", "editable"))
     for argument in sys.argv[1:]
 )
+try:
+    modules = extensions() if building else []
+except OSError as problem:
+    sys.exit(
+        "error: rfa is built in its source tree, where files cannot be written: build in a copy "
+        f"of it ({problem})"
+    )
 setup(
-    ext_modules=extensions() if building else [],
+    ext_modules=modules,
     cmdclass={"build_ext": BuildExtensions},
     options={"build_ext": {"parallel": os.cpu_count()}},
 )

@@ -62,6 +62,15 @@ def setup(folder, *arguments, **environment):
     return run(folder, sys.executable, "setup.py", *arguments, **environment)
 
 
+@needs_setup
+def test_a_tree_that_cannot_be_written_is_one_line(tree):
+    (tree / "build").touch()  # in the place of the folder: fails for every user, root too
+    done = setup(tree, "build_ext", "--inplace")
+    assert done.returncode == 1
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert line.startswith("error: rfa is built in its source tree") and "'build" in line
+
+
 def compiler_has_openmp(folder):
     (folder / "probe.c").write_text("#include <omp.h>\nint main(void) { return 0; }\n")
     return run(folder, *CC, "-fopenmp", "probe.c", "-o", "probe").returncode == 0
