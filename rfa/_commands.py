@@ -7,16 +7,18 @@ checked before anything is computed: each by itself in rfa._options, the rest wi
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 from rfa import _files, _runtime, _summary, plot
 from rfa._parser import parser
 from rfa._tables import aligned, as_markdown
-from rfa.cli import say, usage
+from rfa.cli import described, need_stdout, report, say, usage
 from rfa.experiment import Experiment, preset
 from rfa.run import Run, load
 from rfa.studies import Study, checks, study
@@ -41,6 +43,7 @@ INVERSE = ("n", "d", "m", "alpha", "sigma", "omega_init", "eta")
 def execute(arguments: list[str] | None) -> int:
     """Parse the arguments and carry the command out; returns the exit status."""
     options = parser().parse_args(arguments)
+    need_stdout()
     commands = {
         "reproduce": _reproduce,
         "train": _train,
@@ -121,31 +124,92 @@ def _reproduce(options: argparse.Namespace) -> int:
         os.makedirs(options.out, exist_ok=True)
         for file in ("summary.json", *(name + end for name in experiments for end in ends)):
             _files.destination(path(file))
-    summaries = []
+    _matplotlib()
+    summaries: list[dict[str, Any]] = []
     for name, experiment in experiments.items():
-        say(f"{name}: {experiment.to_json()}")
-        run = experiment.run(options.seed, n_threads=options.threads)
-        summaries.append(_summary.summarize(name, experiment, run, options.threads))
-        for end, draw in FIGURES:
-            _draw(functools.partial(draw, run), path(f"{name}{end}.png"))
-        interval = functools.partial(plot.assumptions, audit(experiment))
-        _draw(interval, path(f"{name}-assumptions.png"))
-        report = check(run)
-        _write(path(f"{name}-report.md"), report.to_markdown())
-        _write(path(f"{name}-report.json"), report.to_json())
-        say(f"{name}: of the statements at T {report.summary()}")
-    _write(path("summary.json"), json.dumps(summaries, indent=2) + "\n")
+        summary: dict[str, Any] = {
+            "preset": name,
+            "experiment": json.loads(experiment.to_json()),
+            "status": "unfinished",
+            "steps": [],
+            "failures": {},
+        }
+        summaries.append(summary)
+        try:
+            _reproduce_one(experiment, options, path, summary)
+        finally:
+            # after each preset: whatever ends the process costs the others nothing
+            with _attempt("summary.json", summary["failures"]):
+                _write(path("summary.json"), json.dumps(summaries, indent=2) + "\n")
     _summary.show(summaries, options.json)
-    return 0
+    return 1 if any(summary["failures"] for summary in summaries) else 0
+
+
+def _reproduce_one(
+    experiment: Experiment,
+    options: argparse.Namespace,
+    path: Callable[[str], str],
+    summary: dict[str, Any],
+) -> None:
+    """Train, draw and check a preset; what fails is in its summary and costs nothing else."""
+    name, failures = summary["preset"], summary["failures"]
+
+    def draw(file: str, figure: Callable[..., Any], *of: Any) -> None:
+        with _attempt(file, failures):
+            _draw(functools.partial(figure, *of), path(file))
+
+    say(f"{name}: {experiment.to_json()}")
+    draw(f"{name}-assumptions.png", plot.assumptions, audit(experiment))
+    with _attempt(f"the run of {name}", failures):
+        run = experiment.run(options.seed, n_threads=options.threads)
+        summary["status"] = run.status
+    if summary["status"] == "unfinished":
+        return
+    with _attempt(f"the summary of {name}", failures):
+        summary |= _summary.summarize(name, experiment, run, options.threads)
+    for end, figure in FIGURES:
+        draw(f"{name}{end}.png", figure, run)
+    with _attempt(f"the report of {name}", failures):
+        found = check(run)
+        _write(path(f"{name}-report.md"), found.to_markdown())
+        _write(path(f"{name}-report.json"), found.to_json())
+        say(f"{name}: of the statements at T {found.summary()}")
+
+
+@contextlib.contextmanager
+def _attempt(what: str, failures: dict[str, str]) -> Iterator[None]:
+    """Let an exception fail this part alone: it is said, and noted in failures."""
+    try:
+        yield
+    except Exception as error:
+        report(error, what)
+        failures[what] = described(error)
+
+
+def _matplotlib() -> ModuleType:
+    """Matplotlib, whatever MPLBACKEND says: it may name a notebook's, which is not installed here.
+
+    Figures are drawn without pyplot, so that no backend is chosen.
+    """
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    return matplotlib
 
 
 def _draw(draw: Callable[..., Any], path: str, height: float = 5.2) -> None:
-    """Draw a figure into a file, its height in inches."""
+    """Draw a figure into a file, its height in inches, in Matplotlib's own style."""
+    matplotlib = _matplotlib()
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, height), layout="constrained")
-    draw(figure.add_subplot())
-    _files.replace(path, functools.partial(figure.savefig, format="png", dpi=150))
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # not those of the user's matplotlibrc
+        figure = Figure(figsize=(7.2, height), layout="constrained")
+        draw(figure.add_subplot())
+        _files.replace(path, functools.partial(figure.savefig, format="png", dpi=150))
     say(f"wrote {path}")
 
 
@@ -236,6 +300,8 @@ def _show_study(result: Study, options: argparse.Namespace, interrupted: bool = 
         interval = f"[{p.low:.3f}, {p.high:.3f}]" if p.n else "-"
         counts = (str(p.not_applicable), str(p.vacuous), str(p.unmet))
         rows.append((name, str(p.k), str(p.n), interval, p.verdict, *counts))
+    if options.figure is not None:
+        _draw(functools.partial(plot.proportions, result), options.figure, height=9.5)
     if options.json:
         table = {name: p._asdict() for name, p in found.items()}
         record = {"experiment": json.loads(result.experiment.to_json()), "seed": result.seed}
@@ -247,8 +313,6 @@ def _show_study(result: Study, options: argparse.Namespace, interrupted: bool = 
         print(f"{heading}\n\n{as_markdown(rows)}", end="")
     else:
         print(f"{heading}\n{aligned(rows)}")
-    if options.figure is not None:
-        _draw(functools.partial(plot.proportions, result), options.figure, height=9.5)
     refuted = any(p.verdict == "refuted" for p in found.values())
     return 1 if options.strict and refuted else 0
 
@@ -267,14 +331,14 @@ def _audit(options: argparse.Namespace) -> int:
             found = _inverse(constants, options)
         else:
             found = audit(_experiment(options), **constants)
+    if options.figure is not None and isinstance(found, Audit):
+        _draw(functools.partial(plot.assumptions, found), options.figure)
     if options.json:
         print(json.dumps(found.to_dict(), indent=2))
     elif options.markdown and isinstance(found, Audit):
         print(found.to_markdown(), end="")
     else:
         print(found)
-    if options.figure is not None and isinstance(found, Audit):
-        _draw(functools.partial(plot.assumptions, found), options.figure)
     return 0
 
 

@@ -20,6 +20,7 @@ def parser() -> Parser:
         prog="rfa",
         description="Train two-layer ReLU networks on XOR-cluster data and compare with the "
         "theory of random feature amplification.",
+        epilog="With RFA_DEBUG=1 in the environment a failure shows its traceback.",
     )
     result.add_argument("--version", action="version", version=_runtime.version())
     commands = result.add_subparsers(required=True, metavar="COMMAND")

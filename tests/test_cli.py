@@ -12,6 +12,7 @@ import pytest
 
 import rfa
 from rfa.cli import main
+from rfa.experiment import PRESETS
 
 matplotlib.use("Agg")
 
@@ -186,6 +187,10 @@ def test_none_takes_a_presets_value_back(tmp_path, capsys):
     [
         (MemoryError(), "rfa: error: MemoryError"),
         (OSError("the disk\nis gone"), "rfa: error: the disk is gone"),
+        (RuntimeError("no\nlatex"), "rfa: error: RuntimeError: no latex"),
+        (KeyError("x"), "rfa: error: KeyError: 'x'"),
+        (RecursionError(), "rfa: error: RecursionError"),
+        (AssertionError("x" * 999), f"rfa: error: AssertionError: {'x' * 284}..."),
     ],
 )
 def test_failures_at_work_are_one_line_and_status_1(error, line, capsys, monkeypatch):
@@ -196,6 +201,18 @@ def test_failures_at_work_are_one_line_and_status_1(error, line, capsys, monkeyp
     assert main(TRAIN) == 1
     output = capsys.readouterr()
     assert (output.out, output.err) == ("", line + "\n")
+
+
+def test_failures_at_work_show_their_traceback_if_asked(capsys, monkeypatch):
+    def fail(*given, **named):
+        raise RuntimeError("no latex")
+
+    monkeypatch.setattr("rfa.experiment.train", fail)
+    monkeypatch.setenv("RFA_DEBUG", "1")
+    assert main(TRAIN) == 1
+    *lines, last = capsys.readouterr().err.splitlines()
+    assert last == "rfa: error: RuntimeError: no latex"
+    assert lines[0] == "Traceback (most recent call last):" and "in fail" in lines[-3]
 
 
 def test_a_run_that_diverged_is_kept_and_status_1(tmp_path, capsys, caplog):
@@ -221,6 +238,74 @@ def test_an_unknown_simd_level_is_one_line():
     (line,) = done.stderr.splitlines()
     assert line.startswith("rfa: error: RFA_SIMD must be one of baseline")
     assert "'foo'" in line
+
+
+def test_warnings_are_one_line():
+    """Those of Python's warnings, and what is logged: here a horizon, and a run that diverged."""
+    arguments = ["--alpha", "3e200", "--sigma", "1e200", "--steps", "50"]
+    done = process(*TRAIN, *arguments, capture_output=True)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("rfa: warning: the run diverged at t=")
+    done = process(*TRAIN, "--alpha", "0.03", capture_output=True)
+    assert done.returncode == 0
+    assert done.stderr == "rfa: warning: 1/(4 alpha) is not an integer: T is rounded down to 9\n"
+    done = process(*TRAIN, "--alpha", "0.03", capture_output=True, env={"PYTHONWARNINGS": "ignore"})
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+COMMANDS = [
+    ["info"],
+    ["info", "--json"],
+    TRAIN,
+    [*TRAIN, "--json"],
+    ["check", *TRAIN[1:]],
+    ["check", *TRAIN[1:], "--json"],
+    ["check", *TRAIN[1:], "--trials", "2"],
+    ["check", *TRAIN[1:], "--trials", "2", "--json"],
+    ["audit", *TRAIN[1:], "--markdown"],
+    ["audit", "--inverse", "--json"],
+    ["reproduce", "theorem", "--steps", "1"],
+    ["reproduce", "theorem", "--steps", "1", "--json"],
+    ["--help"],
+    ["train", "--help"],
+    ["--version"],
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_without_stdout_nothing_begins(arguments, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rfa.experiment.train", lambda *given, **named: pytest.fail("trained"))
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(arguments) == 1
+    assert capsys.readouterr().err == (
+        "rfa: error: stdout is closed: there is nowhere to print to\n"
+    )
+    assert os.listdir() == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes stdout")
+def test_a_shell_that_closes_stdout():
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-P", "-m", "rfa", *TRAIN]
+    environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(rfa.__file__))}
+    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "rfa: error: stdout is closed: there is nowhere to print to\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_a_full_disk_is_one_line(arguments, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rfa._commands.FIGURES", ())
+    monkeypatch.setitem(PRESETS, "theorem", rfa.Experiment(n=20, d=2, m=4))
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(arguments) == 1
+        monkeypatch.undo()
+    lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert lines == [f"rfa: error: [Errno {errno.ENOSPC}] {os.strerror(errno.ENOSPC)}"]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
@@ -276,10 +361,10 @@ def test_messages_without_stderr(stderr, tmp_path, capsys, monkeypatch):
 
 def test_help_tells_the_options(capsys):
     for command in ("reproduce", "train", "info"):
-        with pytest.raises(SystemExit) as stop:
-            main([command, "--help"])
-        assert stop.value.code == 0
+        assert main([command, "--help"]) == 0
         assert "--json" in capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert "RFA_DEBUG=1" in capsys.readouterr().out
 
 
 def test_interrupted_is_status_130_and_keeps_the_run(tmp_path, capsys, monkeypatch):
@@ -312,3 +397,16 @@ def test_import_loads_numpy_alone():
     command = [sys.executable, "-P", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_no_module_touches_matplotlib_when_it_is_imported():
+    code = (
+        "import pkgutil, sys, rfa\n"
+        "for module in pkgutil.walk_packages(rfa.__path__, 'rfa.'):\n"
+        "    if not module.name.endswith('__main__'):\n"
+        "        __import__(module.name)\n"
+        "print('rfa.plot' in sys.modules, 'matplotlib' in sys.modules)"
+    )
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]

@@ -15,6 +15,7 @@ from scipy import stats
 import rfa
 from rfa import _commands
 from rfa.cli import main
+from rfa.experiment import PRESETS
 from rfa.theory import STATEMENTS
 
 matplotlib.use("Agg")
@@ -394,9 +395,7 @@ def test_help_tells_the_options(capsys):
         ("check", "RUN --preset --omega-init --trials --delta --C0 --strict --figure --seed"),
         ("audit", "--preset --omega-init --inverse --C --delta --C0 --figure --json --markdown"),
     ):
-        with pytest.raises(SystemExit) as stop:
-            main([command, "--help"])
-        assert stop.value.code == 0
+        assert main([command, "--help"]) == 0
         printed = capsys.readouterr().out.split()
         assert set(options.split()) <= set(printed)
 
@@ -434,3 +433,129 @@ def test_reproduce_finds_out_first_where_it_cannot_write(taken, tmp_path, capsys
     assert main(["reproduce", "--out", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert repr(str(tmp_path / taken)) in line
+
+
+SHORT = ["reproduce", "theorem", "figure1"]
+
+
+@pytest.fixture
+def small_presets(monkeypatch):
+    """theorem and figure1 are small, and have a figure each."""
+    monkeypatch.setitem(PRESETS, "theorem", SMALL)
+    monkeypatch.setitem(PRESETS, "figure1", SMALL.replace(d=2))
+    monkeypatch.setattr(_commands, "FIGURES", (("", rfa.plot.history),))
+
+
+def broken_figure(run, axes):
+    if run.data.d == 2:
+        raise RuntimeError("no\nink")
+    axes.plot([0, 1])
+
+
+def test_reproduce_loses_nothing_to_a_figure_that_fails(
+    small_presets, tmp_path, capsys, monkeypatch
+):
+    figures = (("", rfa.plot.history), ("-broken", broken_figure), ("-last", rfa.plot.neurons))
+    monkeypatch.setattr(_commands, "FIGURES", figures)
+    assert main([*SHORT, "--json", "--out", str(tmp_path)]) == 1
+    output = capsys.readouterr()
+    first, second = strict_json(output.out)
+    assert json.loads((tmp_path / "summary.json").read_text()) == [first, second]
+    assert first["failures"] == {}
+    assert second["failures"] == {"figure1-broken.png": "RuntimeError: no ink"}
+    assert [state["t"] for state in (*first["steps"], *second["steps"])] == [3, 3]
+    # after each preset: also whoever kills the process costs those before it nothing
+    assert output.err.count("summary.json") == 2
+    lines = [line for line in output.err.splitlines() if "error" in line]
+    assert lines == ["rfa: error: figure1-broken.png: RuntimeError: no ink"]
+    ends = [".png", "-broken.png", "-last.png", "-assumptions.png", "-report.md", "-report.json"]
+    expected = [name + end for name in ("theorem", "figure1") for end in ends] + ["summary.json"]
+    assert sorted(os.listdir(tmp_path)) == sorted(set(expected) - {"figure1-broken.png"})
+
+
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        ("rfa.experiment.train", "the run of theorem"),
+        ("rfa._summary.test_error", "the summary of theorem"),
+        ("rfa._commands.check", "the report of theorem"),
+    ],
+)
+def test_reproduce_loses_nothing_to_a_preset_that_fails(
+    place, what, small_presets, tmp_path, capsys, monkeypatch
+):
+    module, _, name = place.rpartition(".")
+    works, calls = getattr(sys.modules[module], name), []
+
+    def first_fails(*given, **named):
+        calls.append(given)
+        if len(calls) == 1:
+            raise MemoryError("Unable to allocate 26.8 GiB")
+        return works(*given, **named)
+
+    monkeypatch.setattr(place, first_fails)
+    assert main([*SHORT, "--out", str(tmp_path)]) == 1
+    theorem, figure1 = json.loads((tmp_path / "summary.json").read_text())
+    assert theorem["failures"] == {what: "Unable to allocate 26.8 GiB"}
+    trained = "run" not in what
+    assert theorem["status"] == ("finished" if trained else "unfinished")
+    assert bool(theorem["steps"]) == ("report" in what)
+    assert (figure1["status"], figure1["failures"]) == ("finished", {})
+    files = os.listdir(tmp_path)
+    assert ("theorem.png" in files) == trained
+    assert ("theorem-report.md" in files) == ("summary" in what)
+    assert {"theorem-assumptions.png", "figure1.png", "figure1-report.json"} <= set(files)
+    output = capsys.readouterr()
+    assert f"rfa: error: {what}: Unable to allocate 26.8 GiB\n" in output.err
+    assert "figure1" in output.out
+
+
+def test_reproduce_keeps_what_is_done_after_ctrl_c(small_presets, tmp_path, capsys, monkeypatch):
+    works, calls = _commands.check, []
+
+    def interrupted(run):
+        calls.append(run)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return works(run)
+
+    monkeypatch.setattr(_commands, "check", interrupted)
+    assert main([*SHORT, "assumptions", "--out", str(tmp_path)]) == 130
+    first, second = json.loads((tmp_path / "summary.json").read_text())
+    assert [state["t"] for state in (*first["steps"], *second["steps"])] == [3, 3]
+    assert {"theorem-report.md", "figure1.png"} <= set(os.listdir(tmp_path))
+    assert capsys.readouterr().err.endswith("rfa: interrupted\n")
+
+
+# ------------------------------------------------------------------------------------ style
+
+
+STYLE = {"text.usetex": True, "savefig.dpi": 20, "axes.facecolor": "red", "font.size": 30}
+
+
+def test_figures_have_a_style_of_their_own(tmp_path):
+    """A matplotlibrc changes nothing, LaTeX that is not installed included; nor do we change it."""
+    draw = ["audit", "--preset", "theorem", "--figure"]
+    assert main([*draw, str(tmp_path / "plain.png")]) == 0
+    with matplotlib.rc_context(STYLE):
+        before = dict(matplotlib.rcParams)
+        assert main([*draw, str(tmp_path / "styled.png")]) == 0
+        assert dict(matplotlib.rcParams) == before
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "styled.png").read_bytes()
+
+
+def test_figures_need_no_backend_of_the_users(tmp_path):
+    """That of a notebook, say, which this Python does not have; and a matplotlibrc in the way."""
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nsavefig.dpi: 20\n")
+    environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(rfa.__file__))}
+    environment["MPLBACKEND"] = "module://no_such_package.backend"
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "rfa", "audit", "--preset", "theorem", "--figure", "a.png"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "rfa: wrote a.png\n")
+    assert is_a_picture(tmp_path / "a.png")
