@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import matplotlib
+import matplotlib.image
 import numpy as np
 import pytest
 from scipy import stats
