@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 from dataclasses import replace
 
 import bounds
@@ -13,7 +14,7 @@ import pytest
 from dense import LABEL, all_differences, horizon, ids, train
 
 import rfa
-from rfa.theory import STATEMENTS, check, generalization, rademacher_complexity
+from rfa.theory import STATEMENTS, amplification, check, generalization, rademacher_complexity
 
 # n, d, m: an odd m, the plane (and with it the planar engine), d above n
 SHAPES = ((211, 17, 45), (157, 2, 38), (61, 83, 26))
@@ -204,6 +205,22 @@ def test_largest_C0_without_limit_and_without_any():
 
 
 # ----------------------------------------------------------------------- (28) and B.1
+
+
+def test_first_step_is_taken_in_pieces_of_the_neurons(monkeypatch):
+    """With the same values, and no array as large as W."""
+    run = rfa.Experiment(n=20, d=2000, m=400, sigma=0.01, omega_init=1e-6).run(rng=0)
+    monkeypatch.setattr(amplification, "PIECE_REALS", 2**30)
+    whole = rfa.theory.lemma_4_10(run)
+    monkeypatch.setattr(amplification, "PIECE_REALS", 37 * 2000)
+    tracemalloc.start()
+    pieces = rfa.theory.lemma_4_10(run)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * run.network.W.nbytes
+    for one, other in zip(whole, pieces, strict=True):
+        assert (one.id, one.where) == (other.id, other.where)
+        np.testing.assert_allclose(one.value, other.value, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from rfa import _seeds
 from rfa.run import Run
 from rfa.theory._checks import absent, at_least, at_most
-from rfa.theory._evidence import BLOCK_REALS, LABELS, NAMES, OPPOSITE, Evidence, evidence
+from rfa.theory._evidence import LABELS, NAMES, OPPOSITE, Evidence, evidence
 from rfa.theory.initialization import unmet_on_a_good_run
 from rfa.theory.report import Check
 
 Floats = NDArray[np.float64]
+
+# Reals of W of a piece of neurons; ten arrays of that size are held at once.
+PIECE_REALS = 2**18
 
 
 class FirstStep(NamedTuple):
@@ -43,7 +46,7 @@ def first_step(e: Evidence) -> FirstStep:
     # sums of n products whose weights g carry the rounding of f (Lipschitz 1/4) and their own
     f_error = (e.d + e.m + 8) * u * float(np.linalg.norm(e.W(0))) * float(e.norm_x.max())
     relative = (e.n + 16) * u + f_error
-    size = max(1, BLOCK_REALS // e.d)
+    size = max(1, PIECE_REALS // e.d)
     pieces = [_of_neurons(e, slice(k, k + size), u, relative) for k in range(0, e.m, size)]
     return FirstStep(*(np.concatenate(part) for part in zip(*pieces, strict=True)))
 
