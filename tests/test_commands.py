@@ -549,7 +549,7 @@ def test_figures_need_no_backend_of_the_users(tmp_path):
     """That of a notebook, say, which this Python does not have; and a matplotlibrc in the way."""
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\nsavefig.dpi: 20\n")
     environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(rfa.__file__))}
-    environment["MPLBACKEND"] = "module://no_such_package.backend"
+    environment["MPLBACKEND"] = "no_such_backend"
     done = subprocess.run(
         [sys.executable, "-P", "-m", "rfa", "audit", "--preset", "theorem", "--figure", "a.png"],
         cwd=tmp_path,
