@@ -14,6 +14,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 MODULES = (
+    "rfa._threads",
     "rfa._kernels",
     "rfa._plans",
     "rfa.engines._observe",

@@ -26,8 +26,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 # The public names and the module each comes from; None: the module itself.
@@ -83,6 +81,8 @@ if importlib.util.find_spec("rfa._kernels") is None:
         "'pip install .' in it and import rfa from another folder"
     )
 
+importlib.import_module("rfa._openmp").load()
+
 if TYPE_CHECKING:
     from rfa import kernels, plot, reference, studies, theory
     from rfa._runtime import show_config
@@ -95,29 +95,7 @@ if TYPE_CHECKING:
     from rfa.training import Interrupted, train
 
 
-def _import_kernels() -> ModuleType:
-    """The kernels, and with them the OpenMP runtime, whose waiting threads are to sleep soon.
-
-    All of rfa comes here, by `from rfa import _kernels`; who imports the extension module by its
-    full name does not.
-
-    libgomp reads when it is loaded for how many rounds a thread that waits keeps its CPU. Its own
-    300000 gain nothing on idle CPUs, and beside other work the thread that is waited for gets no
-    CPU meanwhile, so that a short step can take many times as long. 1000 is what libgomp takes
-    where it has more threads than CPUs.
-    """
-    if "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ:
-        return importlib.import_module("rfa._kernels")
-    os.environ["GOMP_SPINCOUNT"] = "1000"
-    try:
-        return importlib.import_module("rfa._kernels")
-    finally:
-        os.environ.pop("GOMP_SPINCOUNT", None)  # not for other libraries, nor for children
-
-
 def __getattr__(name: str) -> Any:
-    if name == "_kernels":
-        return _import_kernels()
     if name == "__version__":
         from rfa._runtime import version
 

@@ -30,22 +30,6 @@ cdef extern from "<fenv.h>" nogil:
     int fesetenv(const fenv_t*)
 
 cdef extern from * nogil:
-    """
-    #ifdef _OPENMP
-    #include <omp.h>
-    static int rfa_openmp(void) { return _OPENMP; }
-    #else
-    static int rfa_openmp(void) { return 0; }
-    #endif
-    static void rfa_pause_threads(void)
-    {
-    #ifdef RFA_HAVE_OMP_PAUSE
-        omp_pause_resource_all(omp_pause_hard);
-    #endif
-    }
-    """
-    int rfa_openmp()
-    void rfa_pause_threads()
     int64_t __atomic_fetch_add(int64_t*, int64_t, int)
     int __ATOMIC_RELAXED
     int __builtin_ctzll(unsigned long long)
@@ -86,18 +70,6 @@ SIMD_LEVEL = LEVELS[_level]
 # for those who allocate
 SIZES = {"word": WORD, "lane": LANE, "tile": TILE, "lanes": LANES, "block": BLOCK,
          "counts": COUNTS, "few": FEW}
-OPENMP = rfa_openmp()   # the date of the OpenMP specification, 0 without OpenMP
-
-
-def pause_threads():
-    """Stop the OpenMP threads of this thread's pool; the next parallel region starts new ones."""
-    rfa_pause_threads()
-
-
-# libgomp's threads do not exist in a forked child, but its pool believes they do and waits for
-# them: without a pool at the time of the fork the child starts its own
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=pause_threads)
 
 
 cdef class OwnArithmetic:

@@ -8,13 +8,15 @@ import math
 import os
 import platform
 import re
+import threading
+import warnings
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rfa import _kernels, _validate
+from rfa import _forks, _kernels, _openmp, _threads, _validate
 
 # Beyond this the OpenMP runtime may end the process, for want of threads, in place of failing.
 MAX_THREADS = 1024
@@ -32,10 +34,23 @@ RUNTIMES = re.compile(
 
 
 def threads(n_threads: int | None = None) -> int:
+    """The number of threads for parallel regions that this thread is about to run.
+
+    As wanted_threads has it, or fewer, with a warning, if the system starts no more.
+    """
+    wanted = wanted_threads(n_threads)
+    found = _threads.available(wanted)
+    if found < wanted:
+        warn_of_fewer(found, wanted)
+    return found
+
+
+def wanted_threads(n_threads: int | None = None) -> int:
     """The number of threads to use.
 
     As given; None: OMP_NUM_THREADS if it is set, else the CPUs that this process may use by its
-    affinity and its cgroup's quota. Always 1 without OpenMP.
+    affinity and its cgroup's quota, and in either case at most the limit that threadpoolctl has set
+    in this thread. Always 1 without OpenMP.
     """
     if n_threads is not None:
         n_threads = _validate.positive_int(n_threads, "n_threads")
@@ -43,10 +58,26 @@ def threads(n_threads: int | None = None) -> int:
             raise ValueError(
                 f"n_threads must be at most {MAX_THREADS}, got {_validate.shown(n_threads)}"
             )
-    return 1 if not _kernels.OPENMP else n_threads or default_threads()
+    return 1 if not _threads.OPENMP else n_threads or default_threads()
+
+
+def warn_of_fewer(found: int, wanted: int) -> None:
+    """Say that the system does not start the threads that were asked for."""
+    warnings.warn(
+        f"the system lets this process have {found} of {wanted} threads (a limit on processes, "
+        "ulimit -u or a cgroup's pids.max, or on memory), so that is how many are used",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def default_threads() -> int:
+    """OMP_NUM_THREADS or the CPUs this process may use, at most threadpoolctl's limit if any."""
+    limit = _threads.limit()
+    return environment_threads() if limit is None else min(environment_threads(), limit)
+
+
+def environment_threads() -> int:
     """OMP_NUM_THREADS (its first number, up to MAX_THREADS) or the CPUs this process may use."""
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     # isdigit would take a superscript, which int refuses
@@ -59,9 +90,11 @@ def default_threads() -> int:
 def usable_cpus() -> int:
     """CPUs of the affinity mask, or fewer if cgroups (v2 or v1) grant less time than that.
 
-    The mask is read anew, since a process pins itself, or the workers it forks, when it likes.
+    The mask is read anew, since a process pins itself, or the workers it forks, when it likes; what
+    the OpenMP runtime has bound the thread to is no such choice.
     """
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    pins = hasattr(os, "sched_getaffinity")
+    cpus = len(_openmp.affinity()) if pins else os.cpu_count() or 1
     quota = cgroup_quota()
     return max(1, min(cpus, math.ceil(quota) if math.isfinite(quota) else cpus))
 
@@ -156,6 +189,108 @@ def keep_freed_memory() -> None:
     np.empty(FREED_BYTES, np.uint8)
 
 
+class OneBlasThread:
+    """NumPy's matrix products on one thread, while anybody in the process wants that.
+
+    Several studies may want it at once, in threads, and one that put back what it had found would
+    put back the limit of another: so the first sets the limit, and the last takes it away.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.holders: list[tuple[int, Any]] = []  # threads and their own limits
+        self.found: list[tuple[Any, int]] = []  # libraries and how many threads they had
+
+    def __enter__(self) -> None:
+        from threadpoolctl import ThreadpoolController, threadpool_limits
+
+        with self.lock:
+            if not self.holders:
+                libraries = ThreadpoolController().lib_controllers
+                shared = [each for each in libraries if _is_shared(each) and each.num_threads]
+                self.found = [(each, each.num_threads) for each in shared]
+                for library, _ in self.found:
+                    _limit(library, 1)
+            # a library may have a limit for each thread instead
+            own = threadpool_limits(1, user_api="blas")
+            self.holders.append((threading.get_ident(), own))
+
+    def __exit__(self, *raised: object) -> None:
+        with self.lock:
+            me = threading.get_ident()
+            last = max(k for k, (thread, _) in enumerate(self.holders) if thread == me)
+            self.holders.pop(last)[1].restore_original_limits()
+            if not self.holders:
+                self._restore()
+
+    def _restore(self) -> None:
+        for library, number in self.found:
+            _limit(library, number)
+
+    def in_child(self) -> None:
+        """After a fork: the studies of other threads are not in the child."""
+        limited = bool(self.holders)
+        me = threading.get_ident()
+        self.holders = [(thread, own) for thread, own in self.holders if thread == me]
+        try:
+            if limited and not self.holders:
+                self._restore()
+        finally:
+            self.lock.release()
+
+
+def _is_shared(library: Any) -> bool:
+    """Whether the number of threads of a BLAS is one number for all threads of the process."""
+    own = library.internal_api == "mkl" or getattr(library, "threading_layer", "") == "openmp"
+    return bool(library.user_api == "blas" and not own)
+
+
+def _limit(library: Any, number: int) -> None:
+    """Set the number of threads of a shared library.
+
+    Newer threadpoolctl lets only one thread, the first as long as it lives, set that of OpenBLAS,
+    lest several fight over it; here it is agreed upon.
+    """
+    getattr(library, "_real_set_num_threads", library.set_num_threads)(number)
+
+
+one_blas_thread = OneBlasThread()
+# a fork waits until nobody is setting or taking away the limit
+_forks.at_fork(
+    before=one_blas_thread.lock.acquire,
+    in_parent=one_blas_thread.lock.release,
+    in_child=one_blas_thread.in_child,
+)
+
+
+def progress_bar(**options: Any) -> Any:
+    """A tqdm bar that waits for no lock in a forked child, and has no thread that watches it."""
+    from tqdm import tqdm
+
+    return _bar_class(tqdm)(**options)
+
+
+@functools.cache
+def _bar_class(tqdm: type[Any]) -> Any:
+    # what the thread that is left out would do, draw again after a while, happens anyway
+    bar: Any = type("Bar", (tqdm,), {"monitor_interval": 0})
+    if _bar_locks:
+        bar.set_lock(_bar_locks[-1])
+    return bar
+
+
+# In a forked child: what rfa's bars take in place of tqdm's lock, which a thread may have held.
+_bar_locks: list[threading.RLock] = []
+
+
+def _renew_bar_lock() -> None:
+    _bar_locks.append(threading.RLock())
+    _bar_class.cache_clear()
+
+
+_forks.at_fork(in_child=_renew_bar_lock)
+
+
 def provenance(engine: str, n_threads: int, seeds: dict[str, Any]) -> dict[str, Any]:
     """What produced a run, JSON-able."""
     return {
@@ -164,7 +299,7 @@ def provenance(engine: str, n_threads: int, seeds: dict[str, Any]) -> dict[str, 
         "seeds": seeds,
         "engine": engine,
         "simd": _kernels.SIMD_LEVEL,
-        "openmp": bool(_kernels.OPENMP),
+        "openmp": bool(_threads.OPENMP),
         "threads": n_threads,
         "numpy": np.__version__,
         "python": platform.python_version(),
@@ -177,13 +312,14 @@ def configuration() -> dict[str, Any]:
         "rfa": version(),
         "commit": commit(),
         "simd": _kernels.SIMD_LEVEL,
-        "openmp": f"specification of {_kernels.OPENMP}" if _kernels.OPENMP else None,
+        "openmp": f"specification of {_threads.OPENMP}" if _threads.OPENMP else None,
         "threads": threads(),
         "cpus": usable_cpus(),
         "machine": platform.machine(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "runtimes": runtimes(),
+        **({"note": _openmp.SHARED} if _openmp.shared else {}),
     }
 
 

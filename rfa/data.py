@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from rfa import _seeds, _validate
+from rfa._forks import cached_property
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -157,7 +157,7 @@ class XORClusters:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-    @functools.cached_property
+    @cached_property
     def means(self) -> Floats:
         """The cluster means (4, d): +mu1, -mu1, +mu2, -mu2."""
         means = np.stack([self.mu[0], -self.mu[0], self.mu[1], -self.mu[1]])

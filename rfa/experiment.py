@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rfa import _seeds, _validate
+from rfa._forks import cached_property
 from rfa.data import Dataset, XORClusters, random_means
 from rfa.network import Network
 from rfa.run import Run
@@ -113,7 +113,7 @@ class Experiment:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-    @functools.cached_property
+    @cached_property
     def _distribution(self) -> XORClusters:
         """The distribution, with the first two unit vectors if the means are random."""
         mu = None if isinstance(self.mu, str) else self.mu

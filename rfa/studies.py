@@ -9,12 +9,12 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rfa import _kernels, _runtime, _seeds, _validate
+from rfa import _kernels, _openmp, _runtime, _seeds, _validate
 from rfa._tables import jsonable
 from rfa.experiment import Experiment
 from rfa.run import Run
@@ -512,39 +512,46 @@ def _in_threads(
     progress: bool | None,
 ) -> None:
     """Fill found with the record of every key; a Ctrl-C ends the runs that have begun, too."""
-    from threadpoolctl import threadpool_limits
-    from tqdm import tqdm
-
     from rfa.training import DELAY, at_a_terminal
 
-    threads = _runtime.threads()
+    threads = _runtime.wanted_threads()
     shown = at_a_terminal() if progress is None else progress
     delay = DELAY if progress is None else 0
     cancelled = threading.Event()
     remaining, taking = iter(keys), threading.Lock()
 
     def trials() -> None:
+        # a run has one thread, and so have NumPy's matrix products within it
+        with _runtime.one_blas_thread:
+            while not cancelled.is_set():
+                with taking:
+                    key = next(remaining, None)
+                if key is None:
+                    return
+                try:
+                    found[key] = trial(*key)
+                except BaseException:
+                    # at once, or others begin further trials until it is noticed
+                    cancelled.set()
+                    raise
+
+    def in_pool() -> None:
         _kernels.cancel_by(cancelled)
-        while not cancelled.is_set():
-            with taking:
-                key = next(remaining, None)
-            if key is None:
-                return
-            try:
-                found[key] = trial(*key)
-            except BaseException:
-                cancelled.set()  # at once, or others begin further trials until it is noticed
-                raise
+        _openmp.unbind()
+        trials()
 
     _runtime.keep_freed_memory()
-    # a run has one thread, and so have NumPy's matrix products within it
     with (
-        threadpool_limits(1, user_api="blas"),
+        _runtime.one_blas_thread,
         ThreadPoolExecutor(threads) as pool,
-        tqdm(total=total, unit="run", delay=delay, disable=not shown, leave=False) as bar,
+        _runtime.progress_bar(
+            total=total, unit="run", delay=delay, disable=not shown, leave=False
+        ) as bar,
     ):
         try:
-            running = {pool.submit(trials) for _ in range(min(threads, total))}
+            running = _start(pool, in_pool, min(threads, total))
+            if not running:
+                trials()
             while running:
                 # a signal that another thread receives does not end this thread's wait
                 done, running = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
@@ -554,6 +561,21 @@ def _in_threads(
         except BaseException:
             cancelled.set()
             raise
+
+
+def _start(pool: ThreadPoolExecutor, work: Callable[[], None], count: int) -> set[Future[None]]:
+    """Start work in so many threads, or in fewer if the system starts no more."""
+    running: set[Future[None]] = set()
+    try:
+        while len(running) < count:
+            running.add(pool.submit(work))
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+        # without any, this thread does the work
+        if count > 1:
+            _runtime.warn_of_fewer(max(len(running), 1), count)
+    return running
 
 
 def _measure(measure: str | Measure) -> Measure:

@@ -526,9 +526,7 @@ class _Progress:
 
     def _draw(self, t: int) -> None:
         if self.bar is None and self.last - self.begin >= self.delay:
-            from tqdm import tqdm
-
-            self.bar = tqdm(total=self.steps, unit="step", initial=0, leave=False)
+            self.bar = _runtime.progress_bar(total=self.steps, unit="step", initial=0, leave=False)
         if self.bar is not None:
             self.bar.update(t - self.bar.n)
 

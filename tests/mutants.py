@@ -271,7 +271,7 @@ MUTANTS = [
     ("rfa/engines/gram.py", "float(limits.max) / 2", "float(limits.max)"),
     ("rfa/training.py", "if alpha / data.n < np.finfo(dtype).tiny", "if alpha / data.n == 0"),
     # a child waits for threads that it does not have
-    ("rfa/_kernels.pyx", "os.register_at_fork(before=pause_threads)", "pass"),
+    ("rfa/_threads.pyx", "os.register_at_fork(before=pause)", "pass"),
 ]  # fmt: skip
 
 

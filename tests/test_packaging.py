@@ -85,6 +85,7 @@ def tree(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").touch()
     for name in (
+        "_threads",
         "_kernels",
         "_plans",
         *(f"engines/_{name}" for name in ("observe", "signs", "direct", "gram", "planar")),

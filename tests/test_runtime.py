@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 import rfa
-from rfa import _kernels, _runtime
+from rfa import _openmp, _runtime, _threads
 
 
 def test_dir_lists_what_is_public():
@@ -45,7 +46,7 @@ def test_the_number_of_threads_asked_for_by_the_environment(monkeypatch, value, 
     monkeypatch.setenv("OMP_NUM_THREADS", value)
     asked = _runtime.usable_cpus() if expected is None else expected
     assert _runtime.default_threads() == asked
-    assert _runtime.threads() == (asked if _kernels.OPENMP else 1)
+    assert _runtime.threads() == (asked if _threads.OPENMP else 1)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,153 @@ def test_a_process_that_pins_itself_has_fewer_cpus_from_then_on():
     )
     command = [sys.executable, "-P", "-c", program]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "1\n"
+
+
+def printed(program, **environment):
+    """What a program prints in a fresh Python, for which nothing binds threads but environment."""
+    kept = {key: value for key, value in os.environ.items() if key not in _openmp.BINDING}
+    kept.pop("OMP_NUM_THREADS", None)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        env={**kept, **environment}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def cpus():
+    return sorted(os.sched_getaffinity(0))
+
+
+needs_affinity = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="no affinity on this system"
+)
+needs_libgomp = pytest.mark.skipif(
+    "libgomp" not in _runtime.runtimes(), reason="another OpenMP than libgomp, or none"
+)
+
+BINDINGS = [{"OMP_PROC_BIND": "true"}, {"OMP_PLACES": "cores"}, {"GOMP_CPU_AFFINITY": "0-1023"}]
+bindings = pytest.mark.parametrize("binding", BINDINGS, ids=str)
+
+
+@needs_affinity
+@bindings
+def test_cpus_where_the_runtime_binds_threads(binding):
+    """The initial thread, one that it starts, the threads of a study and a forked child."""
+    program = (
+        "import os, sys, threading, rfa; from rfa._runtime import usable_cpus\n"
+        "def tell(): sys.stdout.write(f'{usable_cpus()}\\n'); sys.stdout.flush()\n"
+        "tell(); thread = threading.Thread(target=tell); thread.start(); thread.join()\n"
+        "cpus = lambda run: {'cpus': len(os.sched_getaffinity(0))}\n"
+        "exp = rfa.Experiment(n=40, d=3, m=8)\n"
+        "print({r['cpus'] for r in rfa.study(exp, trials=4, measure=cpus).records}.pop())\n"
+        "pid = os.fork()\n"
+        "tell() if pid == 0 else os.waitpid(pid, 0)"
+    )
+    first, thread, trial, child = map(int, printed(program, **binding))
+    # a quota of time may allow fewer than the affinity does
+    assert first == thread == child == _runtime.usable_cpus()
+    assert trial == len(cpus())
+
+
+@needs_affinity
+@needs_libgomp
+def test_a_place_is_what_the_runtime_may_use():
+    program = "from rfa import _runtime; print(_runtime.usable_cpus())"
+    assert printed(program, GOMP_CPU_AFFINITY=str(cpus()[-1])) == ["1"]
+    assert printed(program, OMP_PLACES=f"{{{cpus()[0]}}}") == ["1"]
+
+
+@needs_affinity
+@bindings
+def test_a_process_that_pins_itself_where_the_runtime_binds_threads(binding):
+    program = (
+        "import os; last = max(os.sched_getaffinity(0)); from rfa import _runtime\n"
+        "_runtime.usable_cpus(); os.sched_setaffinity(0, {last}); print(_runtime.usable_cpus())\n"
+        "print(*os.sched_getaffinity(0)); import threading\n"
+        "thread = threading.Thread(target=lambda: print(_runtime.usable_cpus()))\n"
+        "thread.start(); thread.join()"
+    )
+    assert printed(program, **binding) == ["1", str(cpus()[-1]), "1"]
+
+
+@pytest.fixture
+def other_libgomp(tmp_path):
+    """Path of a libgomp that is another library than rfa's, as wheels bring one along."""
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    path = next(line.split()[-1] for line in maps if "libgomp.so" in line)
+    other = tmp_path / "libgomp-0123abcd.so.1"
+    other.write_bytes(Path(path).read_bytes().replace(b"libgomp.so.1\0", b"libgomq.so.1\0"))
+    return other
+
+
+@needs_affinity
+@needs_libgomp
+@bindings
+def test_cpus_that_another_library_has_bound_the_thread_to(binding, other_libgomp):
+    program = (
+        f"import ctypes, os; ctypes.CDLL({str(other_libgomp)!r}); bound = os.sched_getaffinity(0)\n"
+        "from rfa import _runtime; print(_runtime.usable_cpus())\n"
+        "assert bound == os.sched_getaffinity(0)"
+    )
+    assert printed(program, **binding) == [str(_runtime.usable_cpus())]
+
+
+@needs_libgomp
+def test_a_libgomp_that_was_there_before_is_told(other_libgomp, monkeypatch):
+    program = "import ctypes; ctypes.CDLL('libgomp.so.1'); import rfa; rfa.show_config()"
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert "GOMP_SPINCOUNT=1000" in printed(program)
+    assert "note" not in printed(program, OMP_WAIT_POLICY="passive")
+    assert "note" not in printed(program.replace("libgomp.so.1", str(other_libgomp)))
+    assert "note" not in printed("import rfa\n" + program)
+
+
+def test_the_limit_of_threadpoolctl(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    most = 5 if _threads.OPENMP else 1
+    assert _runtime.wanted_threads() == most
+    with threadpoolctl.threadpool_limits(3):
+        assert _runtime.wanted_threads() == min(most, 3)
+        with threadpoolctl.threadpool_limits(1, user_api="openmp"):
+            assert _runtime.wanted_threads() == 1
+            assert _runtime.wanted_threads(4) == min(most, 4)  # it is said
+            assert rfa.preset("theorem").replace(steps=1).run(0).provenance["threads"] == 1
+        with threadpoolctl.threadpool_limits(7):
+            assert _runtime.wanted_threads() == most
+    assert _runtime.wanted_threads() == most
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        assert _runtime.wanted_threads() == most
+
+
+def test_the_limit_of_threadpoolctl_at_first_use():
+    program = (
+        "import rfa, threadpoolctl\nwith threadpoolctl.threadpool_limits(1):\n    rfa.show_config()"
+    )
+    told = printed(program, OMP_NUM_THREADS="3")
+    assert told[told.index("threads") + 1] == "1"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="systems count processes in their own ways")
+def test_a_limit_on_processes():
+    """Fewer threads than asked for, said once; none that cannot be started ends the process."""
+    program = (
+        "import os, resource, warnings, rfa, rfa.kernels\n"
+        "exp = rfa.Experiment(n=2000, d=20, m=64, steps=2)\n"
+        "small = rfa.Experiment(n=40, d=3, m=8)\n"
+        "exp.run(0, n_threads=1), rfa.study(small, trials=1)\n"  # imports: files may be hidden
+        "if os.getuid() == 0: os.setuid(65534)\n"
+        "resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))\n"
+        "with warnings.catch_warnings(record=True) as said:\n"
+        "    runs = [exp.run(0, n_threads=4).provenance['threads'] for _ in range(2)]\n"
+        "    rfa.kernels.forward(exp.sample(0).X, exp.network(0).W, exp.network(0).a)\n"
+        "    found = rfa.study(small, trials=3)\n"
+        "print(*runs, len(found.records), len(said))\n"
+        "for warning in said: assert 'the system lets this process have 1 of' in str(warning)"
+    )
+    warnings = "3" if _threads.OPENMP else "0"  # one each of train, forward and study
+    assert printed(program, OMP_NUM_THREADS="3") == ["1", "1", "3", warnings]
 
 
 @pytest.mark.parametrize("given", [None, "7"])
@@ -140,5 +288,5 @@ def test_the_configuration_tells_openmps_library(capsys):
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     told = _runtime.configuration()
     assert lines["runtimes"] == told["runtimes"]
-    assert ("omp" in told["runtimes"]) or not _kernels.OPENMP
+    assert ("omp" in told["runtimes"]) or not _threads.OPENMP
     assert json.loads(json.dumps(told)) == told

@@ -97,13 +97,13 @@ def test_more_trials_and_a_larger_grid_change_no_trial():
 def test_the_number_of_threads_changes_nothing(measure, monkeypatch):
     found = []
     for threads in (1, 4):
-        monkeypatch.setattr(_runtime, "threads", lambda n=None, t=threads: n or t)
+        monkeypatch.setattr(_runtime, "wanted_threads", lambda n=None, t=threads: n or t)
         found.append(rfa.study(SMALL, trials=6, rng=3, measure=measure).records)
     assert str(found[0]) == str(found[1])  # NaN and all
 
 
 def test_runs_are_shared_among_threads(monkeypatch):
-    monkeypatch.setattr(_runtime, "threads", lambda n=None: n or 3)
+    monkeypatch.setattr(_runtime, "wanted_threads", lambda n=None: n or 3)
     seen = set()
     together = threading.Barrier(3, timeout=60)
 

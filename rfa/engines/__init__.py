@@ -33,7 +33,6 @@ before; where gram would go on from, h, is then lost, and to advance again finds
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -42,6 +41,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from rfa._forks import cached_property
 from rfa.reference import LOSSES
 
 # What 1 - alpha * lambda can be at least, if it is not 0.
@@ -111,12 +111,12 @@ class Problem:
         """The loss as the compiled engines call it."""
         return list(LOSSES).index(self.loss)
 
-    @functools.cached_property
+    @cached_property
     def weighted_y(self) -> NDArray[np.float64]:
         """Labels times sample weights, shape (n,)."""
         return self.y * (np.ones(len(self.y)) if self.weights is None else self.weights)
 
-    @functools.cached_property
+    @cached_property
     def group_sizes(self) -> IntArray:
         """Number of samples in each group, shape (n_groups,)."""
         return np.bincount(self.groups, minlength=self.n_groups)

@@ -6,7 +6,6 @@ t = 0 and T (and at the last step beyond T) only, in blocks of samples, never n 
 
 from __future__ import annotations
 
-import functools
 import math
 import weakref
 from collections.abc import Iterable
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfa import _seeds, _validate
+from rfa._forks import cached_property
 from rfa.network import second_layer
 from rfa.run import Run
 from rfa.theory._horizon import floored_horizon
@@ -135,12 +135,12 @@ class Evidence:
                 return f"W of step {t} was not kept in a snapshot"
         return ""
 
-    @functools.cached_property
+    @cached_property
     def recorded(self) -> dict[int, int]:
         """Recorded step -> row of the history."""
         return {int(t): row for row, t in enumerate(self.run.history.t)}
 
-    @functools.cached_property
+    @cached_property
     def is_xor(self) -> bool:
         """Whether the clusters are the four of the paper, with orthonormal mu1 and mu2."""
         data = self.run.data
@@ -236,24 +236,24 @@ class Evidence:
 
     # ------------------------------------------------------------------------- samples
 
-    @functools.cached_property
+    @cached_property
     def M(self) -> Floats:
         """The means (4, d)."""
         assert self.run.data.means is not None, "lacks(clusters=True) was asked"
         return self.run.data.means
 
-    @functools.cached_property
+    @cached_property
     def cluster(self) -> NDArray[np.int64]:
         """Number of the cluster of each sample."""
         assert self.run.data.cluster is not None, "lacks(clusters=True) was asked"
         return self.run.data.cluster
 
-    @functools.cached_property
+    @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """Samples (8,) in group 2c (clean) and 2c+1 (noisy) of cluster c."""
         return np.bincount(2 * self.cluster + self.run.data.noisy, minlength=8)
 
-    @functools.cached_property
+    @cached_property
     def n_noisy(self) -> int:
         """size(N)."""
         return int(self.run.data.noisy.sum())
@@ -263,7 +263,7 @@ class Evidence:
         rows = max(1, BLOCK_REALS // width)
         return (slice(begin, begin + rows) for begin in range(0, self.n, rows))
 
-    @functools.cached_property
+    @cached_property
     def norm_x(self) -> Floats:
         """norm(x_i)."""
         X = self.run.data.X
@@ -271,7 +271,7 @@ class Evidence:
             [np.linalg.norm(X[block].astype(np.float64), axis=1) for block in self.blocks(self.d)]
         )
 
-    @functools.cached_property
+    @cached_property
     def own_and_other(self) -> tuple[Floats, Floats, Floats, Floats]:
         """Per sample: <x, mu_c>, abs<x, mu_other>, norm(x - <x, mu_c> mu_c), norm(x - mu_c)^2."""
         parts = []

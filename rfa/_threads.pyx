@@ -1,0 +1,168 @@
+"""The OpenMP runtime: what it was told, where it puts threads, and whether they can be started.
+
+Loaded by `import rfa`, and the runtime with it; it is the one that the kernels run on.
+"""
+import os
+import threading
+
+cdef extern from * nogil:
+    """
+    #include <pthread.h>
+
+    static void *rfa_pass(void *gate)
+    {
+        pthread_mutex_lock(gate);
+        pthread_mutex_unlock(gate);
+        return NULL;
+    }
+
+    /* Of count threads, those that can be started to exist at the same time. */
+    static int rfa_startable(int count, pthread_t *threads)
+    {
+        pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+        int started = 0, k;
+        pthread_mutex_lock(&gate);
+        while (started < count && pthread_create(threads + started, NULL, rfa_pass, &gate) == 0)
+            started++;
+        pthread_mutex_unlock(&gate);
+        for (k = 0; k < started; k++)
+            pthread_join(threads[k], NULL);
+        return started;
+    }
+
+    #ifdef _OPENMP
+    #include <omp.h>
+
+    static int rfa_openmp(void) { return _OPENMP; }
+
+    static void rfa_pause_threads(void)
+    {
+    #ifdef RFA_HAVE_OMP_PAUSE
+        omp_pause_resource_all(omp_pause_hard);
+    #endif
+    }
+
+    static void *rfa_ask(void *number)
+    {
+        *(int *)number = omp_get_max_threads();
+        return NULL;
+    }
+
+    /* What a thread that has just begun may use: omp_set_num_threads is for the caller's own. */
+    static int rfa_first_limit(void)
+    {
+        int number = omp_get_max_threads();
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, rfa_ask, &number) == 0)
+            pthread_join(thread, NULL);
+        return number;
+    }
+
+    #else
+    static int rfa_openmp(void) { return 0; }
+    static void rfa_pause_threads(void) {}
+    static int rfa_first_limit(void) { return 1; }
+    static int omp_get_max_threads(void) { return 1; }
+    #endif
+
+    #if defined(_OPENMP) && _OPENMP >= 201511
+    static int rfa_bound(void) { return omp_get_proc_bind() != omp_proc_bind_false; }
+    #else
+    static int rfa_bound(void) { return 0; }
+    static int omp_get_num_places(void) { return 0; }
+    static int omp_get_place_num(void) { return -1; }
+    static int omp_get_place_num_procs(int place) { return 0; }
+    static void omp_get_place_proc_ids(int place, int *ids) {}
+    #endif
+    """
+    ctypedef struct pthread_t:
+        pass
+    int rfa_openmp()
+    void rfa_pause_threads()
+    int rfa_first_limit()
+    int rfa_startable(int count, pthread_t* threads)
+    int rfa_bound()
+    int omp_get_max_threads()
+    int omp_get_num_places()
+    int omp_get_place_num()
+    int omp_get_place_num_procs(int place)
+    void omp_get_place_proc_ids(int place, int* ids)
+
+from libc.stdlib cimport free, malloc
+
+OPENMP = rfa_openmp()   # the date of the OpenMP specification, 0 without OpenMP
+
+# What omp_get_max_threads is in a thread that nobody has set a limit for.
+cdef int _first_limit = rfa_first_limit()
+
+# How many threads this thread's pool has been found to be able to have.
+_of_thread = threading.local()
+
+
+def limit():
+    """The limit that omp_set_num_threads (threadpoolctl calls it) has set for this thread, or
+    None."""
+    cdef int number = omp_get_max_threads()
+    return None if number == _first_limit else number
+
+
+def startable(int count):
+    """Of count further threads, those that the system lets this process start."""
+    cdef pthread_t* threads = <pthread_t*>malloc(max(count, 1) * sizeof(pthread_t))
+    cdef int started
+    if threads == NULL:
+        raise MemoryError()
+    with nogil:
+        started = rfa_startable(count, threads)
+    free(threads)
+    return started
+
+
+def available(int n_threads):
+    """n_threads, or fewer if the system does not let this thread's pool have as many.
+
+    libgomp ends the process if it cannot start a thread. So they are tried here, before the first
+    parallel region of that size; a pool keeps the threads that it has.
+    """
+    cdef int proven = getattr(_of_thread, "proven", 1)
+    if n_threads <= proven:
+        return n_threads
+    _of_thread.proven = proven + startable(n_threads - proven)
+    return _of_thread.proven
+
+
+def pause():
+    """Stop the OpenMP threads of this thread's pool; the next parallel region starts new ones."""
+    _of_thread.proven = 1
+    rfa_pause_threads()
+
+
+# libgomp's threads do not exist in a forked child, but its pool believes they do and waits for
+# them: without a pool at the time of the fork the child starts its own
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=pause)
+
+
+def places():
+    """The sets of CPUs that the runtime binds threads to (OMP_PROC_BIND, OMP_PLACES,
+    GOMP_CPU_AFFINITY), none if it does not."""
+    cdef int place, count
+    cdef int* ids
+    found = []
+    for place in range(omp_get_num_places() if rfa_bound() else 0):
+        count = omp_get_place_num_procs(place)
+        ids = <int*>malloc(max(count, 1) * sizeof(int))
+        if ids == NULL:
+            raise MemoryError()
+        omp_get_place_proc_ids(place, ids)
+        found.append({ids[k] for k in range(count)})
+        free(ids)
+    return found
+
+
+def place():
+    """The number of the place that the runtime has bound this thread to, -1 if there is none.
+
+    libgomp binds a thread that it does not know yet when it is asked.
+    """
+    return omp_get_place_num()
