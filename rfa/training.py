@@ -155,8 +155,8 @@ def train(
         Called at recorded steps with the history entries of that step; the run ends there if the
         answer is true.
     n_threads : int, optional
-        Number of threads, None: OMP_NUM_THREADS or the CPUs available. It does not change a bit of
-        the result.
+        Number of threads, None: OMP_NUM_THREADS or the CPUs available, at most what threadpoolctl
+        allows. It does not change a bit of the result.
     progress : bool, optional
         Whether to show a progress bar on stderr; None: if the run takes longer than about two
         seconds and stderr is a terminal.
