@@ -17,12 +17,14 @@ from pathlib import Path
 # What makes a runtime bind threads to places, the thread that loads it at once.
 BINDING = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
 
-# What is said where another library has loaded libgomp before, so that it waits as it likes.
-SHARED = (
-    "another library loaded libgomp before rfa, so its threads wait with a busy CPU: import rfa "
-    "first, or set GOMP_SPINCOUNT=1000 before Python starts"
-)
+# Whether another library has loaded libgomp before, so that threads wait as it likes, and whether
+# that could be changed (None: not yet tried).
 shared = False
+brief: bool | None = None
+SHARED = (
+    "another library loaded libgomp before rfa, so that its waiting threads keep their CPUs: "
+    "import rfa first, or set GOMP_SPINCOUNT=1000 before Python starts"
+)
 
 # The CPUs of the affinity when the runtime was loaded, before any bound this thread.
 allowed: set[int] = set()
@@ -49,6 +51,20 @@ def load() -> None:
     finally:
         if not told:
             os.environ.pop("GOMP_SPINCOUNT", None)  # not for other libraries, nor for children
+
+
+def wait_briefly() -> None:
+    """Make threads sleep soon where libgomp was loaded with its own spin count.
+
+    libgomp takes a short one while it has more threads than there are CPUs. Nothing else changes it
+    any more, so a team of as many threads is started that never has work.
+    """
+    global brief
+    if shared and brief is None:
+        from rfa import _threads
+
+        brief = False  # no other thread tries too
+        brief = _threads.keep_idle(len(allowed) + 1)
 
 
 def _is_loaded() -> bool:

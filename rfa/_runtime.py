@@ -42,6 +42,8 @@ def threads(n_threads: int | None = None) -> int:
     found = _threads.available(wanted)
     if found < wanted:
         warn_of_fewer(found, wanted)
+    if found > 1:
+        _openmp.wait_briefly()
     return found
 
 
@@ -319,7 +321,7 @@ def configuration() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "runtimes": runtimes(),
-        **({"note": _openmp.SHARED} if _openmp.shared else {}),
+        **({"note": _openmp.SHARED} if _openmp.shared and not _openmp.brief else {}),
     }
 
 

@@ -8,6 +8,9 @@ import threading
 cdef extern from * nogil:
     """
     #include <pthread.h>
+    #include <signal.h>
+    #include <stdint.h>
+    #include <unistd.h>
 
     static void *rfa_pass(void *gate)
     {
@@ -58,7 +61,47 @@ cdef extern from * nogil:
         return number;
     }
 
+    static struct {
+        pthread_mutex_t lock;
+        pthread_cond_t known;
+        int threads;
+    } rfa_idle = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
+
+    static void *rfa_stay_idle(void *count)
+    {
+        int threads = 1;
+        sigset_t all;
+        sigfillset(&all);
+        pthread_sigmask(SIG_BLOCK, &all, NULL);   /* also for those that it starts */
+        #pragma omp parallel num_threads((int)(intptr_t)count)
+        {
+            #pragma omp single
+            threads = omp_get_num_threads();
+        }
+        pthread_mutex_lock(&rfa_idle.lock);
+        rfa_idle.threads = threads;
+        pthread_cond_signal(&rfa_idle.known);
+        pthread_mutex_unlock(&rfa_idle.lock);
+        for (;;)
+            pause();
+        return NULL;
+    }
+
+    /* Start a thread with a team of count that sleeps from then on; the size that the team has. */
+    static int rfa_keep_idle(int count)
+    {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, rfa_stay_idle, (void *)(intptr_t)count) != 0)
+            return 0;
+        pthread_detach(thread);
+        pthread_mutex_lock(&rfa_idle.lock);
+        while (rfa_idle.threads == 0)
+            pthread_cond_wait(&rfa_idle.known, &rfa_idle.lock);
+        pthread_mutex_unlock(&rfa_idle.lock);
+        return rfa_idle.threads;
+    }
     #else
+    static int rfa_keep_idle(int count) { return 0; }
     static int rfa_openmp(void) { return 0; }
     static void rfa_pause_threads(void) {}
     static int rfa_first_limit(void) { return 1; }
@@ -81,6 +124,7 @@ cdef extern from * nogil:
     void rfa_pause_threads()
     int rfa_first_limit()
     int rfa_startable(int count, pthread_t* threads)
+    int rfa_keep_idle(int count)
     int rfa_bound()
     int omp_get_max_threads()
     int omp_get_num_places()
@@ -129,6 +173,16 @@ def available(int n_threads):
         return n_threads
     _of_thread.proven = proven + startable(n_threads - proven)
     return _of_thread.proven
+
+
+def keep_idle(int count):
+    """Whether there is from now on a team of count OpenMP threads that sleep, to the end of the
+    process."""
+    cdef int found = 0
+    if startable(count) == count:
+        with nogil:
+            found = rfa_keep_idle(count)
+    return found == count
 
 
 def pause():

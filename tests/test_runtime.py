@@ -176,15 +176,39 @@ def test_cpus_that_another_library_has_bound_the_thread_to(binding, other_libgom
     assert printed(program, **binding) == [str(_runtime.usable_cpus())]
 
 
+@needs_affinity
 @needs_libgomp
-def test_a_libgomp_that_was_there_before_is_told(other_libgomp, monkeypatch):
-    program = "import ctypes; ctypes.CDLL('libgomp.so.1'); import rfa; rfa.show_config()"
+@pytest.mark.parametrize("before", ["", "import rfa"])
+def test_threads_that_wait_on_a_libgomp_that_was_there_before(before, monkeypatch):
+    """It has read its spin count, and takes a short one while it has more threads than CPUs."""
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    assert "GOMP_SPINCOUNT=1000" in printed(program)
-    assert "note" not in printed(program, OMP_WAIT_POLICY="passive")
-    assert "note" not in printed(program.replace("libgomp.so.1", str(other_libgomp)))
-    assert "note" not in printed("import rfa\n" + program)
+    program = (
+        f"import ctypes, os, numpy; {before}\n"
+        "ctypes.CDLL('libgomp.so.1'); import rfa.kernels as k\n"
+        "tasks = lambda: len(os.listdir('/proc/self/task')); begun = tasks()\n"
+        "k.forward(numpy.ones((9, 9)), numpy.ones((9, 9)), numpy.ones(9), n_threads=1)\n"
+        "step = lambda: k.forward(numpy.ones((999, 9)), numpy.ones((99, 9)), numpy.ones(99), 2)\n"
+        "print(tasks() - begun); step(); step(); print(tasks() - begun)\n"
+        "pid = os.fork()\n"
+        "if pid == 0: step(); os._exit(0)\n"
+        "print(os.waitpid(pid, 0)[1])"
+    )
+    # its own second thread, and where it came second a thread with its team of sleeping ones
+    sleeping = 0 if before else len(cpus()) + 1
+    assert printed(program) == ["0", str(1 + sleeping), "0"]
+
+
+@needs_libgomp
+def test_a_libgomp_that_goes_on_waiting_long_is_told(other_libgomp, monkeypatch):
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    program = "import ctypes; ctypes.CDLL('libgomp.so.1'); import rfa; rfa.show_config()"
+    assert "GOMP_SPINCOUNT=1000" in printed(program, OMP_NUM_THREADS="2", OMP_THREAD_LIMIT="1")
+    assert "note" not in printed(program, OMP_NUM_THREADS="2")
+    assert "note" not in printed(program, OMP_WAIT_POLICY="passive", OMP_THREAD_LIMIT="1")
+    other = program.replace("libgomp.so.1", str(other_libgomp))
+    assert "note" not in printed(other, OMP_THREAD_LIMIT="1")
 
 
 def test_the_limit_of_threadpoolctl(monkeypatch):
