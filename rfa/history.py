@@ -230,40 +230,42 @@ def restore(
     at = read("t", "i8")
     if at.ndim != 1 or (np.diff(at) <= 0).any():
         raise ValueError(f"history_t must be ascending steps, got {_validate.shown(at)}")
-    R, n, G, k = len(at), len(problem.y), problem.n_groups, len(problem.means)
-    r = int(np.searchsorted(at, problem.horizon, side="right"))
+    extent, n = Extent.of(problem, m, at), len(problem.y)
     sizes = problem.group_sizes
     some = sizes > 0
     largest = np.finfo(np.float64).max
     top = largest if finite else np.inf
-    # of each entry: type, shape, smallest and largest value; groups without samples have no range
-    known: dict[str, tuple[str, tuple[int, ...], Any, Any]] = {
-        "t": ("i8", (R,), 0, last),
-        "loss": ("f8", (R,), 0, top),
-        "flips": ("i8", (R,), 0, np.where(at == 0, 0, n * m)),
-        "norm": ("f8", (R, m), 0, top),
-        "active": ("i4", (R, m, G), 0, sizes),
-        "margin_low": ("f8", (R, G), *np.where(some, [[-largest], [largest]], np.inf)),
-        "margin_high": ("f8", (R, G), *np.where(some, [[-largest], [largest]], -np.inf)),
-        "h_low": ("f8", (r, m, G), *np.where(some, [[-top], [top]], np.inf)),
-        "h_high": ("f8", (r, m, G), *np.where(some, [[-top], [top]], -np.inf)),
+    # smallest and largest value of each entry; groups without samples have no range
+    ranges: dict[str, tuple[Any, Any]] = {
+        "t": (0, last),
+        "loss": (0, top),
+        "flips": (0, np.where(at == 0, 0, n * m)),
+        "norm": (0, top),
+        "active": (0, sizes),
+        "margin_low": tuple(np.where(some, [[-largest], [largest]], np.inf)),
+        "margin_high": tuple(np.where(some, [[-largest], [largest]], -np.inf)),
+        "h_low": tuple(np.where(some, [[-top], [top]], np.inf)),
+        "h_high": tuple(np.where(some, [[-top], [top]], -np.inf)),
     }
-    if k:
-        known["clean_wrong"] = ("i8", (R,), 0, sizes[0::2].sum())
-        known["noisy_fitted"] = ("i8", (R,), 0, sizes[1::2].sum())
-        known["projection"] = ("f8", (R, m, k), -top, top)
+    if extent.k:
+        ranges["clean_wrong"] = (0, sizes[0::2].sum())
+        ranges["noisy_fitted"] = (0, sizes[1::2].sum())
+        ranges["projection"] = (-top, top)
     if len(problem.test_y) or "test_error" in names:
-        known["test_error"] = ("f8", (R,), 0, 1)
-    entries = {name: read(name, known[name][0]) for name in NAMES if name in known}
-    for name, array in entries.items():
-        _, shape, least, most = known[name]
+        ranges["test_error"] = (0, 1)
+    entries = {}
+    for quantity in ENTRIES:
+        name, shape = quantity.name, extent.shape(quantity)
+        if name not in ranges:
+            continue
+        entries[name] = array = read(name, np.dtype(quantity.dtype).str[1:])
         if array.shape != shape:
             raise ValueError(
-                f"history_{name} has shape {array.shape}, not {shape} as {R} steps, m={m} and "
-                f"the data have it"
+                f"history_{name} has shape {array.shape}, not {shape} as {len(at)} steps, m={m} "
+                f"and the data have it"
             )
         if finite or name not in ("norm", "projection"):
-            _within(array, f"history_{name}", least, most)
+            _within(array, f"history_{name}", *ranges[name])
     for low, high in (("margin_low", "margin_high"), ("h_low", "h_high")):
         if (entries[low] > entries[high])[..., some].any():
             raise ValueError(f"history_{low} must be at most history_{high}")
