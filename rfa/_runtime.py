@@ -265,32 +265,34 @@ _forks.at_fork(
 )
 
 
+class _NoLock:
+    """Stands for a lock that nobody waits for."""
+
+    def acquire(self, *args: Any) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
 def progress_bar(**options: Any) -> Any:
-    """A tqdm bar that waits for no lock in a forked child, and has no thread that watches it."""
+    """A tqdm bar that waits for no lock, and has no thread that watches it.
+
+    The lock that tqdm's bars share stays taken where drawing has failed or was interrupted, and in
+    a child that was forked while another thread drew. One of rfa's bars is drawn by one thread, so
+    it needs none. What the thread that is left out would do, draw again after a while, happens
+    anyway.
+    """
     from tqdm import tqdm
 
-    return _bar_class(tqdm)(**options)
-
-
-@functools.cache
-def _bar_class(tqdm: type[Any]) -> Any:
-    # what the thread that is left out would do, draw again after a while, happens anyway
-    bar: Any = type("Bar", (tqdm,), {"monitor_interval": 0})
-    if _bar_locks:
-        bar.set_lock(_bar_locks[-1])
-    return bar
-
-
-# In a forked child: what rfa's bars take in place of tqdm's lock, which a thread may have held.
-_bar_locks: list[threading.RLock] = []
-
-
-def _renew_bar_lock() -> None:
-    _bar_locks.append(threading.RLock())
-    _bar_class.cache_clear()
-
-
-_forks.at_fork(in_child=_renew_bar_lock)
+    own = {"monitor_interval": 0, "_lock": _NoLock()}
+    return type("Bar", (tqdm,), own)(**options)
 
 
 def provenance(engine: str, n_threads: int, seeds: dict[str, Any]) -> dict[str, Any]:

@@ -428,6 +428,13 @@ def test_a_program_without_a_console_can_train(stderr, progress, monkeypatch, tm
     monkeypatch.setattr(sys, "stderr", streams[stderr])
     net, data, _ = start()
     assert rfa.train(net, data, steps=40, progress=progress).t == 40
+    # nor does a bar that could not be drawn leave a lock that others wait for
+    other = threading.Thread(
+        target=lambda: rfa.train(net, data, steps=4, progress=True), daemon=True
+    )
+    other.start()
+    other.join(20)
+    assert not other.is_alive()
 
 
 def test_ctrl_c_at_the_very_end_loses_nothing(monkeypatch):
