@@ -1,18 +1,24 @@
 # The few commands people type. PYTHON is the interpreter of the environment to work in.
 PYTHON ?= python3
 
-.PHONY: build test test-all lint types docs bench mutants dist clean
+# two workers, each with threads: those that wait are not to spin
+TEST = OMP_WAIT_POLICY=passive $(PYTHON) -m pytest -n 2 --dist loadfile
+
+.PHONY: build test test-all fuzz lint types docs bench mutants dist clean
 
 build:          # install for development: extensions are built in place
 	$(PYTHON) -m pip install --editable '.[test,lint,docs]'
 
 test:           # the default tests, under three minutes
-	$(PYTHON) -m pytest
+	$(TEST)
 
 test-all:       # with doctests and slow statistics
-	$(PYTHON) -m pytest
+	$(TEST)
 	$(PYTHON) -m pytest --doctest-modules --pyargs rfa -p no:cacheprovider
 	$(PYTHON) -m pytest -m slow
+
+fuzz:           # ten minutes of random problems, other ones each time
+	OMP_WAIT_POLICY=passive $(PYTHON) tests/fuzz.py --minutes 10 --seed $$(date +%s)
 
 lint:
 	$(PYTHON) -m ruff check .

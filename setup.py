@@ -1,6 +1,7 @@
 """Builds rfa's extensions: C from Cython, with OpenMP where the compiler has it.
 
-Environment: RFA_OPENMP=0 builds without OpenMP. Metadata are in pyproject.toml.
+Environment: RFA_OPENMP=0 builds without OpenMP; RFA_CHECKS=1 with Cython's checks, for tests.
+Metadata are in pyproject.toml.
 """
 
 import os
@@ -127,12 +128,13 @@ def extensions():
     found = [
         Extension(name, [name.replace(".", "/") + ".pyx"], include_dirs=["rfa"]) for name in MODULES
     ]
+    checked = os.environ.get("RFA_CHECKS") == "1"
     directives = {
         "language_level": 3,
-        "boundscheck": False,
+        "boundscheck": checked,
         "wraparound": False,
         "cdivision": True,
-        "initializedcheck": False,
+        "initializedcheck": checked,
     }
     return cythonize(found, build_dir="build/cython", compiler_directives=directives)
 

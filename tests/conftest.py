@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 import problems
+import pytest
+
+
+def pytest_sessionfinish(session):
+    # a worker of pytest-xdist hands its figures on to the process that prints
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = problems.FIGURES
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    problems.FIGURES.update(getattr(node, "workeroutput", {}).get("figures", {}))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -205,7 +205,8 @@ def in_fresh_python(program, *arguments, **environment):
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        # a sanitizer takes its time
+        timeout=float(os.environ.get("RFA_TEST_SECONDS", "300")),
     )
     assert result.returncode == 0, result.stderr
     return result.stdout

@@ -9,6 +9,7 @@ import bounds
 import numpy as np
 import problems
 import pytest
+from checks import check_kernels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,36 +46,7 @@ def networks(draw):
 @settings(max_examples=100, deadline=None)
 @given(networks(), st.integers(1, 5))
 def test_kernels_are_the_reference_to_rounding(network, n_threads):
-    X, y, W, a = network
-    n, m, u = len(X), len(W), bounds.unit_roundoff(X.dtype)
-    exact = bounds.oracle_step(X, y, W, a, 0.5)
-    error = bounds.difference_bound(X, W, a, 0.5, exact, "direct", u)
-
-    masks = kernels.activation_masks(X, W, n_threads=n_threads)
-    assert masks.shape == (m, (n + 63) // 64) and masks.dtype == np.uint64
-    A = reference.unpack_masks(masks, n)
-    assert (A == (exact.H > 0))[~error.uncertain].all()
-    assert (masks == reference.activation_masks(np.where(A, 1.0, -1.0), np.eye(m))).all()
-
-    f = kernels.forward(X, W, a, n_threads=n_threads)
-    assert f.shape == (n,) and f.dtype == X.dtype
-    exact_f = reference.forward(*(array.astype(np.longdouble) for array in (X, W, a)))
-    allowed = bounds.output_error(X, W, a, exact.H, "direct", u)
-    allowed += bounds.output_error(X, W, a, exact.H, "direct", bounds.ORACLE)
-    assert (np.abs(f - exact_f) <= allowed).all()
-
-    stepped = kernels.step(X, y, W, a, 0.5, n_threads=n_threads)
-    assert stepped.dtype == X.dtype
-    assert (np.abs(stepped - exact.W) <= error.bound).all()
-    gradient = kernels.gradient(X, y, W, a, n_threads=n_threads)
-    assert gradient.shape == W.shape and gradient.dtype == X.dtype
-    assert stepped.tobytes() == (W - X.dtype.type(0.5) * gradient).tobytes()
-
-    groups = (np.arange(n) * 7 // 5) % 4
-    counts = kernels.active_counts(X, W, groups, n_threads=n_threads)
-    assert counts.dtype == np.int64
-    expected = [[A[groups == g, j].sum() for g in range(groups.max() + 1)] for j in range(m)]
-    assert counts.tolist() == expected
+    check_kernels(*network, n_threads)
 
 
 @pytest.mark.parametrize("dtype", problems.DTYPES)

@@ -489,7 +489,7 @@ def advance(double[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at
                             h_low[to, j, g] = INFINITY
                             h_high[to, j, g] = -INFINITY
                             rfa_common(level()).planar_range(
-                                &grouped[0, group_start[g]], &grouped[1, group_start[g]],
+                                &grouped[0, 0] + group_start[g], &grouped[1, 0] + group_start[g],
                                 group_start[g + 1] - group_start[g], w0[j], w1[j],
                                 &h_low[to, j, g], &h_high[to, j, g])
                 clock[ROW] += 1
