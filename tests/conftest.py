@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hypothesis
 import problems
 import pytest
+
+# how long an example takes is no matter of right or wrong, and machines are busy
+hypothesis.settings.register_profile("rfa", deadline=None)
+hypothesis.settings.load_profile("rfa")
 
 
 def pytest_sessionfinish(session):
