@@ -279,7 +279,8 @@ AROUND = {
     ("test_arithmetic.py",): [
         ("rfa/_kernels.pyx", "cdef Py_ssize_t _padded(", "cdef int _padded("),
         ("rfa/_kernels.pyx", "__builtin_mul_overflow(size, count, &entries)", "0"),
-        ("rfa/_kernels.pyx", "fegetenv(self.callers + threadid())\n                fesetenv(FE_DFL_ENV)",
+        ("rfa/_kernels.pyx",
+         "fegetenv(self.callers + threadid())\n                fesetenv(FE_DFL_ENV)",
          "fegetenv(self.callers + threadid())"),
         ("rfa/_kernels.pyx", "        else:\n            fesetenv(self.callers)",
          "        else:\n            pass"),
