@@ -16,11 +16,13 @@ with zipfile.ZipFile(wheel) as archive:
 faults = []
 for name in (
     "rfa/_kernels.pyx", "rfa/_kernels.pxd", "rfa/_leaves.h", "rfa/_leaves_level.h",
-    "rfa/_leaves_losses.h", "rfa/_leaves_real.h", "rfa/_leaves_sums.h", "rfa/engines/_direct.pyx",
+    "rfa/_leaves_losses.h", "rfa/_leaves_real.h", "rfa/_leaves_ring.h", "rfa/_leaves_sums.h",
+    "rfa/_plans.pyx", "rfa/_threads.pyx", "rfa/engines/_direct.pyx",
     "rfa/engines/_gram.pyx", "rfa/engines/_planar.pyx", "rfa/engines/_signs.pyx",
     "rfa/engines/_observe.pyx", "rfa/engines/_observe.pxd",
     "setup.py", "pyproject.toml",
-    "README.md", "LICENSE", "CITATION.cff", "tests/test_engines.py", "bench/step.py",
+    "README.md", "LICENSE", "CITATION.cff", "tests/test_engines.py", "tests/fuzz.py",
+    "tests/first_edition/run.npz", "bench/step.py",
     "docs/index.rst",
 ):  # fmt: skip
     if name not in source:
