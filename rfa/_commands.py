@@ -21,7 +21,7 @@ from rfa._tables import aligned, as_markdown
 from rfa.cli import described, need_stdout, report, say, usage
 from rfa.experiment import Experiment, preset
 from rfa.run import Run, load
-from rfa.studies import Study, checks, study
+from rfa.studies import Study, TrialError, checks, study
 from rfa.theory import Audit, Feasible, Report, audit, check, feasible
 from rfa.theory._horizon import floored_horizon
 from rfa.theory.assumptions import above_one, probability
@@ -121,7 +121,7 @@ def _reproduce(options: argparse.Namespace) -> int:
         return os.path.join(options.out, name)
 
     with usage(OSError):
-        os.makedirs(options.out, exist_ok=True)
+        _make_folder(options.out)
         for file in ("summary.json", *(name + end for name in experiments for end in ends)):
             _files.destination(path(file))
     _matplotlib()
@@ -200,6 +200,16 @@ def _matplotlib() -> ModuleType:
     return matplotlib
 
 
+def _make_folder(path: str) -> None:
+    """Make the folder of --out, unless it is there."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"--out must be a folder that is there or can be made, got {path!r}: {error.strerror}"
+        ) from error
+
+
 def _draw(draw: Callable[..., Any], path: str, height: float = 5.2) -> None:
     """Draw a figure into a file, its height in inches, in Matplotlib's own style."""
     matplotlib = _matplotlib()
@@ -211,6 +221,17 @@ def _draw(draw: Callable[..., Any], path: str, height: float = 5.2) -> None:
         draw(figure.add_subplot())
         _files.replace(path, functools.partial(figure.savefig, format="png", dpi=150))
     say(f"wrote {path}")
+
+
+def _show_beside_figure(
+    text: str, draw: Callable[..., Any] | None, options: argparse.Namespace, height: float = 5.2
+) -> None:
+    """Print a text and draw the figure that --figure asks for; neither is lost with the other."""
+    try:
+        if draw is not None and options.figure is not None:
+            _draw(draw, options.figure, height)
+    finally:
+        print(text, end="")
 
 
 def _write(path: str, text: str) -> None:
@@ -267,9 +288,9 @@ def _check_trials(
     try:
         with usage():
             result = study(experiment, trials=options.trials, rng=seed, measure=measure)
-    except Interrupted as interruption:
-        if interruption.study is not None and len(interruption.study):
-            _show_study(interruption.study, options, interrupted=True)
+    except (Interrupted, TrialError) as end:
+        if end.study is not None and len(end.study):
+            _show_study(end.study, options, interrupted=True)
         raise
     say(f"{len(result)} trials in {result.seconds:.1f} s")
     return _show_study(result, options)
@@ -300,19 +321,18 @@ def _show_study(result: Study, options: argparse.Namespace, interrupted: bool = 
         interval = f"[{p.low:.3f}, {p.high:.3f}]" if p.n else "-"
         counts = (str(p.not_applicable), str(p.vacuous), str(p.unmet))
         rows.append((name, str(p.k), str(p.n), interval, p.verdict, *counts))
-    if options.figure is not None:
-        _draw(functools.partial(plot.proportions, result), options.figure, height=9.5)
     if options.json:
         table = {name: p._asdict() for name, p in found.items()}
         record = {"experiment": json.loads(result.experiment.to_json()), "seed": result.seed}
         record |= {**constants, "T": T, "target": target}
         record |= {"trials": len(result), "trials_asked": options.trials}
         record |= {"interrupted": interrupted, "seconds": result.seconds, "statements": table}
-        print(json.dumps(record, indent=2))
+        text = json.dumps(record, indent=2) + "\n"
     elif options.markdown:
-        print(f"{heading}\n\n{as_markdown(rows)}", end="")
+        text = f"{heading}\n\n{as_markdown(rows)}"
     else:
-        print(f"{heading}\n{aligned(rows)}")
+        text = f"{heading}\n{aligned(rows)}\n"
+    _show_beside_figure(text, functools.partial(plot.proportions, result), options, height=9.5)
     refuted = any(p.verdict == "refuted" for p in found.values())
     return 1 if options.strict and refuted else 0
 
@@ -331,14 +351,14 @@ def _audit(options: argparse.Namespace) -> int:
             found = _inverse(constants, options)
         else:
             found = audit(_experiment(options), **constants)
-    if options.figure is not None and isinstance(found, Audit):
-        _draw(functools.partial(plot.assumptions, found), options.figure)
     if options.json:
-        print(json.dumps(found.to_dict(), indent=2))
+        text = json.dumps(found.to_dict(), indent=2) + "\n"
     elif options.markdown and isinstance(found, Audit):
-        print(found.to_markdown(), end="")
+        text = found.to_markdown()
     else:
-        print(found)
+        text = f"{found}\n"
+    draw = functools.partial(plot.assumptions, found) if isinstance(found, Audit) else None
+    _show_beside_figure(text, draw, options)
     return 0
 
 

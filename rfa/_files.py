@@ -257,7 +257,7 @@ class Stored:
         self._left -= info.file_size
         if self._left < 0:
             raise ValueError(f"{name} is larger than the file")
-        with _understood(f"{name} is not stored as zip archives store it", MemoryError):
+        with _understood(f"{name} is damaged: wrong bytes, or in a wrong place", MemoryError):
             content = self._archive.read(info)
         stream = io.BytesIO(content)
         with _understood(f"{name} is not as NumPy writes arrays"):

@@ -170,6 +170,8 @@ def _asarray(value: ArrayLike, name: str) -> NDArray[Any]:
     try:
         return np.asarray(value)
     except (ValueError, TypeError, OverflowError) as error:
+        if "inhomogeneous" in str(error):
+            raise ValueError(f"{name} must be an array, with rows of one length") from None
         raise ValueError(f"{name} must be an array: {error}") from None
 
 
@@ -261,7 +263,9 @@ def labels(y: ArrayLike, size: int, name: str = "y") -> NDArray[np.int64]:
     if given.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be an array of labels -1 and +1, got dtype {given.dtype}")
     if given.shape != (size,):
-        raise ValueError(f"{name} must have shape ({size},), a label a sample, got {given.shape}")
+        raise ValueError(
+            f"{name} must have one label for each of the {size} samples, got shape {given.shape}"
+        )
     wrong = np.abs(given.astype(np.float64)) != 1
     if given.dtype.kind == "b" or wrong.any():
         hint = ""

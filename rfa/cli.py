@@ -115,16 +115,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status, failure = _outcome(arguments)
         lost = _flush(sys.stdout)
         failure = failure or lost
-        # whoever read stdout has had enough: not worth a word; a pipe of --out has a name
-        gone = isinstance(failure, BrokenPipeError) and failure.filename is None
-        if failure is not None and not gone:
-            report(failure)
+        if isinstance(failure, BrokenPipeError) and failure.filename is None:
+            # whoever read stdout has had enough: neither worth a word nor a failure
+            failure = None
+        elif failure is not None:
+            status = status or 1
+            nameless = isinstance(failure, OSError) and failure.errno and not failure.filename
+            report(failure, "stdout" if nameless else "")
         _flush(sys.stderr)
-        return status or int(failure is not None)
+        return status
 
 
 def _outcome(arguments: Sequence[str] | None) -> tuple[int, Exception | None]:
-    """The exit status of a command, and what it failed with."""
+    """The exit status of a command, 0 if it failed, and what it failed with."""
     try:
         # here, since it loads the kernels, which refuse to load with an unknown RFA_SIMD
         from rfa import _commands
@@ -138,7 +141,7 @@ def _outcome(arguments: Sequence[str] | None) -> tuple[int, Exception | None]:
         say(str(interruption) or "interrupted")
         return 130, None
     except Exception as error:
-        return 1, error
+        return 0, error
 
 
 def _flush(stream: IO[str] | None) -> OSError | None:

@@ -462,8 +462,14 @@ CONTRADICTIONS = {
     "no seed but a word": ({"seed": "x"}, "seed must be an int, a SeedSequence"),
     "no split": ({"split": object()}, "split must be text or None"),
     "clusters without means": ({"means": None}, "y_clean, cluster, means go together"),
-    "another number of labels": ({"y": [1, -1]}, r"y must have shape \(40,\)"),
-    "another number of clean labels": ({"y_clean": [1]}, r"y_clean must have shape \(40,\)"),
+    "another number of labels": (
+        {"y": [1, -1]},
+        "y must have one label for each",
+    ),
+    "another number of clean labels": (
+        {"y_clean": [1]},
+        "y_clean must have one label for each",
+    ),
     "another number of clusters": ({"cluster": [0]}, r"cluster must have shape \(40,\)"),
     "another number of rates": ({"eta": [0.5]}, "eta must have 40 entries"),
     "means of another dimension": ({"means": np.eye(4)}, "means must have 3 columns"),

@@ -560,3 +560,15 @@ def test_figures_need_no_backend_of_the_users(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "rfa: wrote a.png\n")
     assert is_a_picture(tmp_path / "a.png")
+
+
+def test_a_figure_that_fails_does_not_take_the_table_away(tmp_path, capsys, monkeypatch):
+    def fails(*args, **options):
+        raise ValueError("no figure today")
+
+    monkeypatch.setattr("rfa._commands._draw", fails)
+    figure = str(tmp_path / "figure.png")
+    assert main(["check", "--preset", "theorem", "--trials", "2", "--figure", figure]) == 1
+    assert "theorem_3_1_1" in capsys.readouterr().out
+    assert main(["audit", "--preset", "theorem", "--figure", figure]) == 1
+    assert "(A1)" in capsys.readouterr().out

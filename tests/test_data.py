@@ -335,7 +335,7 @@ BAD_DATA = [
     ({"X": [[1j]], "y": [1]}, "X must be an array of real numbers"),
     ({"X": [[None]], "y": [1]}, "X must be an array of real numbers"),
     ({"X": [["1"]], "y": [1]}, "X must be an array of real numbers"),
-    ({"X": [[1.0]], "y": [1, 1]}, r"y must have shape \(1,\)"),
+    ({"X": [[1.0]], "y": [1, 1]}, "y must have one label for each of the 1 samples"),
     ({"X": [[1.0]], "y": [0]}, r"y must be -1 or \+1.* use 2 \* y - 1"),
     ({"X": [[1.0]], "y": [True]}, r"y must be -1 or \+1.* use 2 \* y.astype\(int\) - 1"),
     ({"X": [[1.0]], "y": [3]}, r"y must be -1 or \+1, but y\[0\] is 3$"),

@@ -179,7 +179,7 @@ BAD = [
     ("y", np.array([1, 0, 1]), ValueError, r"y\[1\] is 0; .*2 \* y - 1"),
     ("y", np.array([True, False, True]), ValueError, "astype"),
     ("y", np.array([1, -1, 2]), ValueError, r"y\[2\] is 2"),
-    ("y", np.array([1, -1]), ValueError, r"y must have shape \(3,\)"),
+    ("y", np.array([1, -1]), ValueError, "y must have one label for each of the 3 samples"),
     ("y", np.array([1.0, np.nan, 1.0]), ValueError, r"y\[1\] is nan"),
     ("groups", np.array([0, -1, 1]), ValueError, r"groups\[1\] is -1"),
     ("groups", np.array([0.0, 1.0, 1.0]), TypeError, "groups must be"),
