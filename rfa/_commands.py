@@ -142,7 +142,8 @@ def _reproduce(options: argparse.Namespace) -> int:
             with _attempt("summary.json", summary["failures"]):
                 _write(path("summary.json"), json.dumps(summaries, indent=2) + "\n")
     _summary.show(summaries, options.json)
-    return 1 if any(summary["failures"] for summary in summaries) else 0
+    failed = [one for one in summaries if one["failures"] or one["status"] == "diverged"]
+    return 1 if failed else 0
 
 
 def _reproduce_one(
@@ -259,13 +260,13 @@ def _check(options: argparse.Namespace) -> int:
         if options.trials is not None and options.threads is not None:
             raise ValueError("--threads is for one run; of trials OMP_NUM_THREADS run at a time")
     if stored is not None:
-        return _show_report(check(stored, rng=options.seed, **constants), options)
+        return _show_report(stored, check(stored, rng=options.seed, **constants), options)
     seed = 0 if options.seed is None else options.seed
     if options.trials is not None:
         return _check_trials(experiment, seed, constants, options)
     with usage():
         run = experiment.run(seed, n_threads=options.threads)
-    return _show_report(check(run, **constants), options)
+    return _show_report(run, check(run, **constants), options)
 
 
 def _stored(options: argparse.Namespace) -> Run:
@@ -296,14 +297,14 @@ def _check_trials(
     return _show_study(result, options)
 
 
-def _show_report(report: Report, options: argparse.Namespace) -> int:
+def _show_report(run: Run, report: Report, options: argparse.Namespace) -> int:
     if options.json:
         print(report.to_json())
     elif options.markdown:
         print(report.to_markdown(), end="")
     else:
         print(report)
-    return 1 if options.strict and report.failed else 0
+    return 1 if run.status == "diverged" or (options.strict and report.failed) else 0
 
 
 def _show_study(result: Study, options: argparse.Namespace, interrupted: bool = False) -> int:

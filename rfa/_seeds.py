@@ -77,11 +77,13 @@ def describe(origin: np.random.SeedSequence | None) -> dict[str, Any] | None:
     """A seed as JSON."""
     if origin is None:
         return None
-    return {
+    described = {
         "entropy": _plain(origin.entropy),
         "spawn_key": [int(k) for k in origin.spawn_key],
         "pool_size": origin.pool_size,
     }
+    restore(described)  # what could not be read again is refused here
+    return described
 
 
 def _plain(entropy: Any) -> int | list[Any]:

@@ -270,6 +270,7 @@ def _run(stored: _files.Stored) -> Run:
         raise ValueError(f"status is 'stopped', but step {t}, the last, is not in history_t")
     if status == "finished" and not len(history):
         raise ValueError("status is 'finished', but history_t is empty")
+    _check_steps(history.t, t, T, status, set(snapshots))
     stored.finish(PREFIXES, f"this run of {t} steps")
     return Run(
         network=network,
@@ -285,6 +286,26 @@ def _run(stored: _files.Stored) -> Run:
         stats=record["stats"],
         provenance=record["provenance"],
     )
+
+
+def _check_steps(
+    recorded: np.ndarray[Any, Any], t: int, T: int, status: str, snapshots: set[int]
+) -> None:
+    """Refuse steps that no setting of record and snapshots leaves: see :func:`rfa.train`."""
+    from rfa.training import EARLY_STEPS
+
+    # a run that ended early may not have come to record, or keep, its last step
+    last = t if status in ("finished", "stopped") else t - 1
+    found = set(recorded.tolist())
+    # record=None leaves the last step only, or none if the run ended before
+    if found and not (status == "finished" and found == {t}):
+        needed = {*range(min(T, EARLY_STEPS) + 1), T - 1, T}
+        missing = sorted(step for step in needed - found if step <= last)
+        if missing:
+            raise ValueError(f"history_t lacks step {missing[0]}, which every run records")
+    lost = sorted(step for step in {1, T} - snapshots if snapshots and step <= last)
+    if lost:
+        raise ValueError(f"it lacks 'snapshot_{lost[0]}', but not the snapshots of other steps")
 
 
 def _check_record(record: dict[str, Any]) -> None:

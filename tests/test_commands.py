@@ -572,3 +572,13 @@ def test_a_figure_that_fails_does_not_take_the_table_away(tmp_path, capsys, monk
     assert "theorem_3_1_1" in capsys.readouterr().out
     assert main(["audit", "--preset", "theorem", "--figure", figure]) == 1
     assert "(A1)" in capsys.readouterr().out
+
+
+def test_a_run_that_diverged_is_status_1_of_check_and_reproduce(tmp_path, capsys, monkeypatch):
+    extreme = rfa.Experiment(n=40, d=2, m=4, alpha=1e300, steps=3, sigma=1e100)
+    assert main(["check", "--n", "40", "--d", "2", "--m", "4", "--alpha", "1e300", "--steps", "3",
+                 "--sigma", "1e100"]) == 1  # fmt: skip
+    monkeypatch.setitem(PRESETS, "theorem", extreme)
+    assert main(["reproduce", "theorem", "--out", str(tmp_path)]) == 1
+    (summary,) = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["status"] == "diverged"

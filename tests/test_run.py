@@ -261,7 +261,7 @@ WRONG_ARRAYS = [
     ("data_X", own("data_X", lambda X: X.astype("f4")), "W has dtype float64, not float32"),
     ("data_X", at("data_X", (3, 1), np.nan), r"of data, X must be finite, but X\[3, 1\] is nan"),
     ("data_X", own("data_X", lambda X: X[:, :2]), "of data, distribution has d=3, X"),
-    ("data_X", own("data_X", lambda X: X[:9]), r"of data, y must have shape \(9,\)"),
+    ("data_X", own("data_X", lambda X: X[:9]), "of data, y must have one label for each"),
     ("data_y", at("data_y", 4, 0), r"of data, y must be -1 or \+1, but y\[4\] is 0"),
     ("data_y", own("data_y", lambda y: y * 1.0), "data_y has dtype float64, not int64"),
     ("data_cluster", GONE, "of data, y_clean, cluster, means go together"),
@@ -357,6 +357,18 @@ def test_arrays_that_no_run_can_have_left(stored, tmp_path, name, value, words):
     if value is GONE:
         del arrays[name]
     assert_refused(write(tmp_path / "other.npz", arrays, meta), words)
+
+
+def test_a_history_has_the_steps_that_every_run_records(stored, tmp_path):
+    arrays, meta = stored
+    without = {
+        name: np.delete(array, 1, axis=0) if name.startswith("history_") else array
+        for name, array in arrays.items()
+    }
+    assert_refused(write(tmp_path / "other.npz", without, meta), "history_t lacks step 1")
+    # nor a step that a longer run records
+    later = {name: array for name, array in arrays.items() if name != "snapshot_1"}
+    assert_refused(write(tmp_path / "other.npz", later, meta), "it lacks 'snapshot_1'")
 
 
 @pytest.mark.parametrize(("name", "value", "words"), WRONG_RECORDS)

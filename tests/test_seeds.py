@@ -179,3 +179,10 @@ def test_an_experiment_cannot_split_a_generator(method):
     exp = rfa.Experiment(n=3, d=2, m=2, mu="random")
     with pytest.raises(TypeError, match="^rng must be an int, a SeedSequence or None"):
         getattr(exp, method)(rng=np.random.default_rng(0))
+
+
+def test_a_seed_that_could_not_be_read_again_is_not_stored(tmp_path):
+    net = rfa.Network.random(2, 2, rng=np.random.SeedSequence(1, pool_size=5000))
+    with pytest.raises(ValueError, match="pool_size must be at most 4096, got 5000"):
+        net.save(tmp_path / "net.npz")
+    assert not list(tmp_path.iterdir())

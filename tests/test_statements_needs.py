@@ -370,3 +370,9 @@ def test_without_snapshots_what_needs_their_weights_says_so():
     }
     assert ids(16, 17, 18, 20, "lemma_4_6", "lemma_4_9") | FIRST | RISK | FEATURES == lacking
     assert all(report[name] == other[name] for name in STATEMENTS if name not in lacking)
+
+
+@pytest.mark.parametrize("alpha", [1e-300, 1e-20, 1e-8])
+def test_a_horizon_that_no_run_reaches(alpha):
+    run = rfa.Experiment(n=40, d=3, m=8, alpha=alpha, steps=3).run(0)
+    assert "needs step" in rfa.theory.check(run)["condition_4_7"].reason

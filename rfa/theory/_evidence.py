@@ -6,6 +6,7 @@ t = 0 and T (and at the last step beyond T) only, in blocks of samples, never n 
 
 from __future__ import annotations
 
+import itertools
 import math
 import weakref
 from collections.abc import Iterable
@@ -126,7 +127,8 @@ class Evidence:
             return f"alpha = {self.alpha:g} is above 1/4, so that 1/(4 alpha) is below 1"
         if last > self.steps:
             return f"needs step {last}, the run has {self.steps}"
-        missing = [t for t in steps if t not in self.recorded]
+        # the first few: at a tiny alpha there may be more than memory holds
+        missing = list(itertools.islice((t for t in steps if t not in self.recorded), 6))
         if missing:
             listed = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
             return f"step {listed} was not recorded"

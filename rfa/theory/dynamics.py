@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -240,7 +241,7 @@ def condition_4_7(
     """
     e, k = evidence(run, delta, C0, rng)
     steps = range(1, e.T)
-    why = e.lacks(horizon=True, last=e.T - 1, steps=[0, *steps])
+    why = e.lacks(horizon=True, last=e.T - 1, steps=itertools.chain([0], steps))
     if why:
         return absent(("condition_4_7",), why)
     aligned = e.aligned(steps, k.C0)
