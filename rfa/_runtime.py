@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import threadpoolctl
+import tqdm
 
-from rfa import _forks, _kernels, _openmp, _threads, _validate
+from rfa import _kernels, _openmp, _threads, _validate
 
 # Beyond this the OpenMP runtime may end the process, for want of threads, in place of failing.
 MAX_THREADS = 1024
@@ -67,7 +69,8 @@ def warn_of_fewer(found: int, wanted: int) -> None:
     """Say that the system does not start the threads that were asked for."""
     warnings.warn(
         f"the system lets this process have {found} of {wanted} threads (a limit on processes, "
-        "ulimit -u or a cgroup's pids.max, or on memory), so that is how many are used",
+        "ulimit -u or a cgroup's pids.max, or on memory, or a large OMP_STACKSIZE), so that is how "
+        "many are used",
         RuntimeWarning,
         stacklevel=3,
     )
@@ -195,7 +198,8 @@ class OneBlasThread:
     """NumPy's matrix products on one thread, while anybody in the process wants that.
 
     Several studies may want it at once, in threads, and one that put back what it had found would
-    put back the limit of another: so the first sets the limit, and the last takes it away.
+    put back the limit of another: so the first sets the limit, and the last takes it away. What it
+    has found is kept until all of it is put back, for a child that is forked in between.
     """
 
     def __init__(self) -> None:
@@ -204,17 +208,15 @@ class OneBlasThread:
         self.found: list[tuple[Any, int]] = []  # libraries and how many threads they had
 
     def __enter__(self) -> None:
-        from threadpoolctl import ThreadpoolController, threadpool_limits
-
         with self.lock:
             if not self.holders:
-                libraries = ThreadpoolController().lib_controllers
+                libraries = threadpoolctl.ThreadpoolController().lib_controllers
                 shared = [each for each in libraries if _is_shared(each) and each.num_threads]
                 self.found = [(each, each.num_threads) for each in shared]
                 for library, _ in self.found:
                     _limit(library, 1)
             # a library may have a limit for each thread instead
-            own = threadpool_limits(1, user_api="blas")
+            own = threadpoolctl.threadpool_limits(1, user_api="blas")
             self.holders.append((threading.get_ident(), own))
 
     def __exit__(self, *raised: object) -> None:
@@ -228,17 +230,18 @@ class OneBlasThread:
     def _restore(self) -> None:
         for library, number in self.found:
             _limit(library, number)
+        self.found = []
 
     def in_child(self) -> None:
-        """After a fork: the studies of other threads are not in the child."""
-        limited = bool(self.holders)
+        """After a fork: the studies of other threads are not in the child.
+
+        Nor is the thread that may hold the lock, in the middle of setting or taking away the limit.
+        """
+        self.lock = threading.RLock()
         me = threading.get_ident()
         self.holders = [(thread, own) for thread, own in self.holders if thread == me]
-        try:
-            if limited and not self.holders:
-                self._restore()
-        finally:
-            self.lock.release()
+        if not self.holders:
+            self._restore()
 
 
 def _is_shared(library: Any) -> bool:
@@ -257,12 +260,10 @@ def _limit(library: Any, number: int) -> None:
 
 
 one_blas_thread = OneBlasThread()
-# a fork waits until nobody is setting or taking away the limit
-_forks.at_fork(
-    before=one_blas_thread.lock.acquire,
-    in_parent=one_blas_thread.lock.release,
-    in_child=one_blas_thread.in_child,
-)
+# no hook before the fork: it would wait for other threads, and one that is registered while a fork
+# is under way is not called
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=one_blas_thread.in_child)
 
 
 class _NoLock:
@@ -289,10 +290,8 @@ def progress_bar(**options: Any) -> Any:
     it needs none. What the thread that is left out would do, draw again after a while, happens
     anyway.
     """
-    from tqdm import tqdm
-
     own = {"monitor_interval": 0, "_lock": _NoLock()}
-    return type("Bar", (tqdm,), own)(**options)
+    return type("Bar", (tqdm.tqdm,), own)(**options)
 
 
 def provenance(engine: str, n_threads: int, seeds: dict[str, Any]) -> dict[str, Any]:

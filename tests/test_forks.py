@@ -9,6 +9,7 @@ import inspect
 import os
 import pkgutil
 import signal
+import subprocess
 import sys
 import threading
 
@@ -91,18 +92,41 @@ def test_no_property_has_a_lock():
     assert {type(thing) for thing in cached} == {_forks.cached_property}
 
 
-def test_a_module_that_another_thread_imports(monkeypatch, tmp_path):
-    (tmp_path / "slow_to_import.py").write_text("import sys, time\nsys.begun.set()\ntime.sleep(1)")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(_forks, "LATE", ("slow_to_import",))
+@pytest.mark.parametrize("held", [True, False])
+def test_a_fork_while_another_thread_imports(held):
+    """It waits for no import, which may need a lock that logging's hook holds meanwhile.
 
-    def load(begun, end):
-        monkeypatch.setattr(sys, "begun", begun, raising=False)
-        importlib.import_module("slow_to_import")
+    Nor is half of a pair of hooks called, where the import registers it during the fork.
+    """
+    slow = "os.register_at_fork(before=lambda: time.sleep(0.5))"
+    program = (
+        "import os, threading, time, rfa; rfa.Dataset\n"
+        # hooks are called in the reverse order
+        + "\n".join([slow, "import logging"] if held else ["import logging", slow])
+        + "\nthread = threading.Thread(target=lambda: rfa.train)\n"
+        "thread.start(); time.sleep(0.004)\n"
+        "pid = os.fork()\n"
+        "if pid == 0: os._exit(0)\n"
+        "assert os.waitpid(pid, 0)[1] == 0\n"
+        "thread.join(); rfa.train; os.fork() or os._exit(0); os.wait()"
+    )
+    command = [sys.executable, "-P", "-W", "ignore::DeprecationWarning", "-c", program]
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
 
-    with meanwhile(load):
-        assert in_child(lambda: importlib.import_module("slow_to_import")) == 0
-    assert in_child(lambda: sys.modules["slow_to_import"].time) == 0
+
+def test_what_runs_and_studies_need_is_imported_before():
+    program = (
+        "import sys, rfa; rfa.study, rfa.Experiment; before = set(sys.modules)\n"
+        "exp = rfa.Experiment(n=40, d=3, m=8)\n"
+        "exp.run(0, progress=True), rfa.study(exp, trials=2, progress=True)\n"
+        "names = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*names & {'rfa', 'numpy', 'tqdm', 'threadpoolctl'})"
+    )
+    command = [sys.executable, "-P", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "\n"
 
 
 def test_a_bar_that_another_thread_draws(capfd):
@@ -198,19 +222,39 @@ def test_studies_that_overlap_put_the_limit_back(unlimited):
     assert blas_threads() == unlimited
 
 
-def test_a_limit_that_is_being_set(unlimited):
-    """A child does not find it half set, nor its lock taken."""
-    limit = _runtime.one_blas_thread
+@pytest.mark.parametrize("holder", ["who sets it", "who takes it away"])
+def test_a_limit_that_another_thread_changes(unlimited, monkeypatch, holder):
+    """A child does not find it half changed, nor its lock taken, and no fork waits for it."""
+    limit, change = _runtime.one_blas_thread, _runtime._limit
+    calls, waited = [], []
+
+    def change_slowly(library, number):
+        change(library, number)
+        calls.append(number)
+        if threading.current_thread() is not threading.main_thread() and (
+            (number == 1) == (holder == "who sets it")
+        ):
+            calls[0].set()
+            waited.append(calls[1].wait(20))
 
     def take(begun, end):
-        with limit.lock:
-            begun.set()
-            end.wait(0.3)
+        calls[:] = [begun, end]
+        with limit:
+            pass
 
     def work():
+        assert blas_threads() == unlimited
         with limit:
             assert blas_threads() == {1}
         assert blas_threads() == unlimited
+        threadpoolctl.threadpool_limits(1, user_api="blas")
+        assert in_child(grandchild) == 0
 
+    def grandchild():
+        assert blas_threads() == {1}  # nobody's to put back
+
+    monkeypatch.setattr(_runtime, "_limit", change_slowly)
     with meanwhile(take):
         assert in_child(work) == 0
+    assert waited and all(waited)
+    assert blas_threads() == unlimited
