@@ -3,6 +3,8 @@
 Loaded by `import rfa`, and the runtime with it; it is the one that the kernels run on.
 """
 import os
+import re
+import sys
 import threading
 
 cdef extern from * nogil:
@@ -19,17 +21,24 @@ cdef extern from * nogil:
         return NULL;
     }
 
-    /* Of count threads, those that can be started to exist at the same time. */
-    static int rfa_startable(int count, pthread_t *threads)
+    /* Of count threads, those that can be started to exist at the same time, with stacks of so many
+       bytes; 0, or what the system refuses (as in libgomp): of the usual size. */
+    static int rfa_startable(int count, pthread_t *threads, size_t stack)
     {
         pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+        pthread_attr_t attr;
         int started = 0, k;
+        if (pthread_attr_init(&attr) != 0)
+            return 0;
+        if (stack > 0)
+            (void)pthread_attr_setstacksize(&attr, stack);
         pthread_mutex_lock(&gate);
-        while (started < count && pthread_create(threads + started, NULL, rfa_pass, &gate) == 0)
+        while (started < count && pthread_create(threads + started, &attr, rfa_pass, &gate) == 0)
             started++;
         pthread_mutex_unlock(&gate);
         for (k = 0; k < started; k++)
             pthread_join(threads[k], NULL);
+        pthread_attr_destroy(&attr);
         return started;
     }
 
@@ -123,7 +132,7 @@ cdef extern from * nogil:
     int rfa_openmp()
     void rfa_pause_threads()
     int rfa_first_limit()
-    int rfa_startable(int count, pthread_t* threads)
+    int rfa_startable(int count, pthread_t* threads, size_t stack)
     int rfa_keep_idle(int count)
     int rfa_bound()
     int omp_get_max_threads()
@@ -138,6 +147,32 @@ OPENMP = rfa_openmp()   # the date of the OpenMP specification, 0 without OpenMP
 
 # What omp_get_max_threads is in a thread that nobody has set a limit for.
 cdef int _first_limit = rfa_first_limit()
+
+# What the runtime takes for the size of a stack: how many bytes, a letter's power of two times.
+STACK = re.compile(r"\s*([+-]?[0-9]+)\s*([bkmg]?)\s*", re.ASCII | re.IGNORECASE)
+SHIFTS = {"b": 0, "": 10, "k": 10, "m": 20, "g": 30}
+SIZES = 2 * sys.maxsize + 2
+
+
+def stack_size(environment):
+    """Bytes of a thread's stack that the OpenMP runtime takes from the environment, 0 if none.
+
+    The first variable that it can read counts: a number of kilobytes, or of what a letter says. A
+    negative number wraps around, as in C.
+    """
+    for name in ("OMP_STACKSIZE", "GOMP_STACKSIZE"):
+        asked = STACK.fullmatch(environment.get(name, ""))
+        # int refuses text of thousands of digits, and no size has as many
+        if asked and len(asked[1].lstrip("+-0")) <= 20:
+            number = int(asked[1])
+            size = (number % SIZES) << SHIFTS[asked[2].lower()]
+            if abs(number) < SIZES and size < SIZES:
+                return size
+    return 0
+
+
+# The runtime has read the environment just now.
+cdef size_t _stack = stack_size(os.environ)
 
 # How many threads this thread's pool has been found to be able to have.
 _of_thread = threading.local()
@@ -157,7 +192,7 @@ def startable(int count):
     if threads == NULL:
         raise MemoryError()
     with nogil:
-        started = rfa_startable(count, threads)
+        started = rfa_startable(count, threads, _stack)
     free(threads)
     return started
 

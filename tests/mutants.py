@@ -330,12 +330,18 @@ AROUND = {
         ("rfa/_seeds.py", "if pool_size > MAX_POOL:", "if False:"),
     ],
     ("test_runtime.py", "test_forks.py", "test_studies.py"): [
-        ("rfa/_forks.py", "at_fork(before=finish_imports)", "pass"),
-        ("rfa/_runtime.py", "if limited and not self.holders", "if False"),
+        ("rfa/_runtime.py", "== me]\n        if not self.holders:", "== me]\n        if False:"),
+        ("rfa/_runtime.py", "        self.lock = threading.RLock()\n        me", "        me"),
         ("rfa/_runtime.py", "if thread == me]", "if False]"),
-        ("rfa/_runtime.py",
-         "    before=one_blas_thread.lock.acquire,\n"
-         "    in_parent=one_blas_thread.lock.release,\n", ""),
+        ("rfa/_runtime.py", "        self.found = []\n\n", "\n"),
+        ("rfa/_runtime.py", "    os.register_at_fork(after_in_child",
+         "    os.register_at_fork(before=one_blas_thread.lock.acquire,\n"
+         "        after_in_parent=one_blas_thread.lock.release, after_in_child"),
+        ("rfa/_threads.pyx", "_stack = stack_size(os.environ)", "_stack = 0"),
+        ("rfa/_threads.pyx", "if (stack > 0)", "if (stack > 0 && stack < 65536)"),
+        ("rfa/_threads.pyx", '("OMP_STACKSIZE", "GOMP_STACKSIZE")',
+         '("GOMP_STACKSIZE", "OMP_STACKSIZE")'),
+        ("rfa/_threads.pyx", "and size < SIZES", ""),
         ("rfa/_runtime.py", "else min(environment_threads(), limit)", "else limit"),
         ("rfa/_runtime.py", "found = _threads.available(wanted)", "found = wanted"),
         ("rfa/_runtime.py", "        _openmp.wait_briefly()", "        pass"),

@@ -259,6 +259,51 @@ def test_a_limit_on_processes():
     assert printed(program, OMP_NUM_THREADS="3") == ["1", "1", "3", warnings]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="systems grant stacks in their own ways")
+@pytest.mark.parametrize("name", ["OMP_STACKSIZE", "GOMP_STACKSIZE"])
+def test_stacks_that_the_system_does_not_grant(name, monkeypatch):
+    """No threads that the OpenMP runtime would end the process for."""
+    for other in ("OMP_STACKSIZE", "GOMP_STACKSIZE"):
+        monkeypatch.delenv(other, raising=False)
+    program = (
+        "import os, warnings, numpy, rfa.kernels as k\n"
+        "from rfa import _runtime\n"
+        "step = lambda: k.forward(numpy.ones((999, 9)), numpy.ones((99, 9)), numpy.ones(99), 2)\n"
+        "with warnings.catch_warnings(record=True) as said: step()\n"
+        "print(_runtime.threads(1), len(said))\n"
+        "for warning in said: assert 'have 1 of 2 threads' in str(warning)"
+    )
+    # more than there are addresses; less than a stack may have, for which the usual size is taken
+    fewer = "1" if _threads.OPENMP else "0"
+    assert printed(program, **{name: "200000g"}) == ["1", fewer]
+    assert printed(program, **{name: "7 b"}) == ["1", "0"]
+    assert printed(program, **{name: "1M"}) == ["1", "0"]
+
+
+@needs_libgomp
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        ("5", 5 * 2**10), ("4M", 2**22), (" \t3 g ", 3 * 2**30), ("+7K", 7 * 2**10), ("9b", 9),
+        ("18014398509481983", 2**64 - 2**10),
+        # not sizes: the other variable counts
+        *[(value, 2**21) for value in ("", "x", "5T", "5KB", "1.5M", "18014398509481984",
+          "18446744073709551616B", "9" * 5000, "-5", "\u0663", "3\u212a")],
+    ],
+)  # fmt: skip
+def test_the_size_of_stacks_is_what_libgomp_takes(value, size, monkeypatch):
+    environment = {"OMP_STACKSIZE": value, "GOMP_STACKSIZE": "2048"}
+    assert _threads.stack_size(environment) == size
+    assert _threads.stack_size({"GOMP_STACKSIZE": value}) == (0 if size == 2**21 else size)
+    assert _threads.stack_size({}) == 0
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", "import rfa"],
+        env={**os.environ, **environment, "OMP_DISPLAY_ENV": "verbose"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert f" OMP_STACKSIZE = '{size}'" in done.stderr
+
+
 @pytest.mark.parametrize("given", [None, "7"])
 def test_threads_that_wait_do_not_hold_their_cpu_for_long(given):
     """libgomp says what it was told; what the user has set is left alone, nothing is left set."""
