@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
@@ -282,16 +283,35 @@ class _NoLock:
         pass
 
 
-def progress_bar(**options: Any) -> Any:
-    """A tqdm bar that waits for no lock, and has no thread that watches it.
+# What writing to a stream raises that is full, closed, or None.
+NOT_SHOWN = (OSError, ValueError, AttributeError)
+
+
+class ProgressBar:
+    """A tqdm bar that waits for no lock, has no thread that watches it, and ends no run.
 
     The lock that tqdm's bars share stays taken where drawing has failed or was interrupted, and in
     a child that was forked while another thread drew. One of rfa's bars is drawn by one thread, so
     it needs none. What the thread that is left out would do, draw again after a while, happens
-    anyway.
+    anyway. What cannot be shown, on a full disk, a closed pipe or no stream at all, is not shown.
     """
-    own = {"monitor_interval": 0, "_lock": _NoLock()}
-    return type("Bar", (tqdm.tqdm,), own)(**options)
+    def __init__(self, **options: Any) -> None:
+        self._bar: Any = None
+        # nor does a bar that could not be drawn try once more when it is freed
+        own = {"monitor_interval": 0, "_lock": _NoLock(), "__del__": lambda bar: None}
+        with contextlib.suppress(*NOT_SHOWN):
+            self._bar = type("Bar", (tqdm.tqdm,), own)(**options)
+
+    def show(self, done: int) -> None:
+        """Show that so much is done."""
+        if self._bar is not None:
+            with contextlib.suppress(*NOT_SHOWN):
+                self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            with contextlib.suppress(*NOT_SHOWN):
+                self._bar.close()
 
 
 def provenance(engine: str, n_threads: int, seeds: dict[str, Any]) -> dict[str, Any]:

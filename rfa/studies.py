@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import dataclasses
 import itertools
 import json
 import math
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -31,6 +33,12 @@ Measure = Callable[[Run], Mapping[str, Any]]
 
 # Seconds between two looks for Ctrl-C.
 LOOK = 0.1
+
+# Seconds that the end of the process waits for runs of a study to notice it.
+PARTING = 2.0
+
+# What ends the studies that are under way, when the process ends.
+_at_exit: set[Callable[[], None]] = set()
 
 # A study keeps the parameters of every cell and a record of every run.
 MAX_CELLS, MAX_RUNS = 2**20, 2**30
@@ -374,11 +382,14 @@ def study(
     ValueError, TypeError
         If an argument is out of range or of the wrong type, before anything is run.
     TrialError
-        If a run or measure fails, or returns what is no record: a RuntimeError that names cell and
-        trial and carries the trials that were finished as ``study``. Runs that have begun end at
-        their next step.
+        If a run or measure fails, be it by ``sys.exit``, or returns what is no record: a
+        RuntimeError that names cell and trial and carries the trials that were finished as
+        ``study``. Runs that have begun end at their next step.
     Interrupted
         After Ctrl-C, carrying the trials that were finished as ``study``.
+    BaseException
+        What the handler of another signal raises meanwhile, as it is, with the trials that were
+        finished as ``study``.
 
     Notes
     -----
@@ -408,7 +419,7 @@ def study(
     options: dict[str, Any] = {"record": None, "snapshots": None} if measure == "final" else {}
     begin = time.perf_counter()
     found: dict[tuple[int, int], Record] = {}
-    failed: dict[tuple[int, int], Exception] = {}
+    failed: dict[tuple[int, int], BaseException] = {}
 
     def result() -> Study:
         ordered = (found[key] for key in sorted(found))
@@ -420,7 +431,9 @@ def study(
         try:
             run = experiment.run(_seeds.child(origin, k), n_threads=1, progress=False, **options)
             return _record({**parameters, "trial": k}, taken(run))
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             failed[cell, k] = error
             raise
 
@@ -428,16 +441,25 @@ def study(
         # not a product, which would make lists of the ranges
         keys = ((cell, k) for cell in range(len(cells)) for k in range(trials))
         _in_threads(trial, keys, len(cells) * trials, found, progress)
+        return result()
     except KeyboardInterrupt:
         raise Interrupted(study=result()) from None
-    except Exception:
-        if not failed:
+    except BaseException as error:
+        if not any(error is each for each in failed.values()):
+            _attach(result(), error)
             raise
         cell, k = first = min(failed)
-        error = failed[first]
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise TrialError(result(), cells[cell][0], k, reason) from error
-    return result()
+        cause = failed[first]
+        reason = f"{type(cause).__name__}: {' '.join(str(cause).split())}"
+        raise TrialError(result(), cells[cell][0], k, reason) from cause
+
+
+def _attach(study: Study, error: BaseException) -> None:
+    """Let what ends a study, and is no trial's, carry the study so far."""
+    # some refuse attributes
+    with contextlib.suppress(AttributeError, TypeError):
+        error.study = study  # type: ignore[attr-defined]
+        error.add_note(f"the study's finished trials, {len(study)}, are this exception's .study")
 
 
 def _record(own: Record, measured: Any) -> Record:
@@ -514,11 +536,13 @@ def _in_threads(
     """Fill found with the record of every key; a Ctrl-C ends the runs that have begun, too."""
     from rfa.training import DELAY, at_a_terminal
 
-    threads = _runtime.wanted_threads()
+    wanted = min(_runtime.wanted_threads(), total)
     shown = at_a_terminal() if progress is None else progress
     delay = DELAY if progress is None else 0
-    cancelled = threading.Event()
+    cancelled, exiting = threading.Event(), threading.Event()
     remaining, taking = iter(keys), threading.Lock()
+    threads: list[threading.Thread] = []
+    ends: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
     def trials() -> None:
         # a run has one thread, and so have NumPy's matrix products within it
@@ -528,54 +552,81 @@ def _in_threads(
                     key = next(remaining, None)
                 if key is None:
                     return
-                try:
-                    found[key] = trial(*key)
-                except BaseException:
-                    # at once, or others begin further trials until it is noticed
-                    cancelled.set()
-                    raise
+                found[key] = trial(*key)
 
-    def in_pool() -> None:
-        _kernels.cancel_by(cancelled)
-        _openmp.unbind()
-        trials()
+    def in_thread() -> None:
+        end = None
+        try:
+            _kernels.cancel_by(cancelled)
+            _openmp.unbind()
+            trials()
+        except BaseException as error:
+            end = error
+        if exiting.is_set():
+            return
+        # before the others are cancelled, whose ends are not the reason
+        ends.put(end)
+        if end is not None:
+            # at once, or others begin further trials until it is noticed
+            cancelled.set()
+
+    def at_exit() -> None:
+        # the thread that waits is a daemon, or the process would wait for it: it is told nothing
+        exiting.set()
+        end = time.perf_counter() + PARTING
+        for thread in threads:
+            if thread.is_alive():  # in a forked child none is, and the event may be locked
+                cancelled.set()
+                thread.join(max(end - time.perf_counter(), 0))
 
     _runtime.keep_freed_memory()
-    with (
-        _runtime.one_blas_thread,
-        ThreadPoolExecutor(threads) as pool,
-        _runtime.progress_bar(
-            total=total, unit="run", delay=delay, disable=not shown, leave=False
-        ) as bar,
-    ):
+    bar = _runtime.ProgressBar(total=total, unit="run", delay=delay, disable=not shown, leave=False)
+    with contextlib.closing(bar), _runtime.one_blas_thread:
         try:
-            running = _start(pool, in_pool, min(threads, total))
-            if not running:
+            _at_exit.add(at_exit)
+            _start(in_thread, wanted, threads)
+            if not threads:
                 trials()
+            running = len(threads)
             while running:
                 # a signal that another thread receives does not end this thread's wait
-                done, running = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                bar.update(len(found) - bar.n)
-        except BaseException:
+                try:
+                    end = ends.get(timeout=LOOK)
+                except queue.Empty:
+                    pass
+                else:
+                    running -= 1
+                    if end is not None:
+                        raise end
+                bar.show(len(found))
+        finally:
             cancelled.set()
-            raise
+            for thread in threads:
+                if thread.is_alive():  # a Ctrl-C may have come before its start
+                    thread.join()
+            _at_exit.discard(at_exit)
 
 
-def _start(pool: ThreadPoolExecutor, work: Callable[[], None], count: int) -> set[Future[None]]:
+@atexit.register
+def _end_all() -> None:
+    """End the studies of daemon threads; for those of others Python has waited before."""
+    for end in list(_at_exit):
+        end()
+
+
+def _start(work: Callable[[], None], count: int, threads: list[threading.Thread]) -> None:
     """Start work in so many threads, or in fewer if the system starts no more."""
-    running: set[Future[None]] = set()
     try:
-        while len(running) < count:
-            running.add(pool.submit(work))
+        while len(threads) < count:
+            threads.append(threading.Thread(target=work, daemon=True))
+            threads[-1].start()
     except RuntimeError as error:
         if "can't start new thread" not in str(error):
             raise
+        threads.pop()
         # without any, this thread does the work
         if count > 1:
-            _runtime.warn_of_fewer(max(len(running), 1), count)
-    return running
+            _runtime.warn_of_fewer(max(len(threads), 1), count)
 
 
 def _measure(measure: str | Measure) -> Measure:

@@ -259,12 +259,36 @@ def _descend(
     seeds = {"data": _seeds.describe(data.seed), "init": _seeds.describe(net.seed)}
     provenance = _runtime.provenance(name, threads, seeds)
     out = Observations.allocate(problem, net.m, at)
-    seconds = -time.perf_counter()
+    begin = time.perf_counter()
     running = _engine(name, problem, W, a, threads)
     kept: dict[int, FloatArray] = {}
     halts = {*keep, steps} if stop is None else {*keep, *at.tolist(), steps}
     bar = _Progress(progress, steps)
     status, row = "finished", 0
+
+    def result_so_far() -> Run:
+        seconds = time.perf_counter() - begin
+        return Run(
+            network=Network.of(running.weights()[0], net.a, net.omega_init, net.seed),
+            initial=net if net.W.dtype == dtype else Network.of(W, net.a, net.omega_init, net.seed),
+            data=data,
+            test=test,
+            alpha=problem.alpha,
+            t=running.t,
+            status=status,
+            engine=name,
+            history=derive(problem, out, at, 0, row),
+            snapshots=kept,
+            stats={"seconds": seconds, **running.stats},
+            provenance=provenance,
+        )
+
+    def hand_over(result: Run) -> Run:
+        if isinstance(running, GramEngine) and running.nbytes <= KEPT_BYTES:
+            _waiting.engine = running
+        logger.info("%r in %.3f s", result, result.stats["seconds"])
+        return result
+
     try:
         for halt in sorted(halts):
             rows = np.searchsorted(at, halt, side="right")
@@ -290,40 +314,23 @@ def _descend(
                 if _answer(stop(halt, recorded)):
                     status = "stopped" if halt < steps else status
                     break
+        bar.close()
+        return hand_over(result_so_far())
     except KeyboardInterrupt:
         status, row = "interrupted", running.rows
-    finally:
+    except BaseException:
         bar.close()
-    seconds += time.perf_counter()
-
-    def result_so_far() -> Run:
-        return Run(
-            network=Network.of(running.weights()[0], net.a, net.omega_init, net.seed),
-            initial=net if net.W.dtype == dtype else Network.of(W, net.a, net.omega_init, net.seed),
-            data=data,
-            test=test,
-            alpha=problem.alpha,
-            t=running.t,
-            status=status,
-            engine=name,
-            history=derive(problem, out, at, 0, row),
-            snapshots=kept,
-            stats={"seconds": seconds, **running.stats},
-            provenance=provenance,
-        )
-
-    try:
-        result = result_so_far()
-    except KeyboardInterrupt:
-        # a second Ctrl-C, or one at the very end, must not lose what has been done
-        status = "interrupted"
-        result = result_so_far()
-    if isinstance(running, GramEngine) and running.nbytes <= KEPT_BYTES:
-        _waiting.engine = running
-    logger.info("%r in %.3f s", result, seconds)
-    if status == "interrupted":
-        raise Interrupted(result)
-    return result
+        raise
+    # nor must another Ctrl-C lose what has been done
+    with contextlib.suppress(KeyboardInterrupt):
+        bar.close()
+    result = None
+    while result is None:
+        with contextlib.suppress(KeyboardInterrupt):
+            result = result_so_far()
+    with contextlib.suppress(KeyboardInterrupt):
+        hand_over(result)
+    raise Interrupted(result)
 
 
 def _engine(name: str, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> Engine:
@@ -507,7 +514,7 @@ class _Progress:
         self.steps = steps
         self.piece, self.t = 1, 0
         self.begin = self.last = time.perf_counter()
-        self.bar: Any = None
+        self.bar: _runtime.ProgressBar | None = None
 
     def next_halt(self, t: int, halt: int) -> int:
         return min(halt, t + self.piece) if self.wanted else halt
@@ -520,17 +527,11 @@ class _Progress:
         done, self.t = t - self.t, t
         # so many as INTERVAL is enough for, by what few steps took not far more than these
         self.piece = max(1, int(done * min(INTERVAL / max(spent, 1e-9), 32)))
-        # what cannot be shown, on a full disk or a closed pipe, must not end the run
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            self._draw(t)
-
-    def _draw(self, t: int) -> None:
         if self.bar is None and self.last - self.begin >= self.delay:
-            self.bar = _runtime.progress_bar(total=self.steps, unit="step", initial=0, leave=False)
+            self.bar = _runtime.ProgressBar(total=self.steps, unit="step", initial=0, leave=False)
         if self.bar is not None:
-            self.bar.update(t - self.bar.n)
+            self.bar.show(t)
 
     def close(self) -> None:
         if self.bar is not None:
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                self.bar.close()
+            self.bar.close()

@@ -270,3 +270,26 @@ def main(source, target):
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+
+
+class Writer:
+    """A stream that writes, or that cannot, and nothing else."""
+
+    def __init__(self, error=None):
+        self.error = error
+
+    def write(self, text):
+        if self.error is not None:
+            raise type(self.error)(*self.error.args)  # anew: it would keep what has drawn
+
+
+# forms of stderr on which nothing can be drawn, or nobody looks
+STREAMS = ["none", "closed", "log", "full"]
+
+
+def stream(form, folder):
+    """One of STREAMS."""
+    closed = (folder / "stderr").open("w")
+    closed.close()
+    forms = {"none": None, "closed": closed, "log": Writer(), "full": Writer(OSError(28, "full"))}
+    return forms[form]

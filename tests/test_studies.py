@@ -8,7 +8,10 @@ import json
 import os
 import pickle
 import platform
+import queue
 import signal
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -19,7 +22,7 @@ import pytest
 from scipy import stats
 
 import rfa
-from rfa import _kernels, _runtime
+from rfa import _kernels, _runtime, studies
 from rfa.studies import checks
 from rfa.theory import STATEMENTS, clopper_pearson
 
@@ -271,6 +274,111 @@ def test_a_measure_that_raises_keeps_the_trials_that_are_finished(threads, monke
     assert again.study.records == error.study.records
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("cause", [SystemExit(3), GeneratorExit(), queue.Empty()])
+def test_whatever_a_measure_raises_is_the_trials(cause, threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+    with pytest.raises(rfa.TrialError, match="^trial 15 failed") as caught:
+        rfa.study(SMALL, trials=20, measure=failing(15, cause))
+    assert caught.value.__cause__ is cause
+    assert len(set(range(15)) - {r["trial"] for r in caught.value.study.records}) <= threads - 1
+
+
+class Slotted(Exception):
+    """Refuses attributes."""
+
+    def __setattr__(self, name, value):
+        raise AttributeError(name)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no timers")
+@pytest.mark.parametrize("kind", [TimeoutError, SystemExit, Slotted])
+def test_what_a_signals_handler_raises_carries_the_trials_that_are_finished(kind):
+    error = kind("late")
+
+    def handler(number, frame):
+        raise error
+
+    def measure(run):
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        return {"t": run.t}
+
+    before = signal.signal(signal.SIGALRM, handler)
+    begin = time.perf_counter()
+    try:
+        with pytest.raises(kind) as caught:
+            # 10^9 steps would last an hour
+            rfa.study(SMALL, {"steps": [4, 10**9]}, trials=2, measure=measure)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert caught.value is error and time.perf_counter() - begin < 60
+    if kind is not Slotted:
+        assert [record["t"] for record in error.study.records] == [4] * len(error.study)
+        number = len(error.study)
+        assert number and error.__notes__ == [
+            f"the study's finished trials, {number}, are this exception's .study"
+        ]
+
+
+@pytest.mark.parametrize("progress", [None, True])
+@pytest.mark.parametrize("form", problems.STREAMS)
+def test_a_program_without_a_console_can_run_a_study(form, progress, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "stderr", problems.stream(form, tmp_path))
+    assert len(rfa.study(SMALL, trials=30, progress=progress)) == 30
+
+
+EXIT = """
+import sys, threading, time
+import rfa
+
+def forever(run):
+    if {measure}:
+        time.sleep(600)
+    return {{}}
+
+exp = rfa.Experiment(n=300, d=50, m=100, steps={steps})
+options = {{"trials": 10000, "measure": forever}}
+threading.Thread(target=rfa.study, args=(exp,), kwargs=options, daemon=True).start()
+time.sleep(1)
+sys.exit(5)
+"""
+
+
+@pytest.mark.parametrize("again", range(3))
+@pytest.mark.parametrize(("steps", "measure"), [(300, False), (10**9, False), (1, True)])
+def test_a_study_in_a_daemon_does_not_keep_the_process(steps, measure, again):
+    program = EXIT.format(steps=steps, measure=measure)
+    begin = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (5, "", "")
+    assert time.perf_counter() - begin < 30
+
+
+def test_runs_in_a_daemon_have_ended_before_the_interpreter_is_taken_down():
+    """Libraries that are unloaded meanwhile could crash what still runs in them."""
+    program = "import atexit, threading\n" + (
+        "@atexit.register\n"
+        "def look():\n"
+        "    print(sum('in_thread' in each.name for each in threading.enumerate()))\n"
+    )
+    program += EXIT.format(steps=10**9, measure=False)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (5, "0\n", "")
+
+
+def test_a_study_that_has_ended_is_not_kept_for_the_exit():
+    rfa.study(SMALL, trials=2)
+    with pytest.raises(rfa.TrialError):
+        rfa.study(SMALL, trials=2, measure=failing(1, ValueError()))
+    assert not studies._at_exit
+    assert not any("in_thread" in thread.name for thread in threading.enumerate())
+
+
 def test_a_run_that_raises_keeps_the_trials_that_are_finished(monkeypatch):
     def law(rng, n, d):
         return np.full((n, d), np.nan)
@@ -462,7 +570,7 @@ def test_as_json_and_in_one_line():
 
 def test_to_pandas_says_what_is_missing(monkeypatch):
     found = rfa.study(SMALL, trials=1)
-    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"pandas is not installed: pip install 'rfa\[data\]'"):
         found.to_pandas()
 
@@ -476,9 +584,6 @@ def test_nothing_is_refuted_where_the_hypotheses_of_the_theorem_are_not_met():
 
 
 def test_the_module_of_measures_is_there():
-    import subprocess
-    import sys
-
     program = "import rfa; print(rfa.studies.checks.__name__, rfa.study.__name__)"
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True)
     assert done.stdout.split() == ["checks", "study"], done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import pickle
@@ -408,24 +409,10 @@ def test_the_second_layer_is_the_networks_own():
     assert run.network.a.tolist() == net.a.tolist() == run.initial.a.tolist()
 
 
-class Writer:
-    """A stream that writes, or that cannot, and nothing else."""
-
-    def __init__(self, error=None):
-        self.error = error
-
-    def write(self, text):
-        if self.error is not None:
-            raise self.error
-
-
 @pytest.mark.parametrize("progress", [None, True])
-@pytest.mark.parametrize("stderr", ["none", "closed", "log", "full"])
+@pytest.mark.parametrize("stderr", problems.STREAMS)
 def test_a_program_without_a_console_can_train(stderr, progress, monkeypatch, tmp_path):
-    closed = (tmp_path / "stderr").open("w")
-    closed.close()
-    streams = {"none": None, "closed": closed, "log": Writer(), "full": Writer(OSError(28, "full"))}
-    monkeypatch.setattr(sys, "stderr", streams[stderr])
+    monkeypatch.setattr(sys, "stderr", problems.stream(stderr, tmp_path))
     net, data, _ = start()
     assert rfa.train(net, data, steps=40, progress=progress).t == 40
     # nor does a bar that could not be drawn leave a lock that others wait for
@@ -437,7 +424,8 @@ def test_a_program_without_a_console_can_train(stderr, progress, monkeypatch, tm
     assert not other.is_alive()
 
 
-def test_ctrl_c_at_the_very_end_loses_nothing(monkeypatch):
+@pytest.mark.parametrize("times", [1, 3])
+def test_ctrl_c_at_the_very_end_loses_nothing(times, monkeypatch):
     """A second Ctrl-C, while the result is put together."""
     from rfa import training
 
@@ -446,7 +434,7 @@ def test_ctrl_c_at_the_very_end_loses_nothing(monkeypatch):
 
     def interrupted(*arguments):
         calls.append(arguments)
-        if len(calls) == 1:
+        if len(calls) <= times:
             raise KeyboardInterrupt
         return derive(*arguments)
 
@@ -454,6 +442,68 @@ def test_ctrl_c_at_the_very_end_loses_nothing(monkeypatch):
     with pytest.raises(rfa.Interrupted) as caught:
         rfa.train(net, data, steps=7)
     assert caught.value.run.t == 7 and caught.value.run.status == "interrupted"
+
+
+class Interrupting(logging.Handler):
+    """Where the log's lines, or a stream's, meet a Ctrl-C."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.times = times
+
+    def emit(self, record):
+        if self.times:
+            self.times -= 1
+            signal.raise_signal(signal.SIGINT)
+
+    def write(self, text):
+        if text.startswith("\r") and not text.strip():  # the bar is wiped out
+            self.emit(None)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("fails", [False, True])
+def test_ctrl_c_while_the_progress_bar_is_closed(times, fails, monkeypatch):
+    def stop(t, row):
+        return fails and t == 7 and signal.raise_signal(signal.SIGINT)
+
+    stream = Interrupting(times)
+    monkeypatch.setattr(sys, "stderr", stream)
+    net, data, _ = start()
+    with pytest.raises(rfa.Interrupted) as caught:
+        rfa.train(net, data, steps=7, progress=True, stop=stop)
+    assert stream.times < times
+    assert caught.value.run.t == 7 and caught.value.run.status == "interrupted"
+
+
+@pytest.mark.parametrize("engine", ["direct", "gram"])
+@pytest.mark.parametrize("times", [1, 3])
+def test_ctrl_c_in_the_log(engine, times, caplog):
+    net, data, _ = start()
+    whole = rfa.train(net, data, steps=7, engine=engine)
+    handler = Interrupting(times)
+    caplog.set_level(logging.INFO, "rfa")
+    training.logger.addHandler(handler)
+    try:
+        with pytest.raises(rfa.Interrupted) as caught:
+            rfa.train(net, data, steps=7, engine=engine)
+    finally:
+        training.logger.removeHandler(handler)
+    run = caught.value.run
+    assert run.t == 7 and run.status == "interrupted" and len(run.history) == len(whole.history)
+    assert run.network == whole.network
+
+
+def test_what_stop_raises_closes_the_progress_bar(monkeypatch):
+    def stop(t, row):
+        raise ZeroDivisionError
+
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    net, data, _ = start()
+    with pytest.raises(ZeroDivisionError):
+        rfa.train(net, data, steps=7, progress=True, stop=stop)
+    assert stream.getvalue().endswith(" \r")  # wiped out
 
 
 def test_large_engines_do_not_wait_for_the_next_run(monkeypatch):
