@@ -295,6 +295,7 @@ class ProgressBar:
     it needs none. What the thread that is left out would do, draw again after a while, happens
     anyway. What cannot be shown, on a full disk, a closed pipe or no stream at all, is not shown.
     """
+
     def __init__(self, **options: Any) -> None:
         self._bar: Any = None
         # nor does a bar that could not be drawn try once more when it is freed

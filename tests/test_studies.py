@@ -345,16 +345,13 @@ sys.exit(5)
 """
 
 
-@pytest.mark.parametrize("again", range(3))
 @pytest.mark.parametrize(("steps", "measure"), [(300, False), (10**9, False), (1, True)])
-def test_a_study_in_a_daemon_does_not_keep_the_process(steps, measure, again):
+def test_a_study_in_a_daemon_does_not_keep_the_process(steps, measure):
     program = EXIT.format(steps=steps, measure=measure)
-    begin = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stdout, done.stderr) == (5, "", "")
-    assert time.perf_counter() - begin < 30
 
 
 def test_runs_in_a_daemon_have_ended_before_the_interpreter_is_taken_down():
