@@ -149,8 +149,10 @@ cdef int handle_signals() except -1:
 # --------------------------------------------------------------------------- memory
 
 cdef void* allocate(Py_ssize_t size, Py_ssize_t count, Py_ssize_t each) except NULL nogil:
-    """Room for size x count entries of so many bytes; MemoryError if there is none, also where the
-    number of bytes is beyond what a machine can address."""
+    """Memory for size x count entries of each bytes.
+
+    MemoryError if there is not enough, or if the number of bytes is more than 64 bits can hold.
+    """
     cdef Py_ssize_t entries, total
     cdef void* room = NULL
     if not (__builtin_mul_overflow(size, count, &entries)
@@ -316,7 +318,7 @@ cdef void _evaluate_block(const floating* x, Py_ssize_t d, const floating* w, Py
 
 
 cdef inline Py_ssize_t blocks_of(Py_ssize_t neurons) noexcept nogil:
-    """Blocks of this number of neurons."""
+    """How many blocks these neurons fill."""
     return (neurons + BLOCK - 1) // BLOCK
 
 

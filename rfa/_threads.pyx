@@ -21,8 +21,9 @@ cdef extern from * nogil:
         return NULL;
     }
 
-    /* Of count threads, those that can be started to exist at the same time, with stacks of so many
-       bytes; 0, or what the system refuses (as in libgomp): of the usual size. */
+    /* Starts up to count threads at the same time and returns how many could be started. stack is
+       the size of their stacks in bytes. If it is 0, or the system refuses it, the stacks have the
+       usual size, as in libgomp. */
     static int rfa_startable(int count, pthread_t *threads, size_t stack)
     {
         pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;

@@ -126,7 +126,7 @@ def flag(value: Any, name: str) -> bool | None:
 
 
 def entries(values: Any, name: str, most: int) -> tuple[Any, ...]:
-    """What an iterable other than a text holds, at most so many; an endless one is refused."""
+    """The entries of an iterable that is no text; more than most, or no end, is refused."""
     if isinstance(values, (str, bytes, bytearray)):
         raise TypeError(f"{name} must be several values, got {shown(values)}")
     try:

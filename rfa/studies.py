@@ -615,7 +615,7 @@ def _end_all() -> None:
 
 
 def _start(work: Callable[[], None], count: int, threads: list[threading.Thread]) -> None:
-    """Start work in so many threads, or in fewer if the system starts no more."""
+    """Start work in count threads, or in as many as the system lets this process start."""
     try:
         while len(threads) < count:
             threads.append(threading.Thread(target=work, daemon=True))

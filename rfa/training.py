@@ -417,7 +417,7 @@ def recorded_steps(
 
 
 def _every(k: int, steps: int, most: int) -> IntArray:
-    """0, k, 2k, ..., if a history can have so many rows."""
+    """The steps 0, k, 2k, ...; more of them than a history can hold are refused."""
     if steps // k > most:
         raise ValueError(
             f"record asks for {steps // k} rows: at most {most}, {MAX_HISTORY // 2**30} GiB, are "
@@ -436,7 +436,10 @@ def _ascending(parts: list[Any], steps: int) -> IntArray:
 
 
 def kept_steps(snapshots: Any, steps: int, T: int, nbytes: int) -> set[int]:
-    """The steps whose W, of so many bytes, is kept: 1, T and those asked for; none for None."""
+    """The steps whose W is kept: 1, T and those asked for; none if snapshots is None.
+
+    nbytes is the size of one W.
+    """
     if snapshots is None:
         return set()
     if not _holds_several(snapshots):
