@@ -125,7 +125,7 @@ def draw(seed, number):
     if rng.random() < 0.3:
         d = 2
     elif rng.random() < 0.1:
-        # more than a panel of what is summed, samples or coordinates
+        # the sums run over more than one panel, of samples or of coordinates
         n, d, m = PANEL + int(rng.integers(-1, 9)), min(d, 9), min(m, 30)
         if rng.random() < 0.5:
             n, d = d, n

@@ -273,7 +273,7 @@ if __name__ == "__main__":
 
 
 class Writer:
-    """A stream that writes, or that cannot, and nothing else."""
+    """A stream that has only a write method, which raises the error if one is given."""
 
     def __init__(self, error=None):
         self.error = error
