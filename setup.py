@@ -15,14 +15,16 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 MODULES = (
-    "rfa._threads",
+    "rfa.kernels.threads",
+    "rfa.kernels.levels",
+    "rfa.kernels.guards",
+    "rfa.kernels.plans",
     "rfa._kernels",
-    "rfa._plans",
-    "rfa.engines._observe",
-    "rfa.engines._signs",
-    "rfa.engines._direct",
-    "rfa.engines._gram",
-    "rfa.engines._planar",
+    "rfa.engines.observing",
+    "rfa.engines.direct.certify",
+    "rfa.engines.direct.loop",
+    "rfa.engines.gram.loop",
+    "rfa.engines.planar.loop",
 )
 HEADERS = sorted(str(path) for path in Path("rfa").rglob("*.h"))
 DECLARATIONS = sorted(str(path) for path in Path("rfa").rglob("*.pxd"))
@@ -126,7 +128,8 @@ def extensions():
     from Cython.Build import cythonize
 
     found = [
-        Extension(name, [name.replace(".", "/") + ".pyx"], include_dirs=["rfa"]) for name in MODULES
+        Extension(name, [name.replace(".", "/") + ".pyx"], include_dirs=["rfa/kernels/simd"])
+        for name in MODULES
     ]
     checked = os.environ.get("RFA_CHECKS") == "1"
     directives = {

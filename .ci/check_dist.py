@@ -1,5 +1,6 @@
 """Check which files the sdist and the wheel in a folder hold."""
 
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -13,26 +14,13 @@ with tarfile.open(sdist) as archive:
 with zipfile.ZipFile(wheel) as archive:
     built = archive.namelist()
 
-faults = []
-for name in (
-    "rfa/_kernels.pyx", "rfa/_kernels.pxd", "rfa/_leaves.h", "rfa/_leaves_level.h",
-    "rfa/_leaves_losses.h", "rfa/_leaves_real.h", "rfa/_leaves_ring.h", "rfa/_leaves_sums.h",
-    "rfa/_plans.pyx", "rfa/_threads.pyx", "rfa/engines/_direct.pyx",
-    "rfa/engines/_gram.pyx", "rfa/engines/_planar.pyx", "rfa/engines/_signs.pyx",
-    "rfa/engines/_observe.pyx", "rfa/engines/_observe.pxd",
-    "setup.py", "pyproject.toml",
-    "README.md", "LICENSE", "CITATION.cff", "tests/test_engines.py", "tests/fuzz.py",
-    "tests/first_edition/run.npz", "bench/step.py",
-    "docs/index.rst",
-):  # fmt: skip
-    if name not in source:
-        faults.append(f"the sdist lacks {name}")
-for name in (
-    "rfa/_kernels.pyi", "rfa/_kernels.pxd", "rfa/_leaves.h", "rfa/py.typed",
-    "rfa/engines/_direct.pyi", "rfa/theory/__init__.py",
-):  # fmt: skip
-    if name not in built:
-        faults.append(f"the wheel lacks {name}")
+# what the tree has, since a list of names would go stale when files move
+tree = Path(__file__).parents[1]
+tracked = subprocess.run(["git", "ls-files"], cwd=tree, capture_output=True, text=True, check=True)
+files = [name for name in tracked.stdout.splitlines() if not name.startswith(".git")]
+faults = [f"the sdist lacks {name}" for name in files if name not in source]
+package = [name for name in files if name.startswith("rfa/") and not name.endswith(".pyx")]
+faults += [f"the wheel lacks {name}" for name in package if name not in built]
 modules = sum(name.endswith(".pyx") and name.startswith("rfa/") for name in source)
 if sum(name.endswith(".so") for name in built) != modules:
     faults.append(f"the wheel does not have {modules} extension modules")

@@ -21,7 +21,7 @@ import common
 import numpy as np
 
 import rfa
-from rfa.engines import auto
+from rfa.engines import choice
 
 SHAPES = [
     (n, d, m)
@@ -63,7 +63,7 @@ def grid(options):
     for n, d, m in SHAPES:
         times = times_in_turn(n, d, m, options)
         medians = {engine: statistics.median(taken) for engine, taken in times.items()}
-        chosen = auto.choose(n, d, m, 0, np.dtype(options.dtype))
+        chosen = choice.by_cost(n, d, m, 0, np.dtype(options.dtype))[0]
         over = medians[chosen] / min(medians.values())
         worst = max(worst, over)
         cells = (f"{1e6 * medians[engine] / options.steps:.1f}" for engine in ("direct", "gram"))
@@ -75,7 +75,7 @@ def grid(options):
 def change_over(d, m, dtype):
     """The largest n for which auto takes gram."""
     n = 1
-    while auto.choose(n + 1, d, m, 0, np.dtype(dtype)) == "gram":
+    while choice.by_cost(n + 1, d, m, 0, np.dtype(dtype))[0] == "gram":
         n += 1
     return n
 

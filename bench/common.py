@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 import rfa
-import rfa.network
+import rfa.setting
 from rfa import _runtime, _seeds
 
 # The idle threads of each library go on spinning for a while after its last call.
@@ -61,7 +61,7 @@ class Batch(NamedTuple):
 
     def a(self) -> np.ndarray:
         """The second layer, of the type of the runs."""
-        return rfa.network.second_layer(self.experiment.m).astype(self.experiment.dtype)
+        return rfa.setting.second_layer(self.experiment.m).astype(self.experiment.dtype)
 
     def empty(self, trials: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Room for X, y and W of so many trials."""

@@ -25,10 +25,13 @@ import numpy as np
 import peaks
 
 import rfa
-from rfa import _kernels, _plans, _runtime
-from rfa.engines import Observations, auto
-from rfa.engines.gram import KEPT_STEPS
-from rfa.training import ENGINES, make_problem
+from rfa import _kernels, _runtime
+from rfa.engines import choice as auto
+from rfa.engines.gram.engine import KEPT_STEPS
+from rfa.engines.observations import Observations
+from rfa.engines.problem import Problem
+from rfa.engines.registry import ENGINES
+from rfa.kernels import levels, plans
 
 LINE = 64  # bytes of a cache line, which is the width of a chunk
 BATCH = 32  # samples to a batch
@@ -64,7 +67,7 @@ def chunks_of(size, dtype):
 def sums_at_peak(exp, name, chunks, peak):
     """(Look-ups and tables of the masked sums of a run for so many chunks, the engine after it)."""
     net = exp.network(0)
-    problem = make_problem(exp.sample(0), None, exp.alpha, 0)
+    problem = Problem.of(exp.sample(0), None, exp.alpha, 0)
     engine = ENGINES[name](problem, net.W.astype(exp.dtype), net.a.astype(exp.dtype), 1)
     never = np.empty(0, np.int64)
     out = Observations.allocate(problem, exp.m, never)
@@ -74,16 +77,16 @@ def sums_at_peak(exp, name, chunks, peak):
         parts = [(engine.counts, exp.n)]
         if name == "direct":
             # of the outputs of step t, which are sums over neurons
-            parts.append((_plans.counts_of(engine.signs.transposed), exp.m))
+            parts.append((plans.counts_of(engine.signs.transposed), exp.m))
         for counts, size in parts:
-            sums, there, kinds, run = counts.reshape(-1, _kernels.SIZES["counts"]).T
+            sums, there, kinds, run = counts.reshape(-1, plans.COUNTS_OF_BATCH).T
             # of half a batch there is half of the tables
-            left = size - BATCH * np.arange(2 * -(-size // _kernels.SIZES["word"]))
+            left = size - BATCH * np.arange(2 * -(-size // levels.SIZES["word"]))
             share = np.repeat(np.where(left <= BATCH // 2, 0.5, 1), len(sums) // len(left))
-            halves = (sums <= _kernels.SIZES["few"]).astype(int)
-            made = share * ((sums > 0) | (there > 0) & (kinds == _plans.KINDS["listed"]))
+            halves = (sums <= _kernels.FEW_SUMS).astype(int)
+            made = share * ((sums > 0) | (there > 0) & (kinds == plans.KINDS["listed"]))
             looked_up += (share * sums * np.take(LOOKED_UP, halves)).sum()
-            added += there.sum() + run[kinds & _plans.KINDS["joined"] != 0].sum()
+            added += there.sum() + run[kinds & plans.KINDS["joined"] != 0].sum()
             tables += made.sum()
             stored += (made * np.take(STORED, halves)).sum()
     look_ups = looked_up / peak["L1_look_up_bytes"] + added / peak["L1_bytes"]
@@ -110,7 +113,7 @@ def direct_at_peak(exp, peak):
 
 def planar_at_peak(exp, peak):
     loads = PLANAR_LOADS * 8 * exp.n / peak["L2_bytes"]
-    waits = 2 * exp.n / _kernels.SIZES["lanes"] / peak["additions"]
+    waits = 2 * exp.n / levels.SIZES["lanes"] / peak["additions"]
     return {"scans": exp.steps * max(loads, waits)}
 
 

@@ -24,8 +24,9 @@ import peaks
 
 import rfa
 from rfa import _runtime
-from rfa.engines import Observations
-from rfa.training import ENGINES, make_problem
+from rfa.engines.observations import Observations
+from rfa.engines.problem import Problem
+from rfa.engines.registry import ENGINES
 
 ENTRIES = 6  # cache lines that are looked up for a neuron and a batch
 PLANAR_LOADS = 14
@@ -49,7 +50,7 @@ def step_seconds(name, shape, dtype, threads, pairs, budget, shortcuts=True):
     n, d, m = shape
     exp = rfa.Experiment(n=n, d=d, m=m, dtype=dtype)
     net = exp.network(0)
-    problem = make_problem(exp.sample(0), None, exp.alpha, 0)
+    problem = Problem.of(exp.sample(0), None, exp.alpha, 0)
     engine = ENGINES[name](problem, net.W.astype(dtype), net.a.astype(dtype), threads)
     if not shortcuts:
         engine.shortcuts = 0

@@ -2,16 +2,18 @@
 
 Map of the package
 ------------------
+setting      the paper's setting: clusters, default widths, the horizon T
 data         the distribution P: clusters, laws, label noise
 network      f(x; W), the two-layer ReLU network
 training     gradient descent; run: what it leaves; history: what it records
 engines      how a step is computed: direct (any shape), gram (n up to 3 d), planar (d = 2)
-kernels      the hot loops as array functions (compiled: _kernels.pyx, leaves in _leaves.h)
-reference    the same in plain NumPy, equation by equation
-experiment   all parameters of a run in one record; the presets
-studies      many runs: trials on a grid of parameters, one run per thread
+kernels      the hot loops as array functions; _kernels.pyx and kernels/ are compiled
+reference    the same in plain NumPy, equation by equation; losses: what it minimises
+estimates    risk and complexity of a network, intervals of frequencies
 theory       the paper's statements: the audit of the assumptions, a check for every statement
-plot, cli    figures; the command line
+experiment   all parameters of a run in one record; presets: the named ones
+studies      many runs: trials on a grid of parameters, one run per thread
+plot, cli    figures; the command line (report: what it tells of a run)
 
 Symbols (those of the paper, Frei, Chatterji and Bartlett, arXiv 2202.07626)
 ----------------------------------------------------------------------------
@@ -30,26 +32,26 @@ from typing import TYPE_CHECKING, Any
 
 # The public names and the module each comes from; None: the module itself.
 _PUBLIC = {
-    "Dataset": "data",
+    "Dataset": "data.dataset",
     "Experiment": "experiment",
-    "History": "history",
-    "Interrupted": "training",
+    "History": "training.history",
+    "Interrupted": "training.loop",
     "Network": "network",
-    "Run": "run",
+    "Run": "training.run",
     "Study": "studies",
     "TrialError": "studies",
     "XORClusters": "data",
     "kernels": None,
-    "load": "run",
+    "load": "training.loading",
     "plot": None,
-    "preset": "experiment",
+    "preset": "presets",
     "random_means": "data",
     "reference": None,
     "show_config": "_runtime",
     "studies": None,
     "study": "studies",
     "theory": None,
-    "train": "training",
+    "train": "training.loop",
 }
 
 __all__ = [
@@ -81,18 +83,20 @@ if importlib.util.find_spec("rfa._kernels") is None:
         "'pip install .' in it and import rfa from another folder"
     )
 
-importlib.import_module("rfa._openmp").load()
+importlib.import_module("rfa.kernels.openmp").load()
 
 if TYPE_CHECKING:
     from rfa import kernels, plot, reference, studies, theory
     from rfa._runtime import show_config
     from rfa.data import Dataset, XORClusters, random_means
-    from rfa.experiment import Experiment, preset
-    from rfa.history import History
+    from rfa.experiment import Experiment
     from rfa.network import Network
-    from rfa.run import Run, load
+    from rfa.presets import preset
     from rfa.studies import Study, TrialError, study
-    from rfa.training import Interrupted, train
+    from rfa.training.history import History
+    from rfa.training.loading import load
+    from rfa.training.loop import Interrupted, train
+    from rfa.training.run import Run
 
 
 def __getattr__(name: str) -> Any:

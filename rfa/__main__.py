@@ -2,6 +2,6 @@
 
 import sys
 
-from rfa.cli import main
+from rfa.cli.main import main
 
 sys.exit(main())

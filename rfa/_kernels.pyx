@@ -3,38 +3,30 @@
 All of them work on 64-sample blocks, so that the activations of a neuron on a block are one
 64-bit mask word. Outputs are split among threads, never sums: a sum that is split (over blocks of
 neurons in f) is split at fixed places and added in order, so no result depends on the number of
-threads. Loops without decisions are the leaves of _leaves.h; here are threads, blocks and counts.
+threads. Loops without decisions are the leaves of kernels/simd; here are threads and blocks.
 """
-import os
-import threading
-
-from cython.parallel cimport parallel, prange, threadid
+from cython cimport floating
+from cython.parallel cimport prange, threadid
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memset
-from cpython.exc cimport PyErr_CheckSignals
 
-from rfa._plans cimport (
-    ADDED, BLOCK, COUNTS, DISTINCT, JOINED, KIND, LOOKED_UP, RUN, SHARED, STORE, group_index,
+from rfa.kernels.guards cimport allocate, check_signals
+from rfa.kernels.guards import OwnArithmetic
+from rfa.kernels.levels cimport (
+    BATCH, BLOCK, ENTRY, HALF_BATCH, LANE, TABLES, TILE, WHOLE_TABLES, WORD, columns, level,
+    rfa_common, rfa_f32, rfa_f64, rfa_seconds,
+)
+from rfa.kernels.plans cimport (
+    ADDED, COUNTS, DISTINCT, JOINED, KIND, LOOKED_UP, RUN, SHARED, STORE, group_index,
     next_group, plan_block, plan_size, plan_sums,
 )
-
-cdef extern from "_leaves.h" nogil:
-    int rfa_supported_level()
-
-cdef extern from "<fenv.h>" nogil:
-    ctypedef struct fenv_t:
-        pass
-    const fenv_t* FE_DFL_ENV
-    int fegetenv(fenv_t*)
-    int fesetenv(const fenv_t*)
 
 cdef extern from * nogil:
     int64_t __atomic_fetch_add(int64_t*, int64_t, int)
     int __ATOMIC_RELAXED
     int __builtin_ctzll(unsigned long long)
     int __builtin_popcountll(unsigned long long)
-    bint __builtin_mul_overflow(Py_ssize_t, Py_ssize_t, Py_ssize_t*)
 
 cdef enum:
     # bytes of a word of samples in a panel of their coordinates: half of a second cache of 512 KB
@@ -45,124 +37,12 @@ cdef enum:
     QUEUE = 16            # reals that begin a thread's scratch: its tasks, on lines of their own
     PACKED = 1 << 20      # reals that are packed between two looks at the clock
 
-cdef double SIGNAL_SECONDS = 0.05   # between two checks for Ctrl-C
-
 # A mask and a list for the sum of a whole batch.
 cdef uint64_t ALL_ONES = ~<uint64_t>0
 cdef uint8_t FIRST = 0
 
-LEVELS = ("baseline", "avx2", "avx512")
-
-
-def _chosen_level():
-    """The SIMD level in use: the best supported one, or the lower one that RFA_SIMD names."""
-    best = rfa_supported_level()
-    name = os.environ.get("RFA_SIMD", "")
-    if not name:
-        return best
-    if name not in LEVELS:
-        raise ImportError(f"RFA_SIMD must be one of {', '.join(LEVELS)}; got {name!r}")
-    return min(best, LEVELS.index(name))
-
-
-cdef int _level = _chosen_level()
-SIMD_LEVEL = LEVELS[_level]
-# for those who allocate
-SIZES = {"word": WORD, "lane": LANE, "tile": TILE, "lanes": LANES, "block": BLOCK,
-         "counts": COUNTS, "few": FEW}
-
-
-cdef class OwnArithmetic:
-    """A context in which the calling thread, and its pool of n_threads, compute as IEEE 754 has it
-    by default: to nearest, subnormal numbers kept, no traps. Afterwards every thread is as it was.
-
-    Another library may have set a thread to flush subnormal numbers or to round in another way. The
-    bits of a result would then depend on which threads have been set.
-    """
-    cdef fenv_t* callers
-    cdef int n_threads
-
-    def __cinit__(self, int n_threads=1):
-        self.n_threads = n_threads
-        self.callers = <fenv_t*>allocate(n_threads, 1, sizeof(fenv_t))
-
-    def __dealloc__(self):
-        free(self.callers)
-
-    def __enter__(self):
-        cdef int k
-        for k in range(self.n_threads):
-            fegetenv(self.callers + k)
-        if self.n_threads > 1:
-            with nogil, parallel(num_threads=self.n_threads):
-                fegetenv(self.callers + threadid())
-                fesetenv(FE_DFL_ENV)
-        else:
-            fesetenv(FE_DFL_ENV)
-
-    def __exit__(self, *error):
-        if self.n_threads > 1:
-            with nogil, parallel(num_threads=self.n_threads):
-                fesetenv(self.callers + threadid())
-        else:
-            fesetenv(self.callers)
-
-
-cdef int level() noexcept nogil:
-    return _level
-
-
-cdef Py_ssize_t columns(const floating* real) noexcept nogil:
-    """Columns in a chunk of the rows that masked_sum adds up (the pointer only tells the type)."""
-    return ENTRY // sizeof(floating)
-
-
-_of_thread = threading.local()
-
-
-def cancel_by(event):
-    """Calls in this thread end with KeyboardInterrupt soon after the event is set.
-
-    Python hands signals to the main thread alone, which sets the event for others.
-    """
-    _of_thread.cancelled = event
-
-
-cdef int check_signals(double* last) except -1 nogil:
-    """Let Python handle a signal (Ctrl-C raises) if the last look was some time ago."""
-    cdef double now = rfa_seconds()
-    if now - last[0] > SIGNAL_SECONDS:
-        last[0] = now
-        with gil:
-            handle_signals()
-    return 0
-
-
-cdef int handle_signals() except -1:
-    PyErr_CheckSignals()
-    cancelled = getattr(_of_thread, "cancelled", None)
-    if cancelled is not None and cancelled.is_set():
-        raise KeyboardInterrupt
-    return 0
-
-
-# --------------------------------------------------------------------------- memory
-
-cdef void* allocate(Py_ssize_t size, Py_ssize_t count, Py_ssize_t each) except NULL nogil:
-    """Memory for size x count entries of each bytes.
-
-    MemoryError if there is not enough, or if the number of bytes is more than 64 bits can hold.
-    """
-    cdef Py_ssize_t entries, total
-    cdef void* room = NULL
-    if not (__builtin_mul_overflow(size, count, &entries)
-            or __builtin_mul_overflow(entries, each, &total)):
-        room = malloc(max(total, <Py_ssize_t>1))
-    if room == NULL:
-        with gil:
-            raise MemoryError(f"{size} x {count} numbers of {each} bytes do not fit into memory")
-    return room
-
+cdef int _level = level()
+FEW_SUMS = FEW   # for bench/limits.py
 
 # --------------------------------------------------------------------------- queues of tasks
 
@@ -952,6 +832,12 @@ def loss_weights(const double[::1] s, double[::1] g, int loss=0):
 def losses(const double[::1] s, double[::1] out, int loss=0):
     """l(s), for the loss of this number (0: logistic); s of a length divisible by 8."""
     rfa_common(_level).losses[loss](&s[0], s.shape[0], &out[0])
+
+
+def layout(floating[::1] real, Py_ssize_t words, Py_ssize_t test_words, Py_ssize_t neurons):
+    """(columns of a chunk, size of the partial sums, scratch of a thread), of real's type."""
+    return (columns(&real[0]), partial_size(max(words, test_words), neurons),
+            max(evaluate_scratch(), sum_scratch(&real[0])))
 
 
 def mask_segments(const int32_t[::1] group):

@@ -19,7 +19,9 @@ import numpy as np
 import threadpoolctl
 import tqdm
 
-from rfa import _kernels, _openmp, _threads, _validate
+from rfa import _validate
+from rfa.kernels import levels, openmp
+from rfa.kernels import threads as openmp_threads
 
 # Beyond this the OpenMP runtime may end the process, for want of threads, in place of failing.
 MAX_THREADS = 1024
@@ -42,11 +44,11 @@ def threads(n_threads: int | None = None) -> int:
     As wanted_threads has it, or fewer, with a warning, if the system starts no more.
     """
     wanted = wanted_threads(n_threads)
-    found = _threads.available(wanted)
+    found = openmp_threads.available(wanted)
     if found < wanted:
         warn_of_fewer(found, wanted)
     if found > 1:
-        _openmp.wait_briefly()
+        openmp.wait_briefly()
     return found
 
 
@@ -63,7 +65,7 @@ def wanted_threads(n_threads: int | None = None) -> int:
             raise ValueError(
                 f"n_threads must be at most {MAX_THREADS}, got {_validate.shown(n_threads)}"
             )
-    return 1 if not _threads.OPENMP else n_threads or default_threads()
+    return 1 if not openmp_threads.OPENMP else n_threads or default_threads()
 
 
 def warn_of_fewer(found: int, wanted: int) -> None:
@@ -79,7 +81,7 @@ def warn_of_fewer(found: int, wanted: int) -> None:
 
 def default_threads() -> int:
     """OMP_NUM_THREADS or the CPUs this process may use, at most threadpoolctl's limit if any."""
-    limit = _threads.limit()
+    limit = openmp_threads.limit()
     return environment_threads() if limit is None else min(environment_threads(), limit)
 
 
@@ -100,7 +102,7 @@ def usable_cpus() -> int:
     the OpenMP runtime has bound the thread to is no such choice.
     """
     pins = hasattr(os, "sched_getaffinity")
-    cpus = len(_openmp.affinity()) if pins else os.cpu_count() or 1
+    cpus = len(openmp.affinity()) if pins else os.cpu_count() or 1
     quota = cgroup_quota()
     return max(1, min(cpus, math.ceil(quota) if math.isfinite(quota) else cpus))
 
@@ -322,8 +324,8 @@ def provenance(engine: str, n_threads: int, seeds: dict[str, Any]) -> dict[str, 
         "commit": commit(),
         "seeds": seeds,
         "engine": engine,
-        "simd": _kernels.SIMD_LEVEL,
-        "openmp": bool(_threads.OPENMP),
+        "simd": levels.SIMD_LEVEL,
+        "openmp": bool(openmp_threads.OPENMP),
         "threads": n_threads,
         "numpy": np.__version__,
         "python": platform.python_version(),
@@ -335,15 +337,15 @@ def configuration() -> dict[str, Any]:
     return {
         "rfa": version(),
         "commit": commit(),
-        "simd": _kernels.SIMD_LEVEL,
-        "openmp": f"specification of {_threads.OPENMP}" if _threads.OPENMP else None,
+        "simd": levels.SIMD_LEVEL,
+        "openmp": f"specification of {openmp_threads.OPENMP}" if openmp_threads.OPENMP else None,
         "threads": threads(),
         "cpus": usable_cpus(),
         "machine": platform.machine(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "runtimes": runtimes(),
-        **({"note": _openmp.SHARED} if _openmp.shared and not _openmp.brief else {}),
+        **({"note": openmp.SHARED} if openmp.shared and not openmp.brief else {}),
     }
 
 

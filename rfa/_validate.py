@@ -12,6 +12,7 @@ import operator
 from typing import Any
 
 import numpy as np
+import numpy.ma  # np.ma would be imported when it is first asked for
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.floating]

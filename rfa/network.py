@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rfa import _files, _seeds, _validate
+from rfa import _files, _seeds, _validate, kernels
+from rfa.setting import default_omega_init, second_layer
 
 
 class Network:
@@ -130,7 +130,7 @@ class Network:
         m, d = _validate.positive_int(m, "m"), _validate.positive_int(d, "d")
         _validate.sizes(m=m, d=d)
         if omega_init is None:
-            omega_init = 1 / (4 * math.sqrt(m * d))
+            omega_init = default_omega_init(m, d)
         omega_init = _validate.nonnegative_float(omega_init, "omega_init")
         origin = _seeds.root(rng)
         W = _seeds.generator(origin, "init").standard_normal((m, d))
@@ -188,8 +188,6 @@ class Network:
         >>> Network([[1.0, 0.0]], [2.0]).decision_function([[3.0, 1.0], [-3.0, 1.0]])
         array([6., 0.])
         """
-        from rfa import kernels
-
         return kernels.forward(
             _validate.samples(X, n_features=self.d), self.W, self.a, n_threads=n_threads
         )
@@ -327,26 +325,3 @@ class Network:
         _files.fields(meta, "meta", ["schema", "kind", "omega_init", "seed"])
         seed = _seeds.restore(meta["seed"])
         return cls(arrays["W"], arrays["a"], omega_init=meta["omega_init"], seed=seed)
-
-
-def second_layer(m: int) -> NDArray[np.float64]:
-    """The paper's fixed second layer: half +1/sqrt(m), half -1/sqrt(m), 0 for an odd last one.
-
-    Parameters
-    ----------
-    m : int
-        Number of neurons.
-
-    Returns
-    -------
-    ndarray of shape (m,)
-
-    Examples
-    --------
-    >>> second_layer(5).round(3)
-    array([ 0.447,  0.447, -0.447, -0.447,  0.   ])
-    """
-    a = np.zeros(m)
-    a[: m // 2] = 1 / np.sqrt(m)
-    a[m // 2 : 2 * (m // 2)] = -1 / np.sqrt(m)
-    return a

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from rfa import _validate
 from rfa.network import Network
-from rfa.run import Run
-from rfa.theory._horizon import floored_horizon
+from rfa.setting import Horizon
+from rfa.training.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -228,7 +228,7 @@ def amplification(run: Run, ax: Axes | None = None) -> Axes:
     """
     _check(run, ax)
     _means(run)
-    T = floored_horizon(run.alpha)[0] + 1
+    T = Horizon.of(run.alpha).T
     steps = [t for t in dict.fromkeys((0, 1, T)) if t in run.history.t]
     if not steps:
         raise ValueError("not applicable: the run recorded none of the steps 0, 1 and T")
@@ -409,7 +409,7 @@ def alignment(run: Run, ax: Axes | None = None, C0: float = 5.0) -> Axes:
     >>> float(ax.get_lines()[0].get_ydata()[-1])
     1.0
     """
-    from rfa.theory._evidence import evidence
+    from rfa.theory.evidence import evidence
 
     _check(run, ax)
     found, constants = evidence(run, 0.1, C0)

@@ -3,8 +3,9 @@
 Slow and obvious on purpose. The compiled kernels (:mod:`rfa.kernels`, same names and signatures)
 and the engines are tested against these functions; read them to learn what rfa computes. Arguments
 are taken as they are, arrays of the documented shapes: the compiled functions of the same names
-check theirs. Imports NumPy alone. References are to Frei, Chatterji and Bartlett, *Random Feature
-Amplification: Feature Learning and Generalization in Neural Networks*, arXiv 2202.07626.
+check theirs. Imports NumPy and rfa.losses alone. References are to Frei, Chatterji and Bartlett,
+*Random Feature Amplification: Feature Learning and Generalization in Neural Networks*, arXiv
+2202.07626.
 
 Shapes: X (n, d) samples, y (n,) labels in {-1, +1}, W (m, d) first layer, a (m,) second layer.
 """
@@ -13,6 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rfa.losses import LOSSES
+from rfa.losses import logistic_loss as logistic_loss  # public here
+from rfa.losses import loss_weights as loss_weights
 
 Array = NDArray[np.floating]
 Labels = NDArray[np.integer] | NDArray[np.floating]
@@ -159,60 +164,6 @@ def _phi(H: Array, slope: float) -> Array:
     return np.maximum(H, slope * H if slope else 0)
 
 
-def logistic_loss(s: Array) -> Array:
-    """The logistic loss l(s) = log(1 + exp(-s)) of the margin s = y f, for s of any size.
-
-    Parameters
-    ----------
-    s : ndarray
-        Margins.
-
-    Returns
-    -------
-    ndarray
-        Same shape.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> logistic_loss(np.array([0.0, 1000.0, -1000.0])).round(3).tolist()
-    [0.693, 0.0, 1000.0]
-    """
-    return np.maximum(-s, 0) + np.log1p(np.exp(-np.abs(s)))
-
-
-def loss_weights(s: Array) -> Array:
-    """The weight of a sample in the gradient, g = -l'(s) = 1 / (1 + exp(s)).
-
-    Parameters
-    ----------
-    s : ndarray
-        Margins.
-
-    Returns
-    -------
-    ndarray
-        Same shape, in [0, 1].
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> loss_weights(np.array([0.0, 1000.0, -1000.0]))
-    array([0.5, 0. , 1. ])
-    """
-    e = np.exp(-np.abs(s))
-    return np.where(s >= 0, e, 1) / (1 + e)
-
-
-# loss -> (l, g = -l') of the margin s; the hinge's derivative at its kink is taken as 0
-LOSSES = {
-    "logistic": (logistic_loss, loss_weights),
-    "exponential": (lambda s: np.exp(-s), lambda s: np.exp(-s)),
-    "hinge": (lambda s: np.maximum(1 - s, 0), lambda s: (s < 1).astype(s.dtype)),
-    "square": (lambda s: (1 - s) ** 2 / 2, lambda s: 1 - s),
-}
-
-
 def loss(
     X: Array,
     y: Labels,
@@ -252,7 +203,7 @@ def loss(
     >>> round(loss(np.ones((1, 2)), np.array([1]), np.zeros((3, 2)), np.ones(3)), 4)
     0.6931
     """
-    losses = LOSSES[loss][0](y * forward(X, W, a, slope))
+    losses = LOSSES[loss].value(y * forward(X, W, a, slope))
     return float((losses if weights is None else weights * losses).mean())
 
 
@@ -296,7 +247,7 @@ def gradient(
            [0.]])
     """
     H = preactivations(X, W)
-    c = y * LOSSES[loss][1](y * (_phi(H, slope) @ a)) / len(X)
+    c = y * LOSSES[loss].weight(y * (_phi(H, slope) @ a)) / len(X)
     if weights is not None:
         c = weights * c
     return -a[:, None] * np.where(H > 0, c[:, None], slope * c[:, None]).T @ X

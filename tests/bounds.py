@@ -80,6 +80,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rfa import reference
+from rfa.losses import LOSSES
 
 FLOAT64 = 2.0**-53
 EXTRA = 6
@@ -127,7 +128,7 @@ def oracle_step(X, y, W, a, alpha, variant=PLAIN):
     return Step(
         H=reference.preactivations(X, W).astype(np.float64),
         s=s.astype(np.float64),
-        g=reference.LOSSES[variant.loss][1](s).astype(np.float64),
+        g=LOSSES[variant.loss].weight(s).astype(np.float64),
         W=reference.step(X, y, W, a, alpha, **variant._asdict()),
         variant=variant,
     )

@@ -6,7 +6,8 @@ import bounds
 import numpy as np
 
 from rfa import kernels, reference
-from rfa.engines import Observations
+from rfa.engines.observations import Observations
+from rfa.losses import LOSSES
 
 
 def bracketed(count, values, error):
@@ -64,7 +65,7 @@ def check_observations(case, engine_name, dtype, last=12, horizon=9):
         # f is 0, which is no answer, where no neuron that counts is active
         if not slope:
             e_s[~((H > -e_A) & (a != 0)).any(axis=1)] = 0
-        largest = max(largest, float((v * np.abs(reference.LOSSES[variant.loss][1](s))).max()))
+        largest = max(largest, float((v * np.abs(LOSSES[variant.loss].weight(s))).max()))
         for g in range(8):
             members = groups == g
             if not members.any():
@@ -77,7 +78,7 @@ def check_observations(case, engine_name, dtype, last=12, horizon=9):
             assert abs(out.margin_low[t, g] - s[members].min()) <= e.max()
             assert abs(out.margin_high[t, g] - s[members].max()) <= e.max()
             # the leaf of the loss has 8 v and the sum gamma(size, v)
-            losses = v[members] * reference.LOSSES[variant.loss][0](s[members])
+            losses = v[members] * LOSSES[variant.loss].value(s[members])
             off = v[members] * bounds.loss_error(variant.loss, s[members], e)
             allowed = off.sum() + bounds.gamma(size + 8, bounds.FLOAT64) * (losses + off).sum()
             assert abs(out.loss[t, g] - losses.sum()) <= allowed

@@ -13,7 +13,8 @@ import sys
 import problems
 
 import rfa
-from rfa.engines import masks, planar
+from rfa.engines import packing
+from rfa.engines.planar import engine as planar
 
 
 def digest(run):
@@ -51,5 +52,5 @@ def digests(n_threads):
 
 if __name__ == "__main__":
     # small runs too are to be shared among threads
-    masks.PARALLEL_WORK = planar.PARALLEL_NEURONS = 1
+    packing.PARALLEL_WORK = planar.PARALLEL_NEURONS = 1
     print(json.dumps(digests(int(sys.argv[1]) if len(sys.argv) > 1 else None), indent=1))

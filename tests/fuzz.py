@@ -22,10 +22,13 @@ import numpy as np
 import problems
 from checks import check_kernels, check_observations
 
-from rfa import _kernels
-from rfa.engines import Observations, gram, masks, planar
-from rfa.reference import LOSSES
-from rfa.training import ENGINES
+from rfa.engines import packing
+from rfa.engines.gram import engine as gram
+from rfa.engines.observations import Observations
+from rfa.engines.planar import engine as planar
+from rfa.engines.registry import ENGINES
+from rfa.kernels.levels import SIMD_LEVEL
+from rfa.losses import LOSSES
 
 # sizes of tiles, lanes, batches, words and blocks, around whose multiples there are edges
 EDGES = (6, 16, 32, 64, 252)
@@ -392,15 +395,15 @@ def parts(trial, number):
 
 @contextmanager
 def small_problems_use_threads_too(period):
-    kept = masks.PARALLEL_WORK, planar.PARALLEL_NEURONS, gram.PERIOD
-    masks.PARALLEL_WORK = planar.PARALLEL_NEURONS = 1
+    kept = packing.PARALLEL_WORK, planar.PARALLEL_NEURONS, gram.PERIOD
+    packing.PARALLEL_WORK = planar.PARALLEL_NEURONS = 1
     gram.PERIOD = period
     try:
         # numbers that leave the range are looked for
         with np.errstate(all="ignore"):
             yield
     finally:
-        masks.PARALLEL_WORK, planar.PARALLEL_NEURONS, gram.PERIOD = kept
+        packing.PARALLEL_WORK, planar.PARALLEL_NEURONS, gram.PERIOD = kept
 
 
 def told(error):
@@ -450,8 +453,7 @@ def main():
             failed += 1
             again = f"python tests/fuzz.py --seed {options.seed} --only {number}"
             print(f"problem {number}: {fault}; again: {again}", flush=True)
-    level = _kernels.SIMD_LEVEL
-    print(f"{level}: {checked} problems, {failed} failed")
+    print(f"{SIMD_LEVEL}: {checked} problems, {failed} failed")
     return int(failed > 0)
 
 

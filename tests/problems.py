@@ -17,9 +17,12 @@ from functools import cache
 import numpy as np
 from bounds import PLAIN, Variant
 
-from rfa import _kernels
-from rfa.engines import Observations, Problem, masks, planar
-from rfa.training import ENGINES
+from rfa.engines import packing
+from rfa.engines.observations import Observations
+from rfa.engines.planar import engine as planar
+from rfa.engines.problem import Problem
+from rfa.engines.registry import ENGINES
+from rfa.kernels.levels import LEVELS, SIMD_LEVEL
 
 THREADS = (1, 2)  # of the steps that are compared with the oracle's; more in test_determinism.py
 DTYPES = ("float32", "float64")
@@ -195,14 +198,14 @@ def variants():
 
 def levels():
     """The SIMD levels that can be used here, worst first."""
-    return _kernels.LEVELS[: _kernels.LEVELS.index(_kernels.SIMD_LEVEL) + 1]
+    return LEVELS[: LEVELS.index(SIMD_LEVEL) + 1]
 
 
 def in_fresh_python(program, *arguments, **environment):
     """What a program prints that is run in another process, in a temporary environment."""
     result = subprocess.run(
         [sys.executable, *program, *map(str, arguments)],
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONPATH": os.path.dirname(__file__), **environment},
         capture_output=True,
         text=True,
         # a sanitizer takes its time
@@ -233,7 +236,7 @@ def active_samples(engine, name, previous):
 def take_steps(case, name, dtype, trajectory):
     """One step from each W_t: W (steps, m, d), A (steps, m, n); equal for all thread counts."""
     # or small cases would never see a second thread
-    masks.PARALLEL_WORK = planar.PARALLEL_NEURONS = 1
+    packing.PARALLEL_WORK = planar.PARALLEL_NEURONS = 1
     results = []
     for n_threads in THREADS:
         engine = case.engine(name, dtype, n_threads)
@@ -265,7 +268,7 @@ def main(source, target):
                 steps[f"{key}|{engine}|W"] = W
                 steps[f"{key}|{engine}|A"] = np.packbits(A, axis=-1)
     np.savez(target, **steps)
-    print(_kernels.SIMD_LEVEL)
+    print(SIMD_LEVEL)
 
 
 if __name__ == "__main__":

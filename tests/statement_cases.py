@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 import rfa
-from rfa.history import History
-from rfa.run import Run
 from rfa.theory import generalization
-from rfa.theory._evidence import Evidence
+from rfa.theory.evidence import Evidence
 from rfa.theory.verification import FUNCTIONS
+from rfa.training.history import History
+from rfa.training.run import Run
 
 N, D, M, ALPHA = 400, 300, 200, 0.25
 STRAY = 7  # the neuron that cases change; its a_j is positive

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 import rfa
-from rfa import training
+from rfa.engines import registry
 
 matplotlib.use("Agg")
 
@@ -370,8 +370,8 @@ def test_hostile_arguments_are_taken_or_refused_by_name(name, monkeypatch, tmp_p
     """A value or a sentence; never another exception, a warning, NaN, or a run that has begun."""
     function = CALLABLES[name]
     begun = []
-    make = training._engine
-    monkeypatch.setattr(training, "_engine", lambda *args: begun.append(args) or make(*args))
+    make = registry.make
+    monkeypatch.setattr(registry, "make", lambda *args: begun.append(args) or make(*args))
     monkeypatch.chdir(tmp_path)
     values = arguments(name, function)
     wrong = []

@@ -15,15 +15,18 @@ import problems
 import pytest
 
 import rfa
-from rfa.engines import Observations, masks, planar
-from rfa.training import ENGINES, make_problem
+from rfa.engines import packing, registry
+from rfa.engines.observations import Observations
+from rfa.engines.planar import engine as planar
+from rfa.engines.problem import Problem
+from rfa.engines.registry import ENGINES
 
 ENGINES_AND_DIMENSIONS = [("direct", 17), ("direct", 2), ("gram", 17), ("planar", 2)]
 
 
 @pytest.fixture(autouse=True)
 def small_runs_use_threads_too(monkeypatch):
-    monkeypatch.setattr(masks, "PARALLEL_WORK", 1)
+    monkeypatch.setattr(packing, "PARALLEL_WORK", 1)
     monkeypatch.setattr(planar, "PARALLEL_NEURONS", 1)
 
 
@@ -182,7 +185,7 @@ def test_a_seed_for_all_is_the_same_seed_for_each():
 def whole_and_engine(engine, d, steps, n=313, m=46):
     """Observations of a run in one go, and an engine to take the same steps in pieces."""
     exp = rfa.Experiment(n=n, d=d, m=m, alpha=0.3)
-    problem = make_problem(exp.sample(rng=4), exp.sample(rng=4), 0.3, 5)
+    problem = Problem.of(exp.sample(rng=4), exp.sample(rng=4), 0.3, 5)
     net = exp.network(rng=4)
     at = np.arange(0, steps + 1, 2)
     whole = ENGINES[engine](problem, net.W, net.a, 2)
@@ -305,8 +308,6 @@ def content(run):
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
 def test_runs_one_after_another_share_nothing(dtype, monkeypatch):
     """Results of a run stay as they are, whatever runs after it in the same thread or others."""
-    from rfa import training
-
     exp = rfa.Experiment(n=70, d=40, m=13, steps=30, dtype=dtype)
     options = {"engine": "gram", "record": "all", "snapshots": [0, 9], "n_threads": 1}
     runs = [exp.run(k, **options) for k in range(3)]
@@ -350,8 +351,8 @@ def test_runs_one_after_another_share_nothing(dtype, monkeypatch):
     for thread in threads:
         thread.join()
     assert [content(run) for run in runs] == kept
-    monkeypatch.setattr(training, "KEPT_BYTES", 0)
-    training._waiting.__dict__.clear()
+    monkeypatch.setattr(registry, "KEPT_BYTES", 0)
+    registry._waiting.__dict__.clear()
     alone = [content(exp.run(k, **options)) for k in range(80)]
     assert [content(found[k]) for k in range(80)] == alone
     assert kept[:3] == alone[:3] and kept[-1] == alone[5] and kept[-2] == alone[6]

@@ -17,9 +17,8 @@ import rfa
 MODULE = """
 # cython: language_level=3
 from libc.stdint cimport int64_t, uint64_t
-from rfa._kernels cimport (
-    WORD, activation_masks_out, active_counts_out, forward_out, gradient_out
-)
+from rfa._kernels cimport activation_masks_out, active_counts_out, forward_out, gradient_out
+from rfa.kernels.levels cimport WORD
 
 def word():
     return WORD
@@ -71,7 +70,7 @@ def extending(tmp_path_factory):
     (folder / "setup.py").write_text(SETUP)
     package = Path(rfa.__file__).parent
     built = subprocess.run(
-        [sys.executable, "setup.py", str(package.parent), str(package)],
+        [sys.executable, "setup.py", str(package.parent), str(package / "kernels" / "simd")],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -81,16 +81,13 @@ def tree(tmp_path):
     """rfa's build scripts around extensions that are quickly compiled."""
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
-    for name in ("rfa", "rfa/engines", "rfa/theory"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").touch()
-    for name in (
-        "_threads",
-        "_kernels",
-        "_plans",
-        *(f"engines/_{name}" for name in ("observe", "signs", "direct", "gram", "planar")),
-    ):
-        (tmp_path / f"rfa/{name}.pyx").write_text(PYX)
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    for package in settings["tool"]["setuptools"]["packages"]:
+        folder = tmp_path / package.replace(".", "/")
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").touch()
+    for source in (ROOT / "rfa").rglob("*.pyx"):
+        (tmp_path / source.relative_to(ROOT)).write_text(PYX)
     return tmp_path
 
 
@@ -143,7 +140,7 @@ def test_a_change_of_flags_rebuilds_and_nothing_else_does(tree):
         done = setup(tree, "build_ext", "--inplace", RFA_OPENMP=choice)
         assert done.returncode == 0, done.stderr
         (built,) = (tree / "rfa").glob("_kernels*.so")
-        code = "import rfa._kernels, rfa.engines._planar as p; print(rfa._kernels.OPENMP, p.OPENMP)"
+        code = "import rfa._kernels as k, rfa.engines.planar.loop as p; print(k.OPENMP, p.OPENMP)"
         found = run(tree, sys.executable, "-c", code, PYTHONPATH=str(tree)).stdout.split()
         return found, built.stat().st_mtime_ns, done.stderr
 
@@ -163,7 +160,7 @@ def test_flags_of_the_user_do_not_relax_arithmetic(tree):
     flags = "-Ofast -ffast-math -funsafe-math-optimizations"
     done = setup(tree, "build_ext", "--inplace", CFLAGS=flags, LDFLAGS=flags)
     assert done.returncode == 0, done.stderr
-    code = "import rfa._kernels, rfa.engines._planar as p; print(p.relaxed())"
+    code = "import rfa._kernels, rfa.engines.planar.loop as p; print(p.relaxed())"
     assert run(tree, sys.executable, "-c", code, PYTHONPATH=str(tree)).stdout.split() == ["False"]
 
 
@@ -173,8 +170,8 @@ def test_flags_of_the_user_do_not_relax_arithmetic(tree):
     ["-Ofast", "-ffinite-math-only", "-fno-signed-zeros", "-fsingle-precision-constant", None],
 )
 def test_leaves_are_not_compiled_with_relaxed_arithmetic(flag, tmp_path):
-    headers = Path(rfa.__file__).parent
-    (tmp_path / "leaves.c").write_text('#include "_leaves.h"\nint main(void) { return 0; }\n')
+    headers = Path(rfa.__file__).parent / "kernels" / "simd"
+    (tmp_path / "leaves.c").write_text('#include "leaves.h"\nint main(void) { return 0; }\n')
     flags = [flag] * (flag is not None)
     done = run(tmp_path, *CC, *flags, f"-I{headers}", "-fsyntax-only", "leaves.c")
     if flag is None:

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfa import reference
-from rfa.engines import FloatArray, IntArray, Observations, Problem
+from rfa.engines.observations import Observations
+from rfa.engines.problem import FloatArray, IntArray, Problem
+from rfa.losses import LOSSES
 
 State = tuple[int, FloatArray, NDArray[np.bool_]]
 
@@ -30,6 +32,11 @@ class ReferenceEngine:
         self.rows = 0
         self.diverged = False
         self.stats: dict[str, int] = {}
+
+    @staticmethod
+    def refuses(problem: Problem) -> str:
+        """Nothing."""
+        return ""
 
     @property
     def t(self) -> int:
@@ -90,7 +97,7 @@ class ReferenceEngine:
             out.right[row, group] = np.count_nonzero(s > 0)
             out.margin_low[row, group] = s.min(initial=np.inf)
             out.margin_high[row, group] = s.max(initial=-np.inf)
-            losses = reference.LOSSES[problem.loss][0](s)
+            losses = LOSSES[problem.loss].value(s)
             out.loss[row, group] = (losses * weights[group] if group < G else losses).sum()
         W = self.W.astype(np.float64)
         out.norm[row] = np.linalg.norm(W, axis=1)

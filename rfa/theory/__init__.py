@@ -17,7 +17,10 @@ all of them. What they read of a run is computed once, in ``_evidence``.
 
 from __future__ import annotations
 
-from rfa.theory._horizon import horizon
+from rfa.estimates.intervals import clopper_pearson
+from rfa.estimates.rademacher import Complexity, rademacher_complexity
+from rfa.estimates.risk import ErrorEstimate, test_error
+from rfa.setting import horizon
 from rfa.theory.amplification import lemma_4_10
 from rfa.theory.assumptions import Audit, audit
 from rfa.theory.dynamics import (
@@ -31,12 +34,9 @@ from rfa.theory.dynamics import (
 )
 from rfa.theory.generalization import proposition_3_2, proposition_B_1, theorem_3_1
 from rfa.theory.initialization import definition_4_5, lemma_4_1, lemma_4_2, lemma_4_3, lemma_4_4
-from rfa.theory.intervals import clopper_pearson
 from rfa.theory.inverse import Feasible, feasible
-from rfa.theory.rademacher import Complexity, rademacher_complexity
 from rfa.theory.report import Check, Report
-from rfa.theory.risk import ErrorEstimate, test_error
-from rfa.theory.statements import STATEMENTS
+from rfa.theory.statement import STATEMENTS
 from rfa.theory.verification import check
 
 __all__ = [

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfa import _seeds
-from rfa.run import Run
-from rfa.theory._checks import absent, at_least, at_most
-from rfa.theory._evidence import LABELS, NAMES, OPPOSITE, Evidence, evidence
+from rfa.setting import CLUSTER_LABELS, CLUSTER_NAMES, OPPOSITE
+from rfa.theory.comparison import absent, at_least, at_most
+from rfa.theory.evidence import Evidence, evidence
 from rfa.theory.initialization import unmet_on_a_good_run
 from rfa.theory.report import Check
+from rfa.training.run import Run
 
 Floats = NDArray[np.float64]
 
@@ -146,7 +147,7 @@ def lemma_4_10(
         # (33) uses Lemma A.1, whose step 1 is beyond 1/(4 alpha)
         unmet.append("alpha is above 1/4")
     j, c = e.pairs(k.C0)
-    names = np.array(NAMES)
+    names = np.array(CLUSTER_NAMES)
     pairs: dict[str, Any] = {
         "axes": {"neuron": j, "cluster": names[c]},
         "empty": "J is empty",
@@ -165,7 +166,7 @@ def lemma_4_10(
     before, after = (row[j, c] for row in e.cosine([0, 1]))
     growth = np.diff(e.projection([0, 1])[:, j, c], axis=0)[0] / (e.alpha * np.abs(e.a[j]))
     active = e.rows("active", [0])[0]
-    votes = (active[:, 0::2] - active[:, 1::2]) * LABELS  # N_mu(j) of (27)
+    votes = (active[:, 0::2] - active[:, 1::2]) * CLUSTER_LABELS  # N_mu(j) of (27)
     edge = np.sign(e.a[j]) * (votes[j, c] - votes[j, OPPOSITE[c]]) / e.n
     own, against = e.reach(1, k.C0)
     step = first_step(e)

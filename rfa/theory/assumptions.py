@@ -5,15 +5,12 @@ from __future__ import annotations
 import html
 import math
 import operator
-import sys
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from rfa import _validate
 from rfa._tables import aligned, as_html, as_markdown, jsonable
-
-if TYPE_CHECKING:
-    from rfa.experiment import Experiment
+from rfa.setting import HasParameters, Parameters
 
 Interval = tuple[float, float]
 Block = tuple[str, list[tuple[str, ...]]]  # title, rows of which the first is the header
@@ -38,28 +35,6 @@ ASSUMPTIONS = {
 
 
 RELATIONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
-
-
-class Point(NamedTuple):
-    """A value for every parameter that the assumptions name."""
-
-    n: int
-    d: int
-    m: int
-    alpha: float
-    sigma: float
-    omega_init: float
-    eta: float
-
-    @property
-    def spread(self) -> float:
-        """Sigma sqrt(d), kept finite."""
-        return min(self.sigma * math.sqrt(self.d), sys.float_info.max)
-
-    @property
-    def start(self) -> float:
-        """Omega_init sqrt(m d), kept finite."""
-        return min(self.omega_init * math.sqrt(self.m) * math.sqrt(self.d), sys.float_info.max)
 
 
 class Need(NamedTuple):
@@ -219,7 +194,7 @@ class Audit:
         ]
 
 
-def audit(exp: Experiment, delta: float = 0.1, C0: float = 5.0) -> Audit:
+def audit(exp: HasParameters, delta: float = 0.1, C0: float = 5.0) -> Audit:
     """Which C satisfy the assumptions (A1)-(A7), and what the proofs need besides.
 
     Parameters
@@ -260,27 +235,23 @@ def audit(exp: Experiment, delta: float = 0.1, C0: float = 5.0) -> Audit:
     >>> audit(preset("figure1")).constants["A6"]
     (1.0, 2.0)
     """
-    # imported here: an experiment trains, and training needs the theory's horizon
-    from rfa.experiment import Experiment
-
-    if not isinstance(exp, Experiment):
+    if not isinstance(exp, HasParameters):
         raise TypeError(f"exp must be an Experiment, got {_validate.shown(exp)}")
-    sigma = 1 / (5 * math.sqrt(exp.d)) if exp.sigma is None else exp.sigma
-    omega_init = 1 / (4 * math.sqrt(exp.m * exp.d)) if exp.omega_init is None else exp.omega_init
-    point = Point(exp.n, exp.d, exp.m, exp.alpha, sigma, omega_init, exp.eta)
-    return audit_point(point, delta, C0, noise=exp.noise, law=exp.law, balance=exp.balance)
+    return audit_parameters(
+        exp.parameters(), delta, C0, noise=exp.noise, law=exp.law, balance=exp.balance
+    )
 
 
-def audit_point(
-    point: Point, delta: float, C0: float, *, noise: str, law: str, balance: Any
+def audit_parameters(
+    parameters: Parameters, delta: float, C0: float, *, noise: str, law: str, balance: Any
 ) -> Audit:
-    """The audit of a value for every parameter; noise, law and balance as in XORClusters."""
+    """The audit of parameters; noise, law and balance as in XORClusters."""
     delta = probability(delta)
     C0 = above_one(C0)
-    constants = allowed(point, delta)
+    constants = allowed(parameters, delta)
     lo, hi = feasible_interval(constants)
-    C1 = largest_C1(point.spread, point.n, delta)
-    unmet = unmet_hypotheses(point, delta)
+    C1 = largest_C1(parameters.spread, parameters.n, delta)
+    unmet = unmet_hypotheses(parameters, delta)
     if C1 < 2:
         unmet.append(f"C1 of Lemma 4.3 must be at least 2, the parameters allow {C1:.4g}")
     if noise != "independent":
@@ -292,7 +263,7 @@ def audit_point(
         notes.append("Lemma 4.4 is proved for Gaussian clusters only")
     notes.append('"C large enough" is never quantified: to pass is necessary, not sufficient')
     return Audit(
-        parameters=point._asdict(),
+        parameters=parameters._asdict(),
         delta=delta,
         C0=C0,
         C1=C1,
@@ -305,7 +276,7 @@ def audit_point(
             hi=tuple(k for k, (_, high) in constants.items() if reaches(hi, high)),
         ),
         constants=constants,
-        needs=_needs(point, delta, hi, C0, C1),
+        needs=_needs(parameters, delta, hi, C0, C1),
         unmet=tuple(unmet),
         notes=tuple(notes),
     )
@@ -324,7 +295,7 @@ def probability(delta: float) -> float:
     return _validate.open_fraction(delta, "delta")
 
 
-def unmet_hypotheses(p: Point, delta: float) -> list[str]:
+def unmet_hypotheses(p: Parameters, delta: float) -> list[str]:
     """Hypotheses besides (A1)-(A7) that the parameters do not meet."""
     unmet = []
     if p.omega_init == 0:
@@ -364,7 +335,7 @@ def feasible_interval(constants: dict[str, Interval]) -> Interval:
     return max(low for low, _ in constants.values()), min(high for _, high in constants.values())
 
 
-def allowed(p: Point, delta: float) -> dict[str, Interval]:
+def allowed(p: Parameters, delta: float) -> dict[str, Interval]:
     """The C that each assumption allows; products where a power would raise on overflow."""
     log_delta = -math.log(delta)
     log_n, log_m = math.log(p.n) + log_delta, math.log(p.m) + log_delta
@@ -391,7 +362,7 @@ def C2_of(C0: float) -> float:
     return 12 * C0 * math.sqrt(2 * math.pi * math.e)
 
 
-def _needs(p: Point, delta: float, C: float, C0: float, C1: float) -> tuple[Need, ...]:
+def _needs(p: Parameters, delta: float, C: float, C0: float, C1: float) -> tuple[Need, ...]:
     """The inequalities of the proofs, with C the largest feasible one."""
     needs: list[Need] = []
 

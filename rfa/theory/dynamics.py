@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfa import _seeds
-from rfa.run import Run
-from rfa.theory._checks import absent, at_least, at_most, below, grid
-from rfa.theory._evidence import E2, LABELS, NAMES, OPPOSITE, OTHER, Constants, Evidence, evidence
+from rfa.setting import CLUSTER_LABELS, CLUSTER_NAMES, OPPOSITE, OTHER
+from rfa.theory.comparison import absent, at_least, at_most, below, grid
+from rfa.theory.evidence import E2, Constants, Evidence, evidence
 from rfa.theory.initialization import COUNTS, unmet_on_a_good_run
 from rfa.theory.report import Check
+from rfa.training.run import Run
 
 # float64 sums of a few hundred terms, relative to the bound: for inequalities without slack
 ROUNDING = 1e-9
@@ -171,7 +172,7 @@ def lemma_4_6(
     if why:
         return absent(ids, why)
     dense, inside = e.dense(e.T, k.C0), e.J(k.C0).any(axis=1)
-    clean_label = LABELS[e.cluster]
+    clean_label = CLUSTER_LABELS[e.cluster]
     b = float((clean_label * dense.f_J).min())
     missing = float((~inside).mean())
     W = e.W(e.T)
@@ -192,7 +193,7 @@ def lemma_4_6(
     # f^Jc is a difference of two rounded sums of m products
     rounding = (e.m + e.d) * 2.0**-52 * float(np.linalg.norm(W)) * e.norm_x
     tolerance = float(np.divide(rounding, limit, out=np.zeros_like(limit), where=limit > 0).max())
-    axes = {"sample": np.arange(e.n), "cluster": np.array(NAMES)[e.cluster]}
+    axes = {"sample": np.arange(e.n), "cluster": np.array(CLUSTER_NAMES)[e.cluster]}
     return (
         at_least(
             ids[0],
@@ -319,7 +320,7 @@ def _orthogonality(name: str, e: Evidence, k: Constants, steps: range, unmet: li
         np.abs(_sideways(e, steps, k.C0)),
         3.0,
         k,
-        axes=grid(steps, neuron=j, cluster=np.array(NAMES)[c]),
+        axes=grid(steps, neuron=j, cluster=np.array(CLUSTER_NAMES)[c]),
         unmet=unmet,
         empty=NO_NEURONS,
     )
@@ -385,7 +386,7 @@ def lemma_4_9(
 
     def sample_axes(chosen: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
         index = np.flatnonzero(chosen)
-        return {"sample": index, "cluster": np.array(NAMES)[e.cluster[index]]}
+        return {"sample": index, "cluster": np.array(CLUSTER_NAMES)[e.cluster[index]]}
 
     def empirical(extreme: float) -> float:
         return 1 / extreme if extreme > 0 else math.inf
@@ -397,10 +398,10 @@ def lemma_4_9(
     with np.errstate(over="ignore"):
         weights = 1 / (1 + np.exp(highest))  # 1 for an empty group, whose highest is -inf
     a_J = np.where(e.J(k.C0).any(axis=1), e.a, 0.0)
-    f_means = LABELS * (np.maximum(e.M @ e.W(e.T).T, 0) @ a_J)
+    f_means = CLUSTER_LABELS * (np.maximum(e.M @ e.W(e.T).T, 0) @ a_J)
     rows = np.array(range(e.T))[:, None]
     no_neurons = {"empty": NO_NEURONS}
-    pair_axes = {"neuron": j, "cluster": np.array(NAMES)[c]}
+    pair_axes = {"neuron": j, "cluster": np.array(CLUSTER_NAMES)[c]}
     return (
         at_most(ids[0], float(np.linalg.norm(e.W(e.T))), 1.0, k, unmet=unmet),
         at_least(
@@ -456,7 +457,7 @@ def lemma_4_9(
             f_means,
             at_means,
             k,
-            axes={"cluster": np.array(NAMES)},
+            axes={"cluster": np.array(CLUSTER_NAMES)},
             unmet=unmet,
             constant="right side of (20)",
             constant_used=at_means,
@@ -525,7 +526,7 @@ def lemma_4_11(
         return absent(ids, why)
     unmet = unmet_on_a_good_run(e, k) + e.lonely(k.C0)
     j, c = e.pairs(k.C0)
-    pair_axes = {"neuron": j, "cluster": np.array(NAMES)[c]}
+    pair_axes = {"neuron": j, "cluster": np.array(CLUSTER_NAMES)[c]}
     share = e.aligned(range(1, e.T), k.C0).mean(axis=1) if len(j) else np.empty(0)
     o = _sideways(e, steps, k.C0)
     change = np.diff(o, axis=0)
@@ -538,7 +539,7 @@ def lemma_4_11(
     active = e.rows("active", range(1, e.T))
     on = active[step, j[pair], 2 * plus] == e.sizes[2 * plus]
     off = active[step, j[pair], 2 * OPPOSITE[plus]] == 0
-    triggers = {"neuron": j[pair], "cluster": np.array(NAMES)[c[pair]], "step": step + 1}
+    triggers = {"neuron": j[pair], "cluster": np.array(CLUSTER_NAMES)[c[pair]], "step": step + 1}
     count = {"triggers": len(step), "of": side.size}
     never = "no neuron of J has abs<w_j, mu_other> >= alpha abs(a_j)"
     return (

@@ -8,19 +8,20 @@ from typing import Any
 import numpy as np
 
 from rfa import _seeds
-from rfa.network import Network
-from rfa.run import Run
-from rfa.theory._checks import absent, at_least, at_most
-from rfa.theory._evidence import E2, NAMES, Constants, Evidence, evidence
-from rfa.theory.rademacher import expected_bound, rademacher_complexity
-from rfa.theory.report import Check
-from rfa.theory.risk import (
+from rfa.estimates.rademacher import expected_bound, rademacher_complexity
+from rfa.estimates.risk import (
     ErrorEstimate,
     estimates,
     noise_is_drawn,
     reference_lines,
     stored_by_name,
 )
+from rfa.network import Network
+from rfa.setting import CLUSTER_NAMES
+from rfa.theory.comparison import absent, at_least, at_most
+from rfa.theory.evidence import E2, Constants, Evidence, evidence
+from rfa.theory.report import Check
+from rfa.training.run import Run
 
 # Constants of the paper: the margin (45), and the C of Proposition 3.2 at the end of its proof.
 GAMMA = E2 / 16384
@@ -97,7 +98,7 @@ def theorem_at(e: Evidence, k: Constants, t: int, rng: _seeds.Seed) -> tuple[Che
     low, high = e.rows("margin_low", [t])[0], e.rows("margin_high", [t])[0]
     # y~ f: the margin of clean samples, its opposite for noisy ones
     margin = np.where(np.arange(8) % 2 == 0, low, -high)
-    cluster = np.repeat(np.array(NAMES), 2)
+    cluster = np.repeat(np.array(CLUSTER_NAMES), 2)
     counts: dict[str, Any] = {"unmet": unmet}
     present = e.sizes > 0
 
@@ -302,7 +303,7 @@ def features_at(e: Evidence, k: Constants, t: int) -> tuple[Check, ...]:
             growth,
             E2 / 256,
             k,
-            axes={"neuron": j, "cluster": np.array(NAMES)[c]},
+            axes={"neuron": j, "cluster": np.array(CLUSTER_NAMES)[c]},
             unmet=unmet,
             empty="J is empty",
             constant="e^-2/256",

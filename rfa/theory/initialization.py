@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfa import _seeds
-from rfa.run import Run
-from rfa.theory._checks import absent, at_least, at_most
-from rfa.theory._evidence import LABELS, NAMES, OPPOSITE, Constants, Evidence, evidence
+from rfa.setting import CLUSTER_LABELS, CLUSTER_NAMES, OPPOSITE
+from rfa.theory.comparison import absent, at_least, at_most
+from rfa.theory.evidence import Constants, Evidence, evidence
 from rfa.theory.report import Check
+from rfa.training.run import Run
 
 # Rounding of a bound on a count, in units of m: a bound that is a whole number must count as met.
 COUNTS = 1e-12
@@ -133,14 +134,14 @@ def lemma_4_2(
         "literal_constant": k.literal_C0,
     }
     largest, largest_of_sum = largest_C0(e)
-    sizes = {name: int(count) for name, count in zip(NAMES, counts, strict=True)}
+    sizes = {name: int(count) for name, count in zip(CLUSTER_NAMES, counts, strict=True)}
     return (
         at_least(
             "lemma_4_2",
             counts,
             e.m / 4 * k.shrink,
             k,
-            axes={"cluster": np.array(NAMES)},
+            axes={"cluster": np.array(CLUSTER_NAMES)},
             tolerance=COUNTS * e.m,
             unmet=unmet,
             details=sizes,
@@ -168,10 +169,10 @@ def largest_C0(e: Evidence) -> tuple[float, float]:
     [1/(3 sqrt d cos_k), 1/(3 sqrt d cos_(k+1))), and k are enough for C0 <= 1/(1 - sqrt(4k/m)). The
     same with the cosines of all four means together, and k/m. NaN if no C0 will do.
     """
-    right = np.sign(e.a)[:, None] == LABELS
+    right = np.sign(e.a)[:, None] == CLUSTER_LABELS
     cosine = e.cosine([0])[0]
     scale = 1 / (3 * math.sqrt(e.d))
-    each = [_passing(cosine[right[:, c], c], e.m / 4, scale) for c in range(len(LABELS))]
+    each = [_passing(cosine[right[:, c], c], e.m / 4, scale) for c in range(len(CLUSTER_LABELS))]
     return _supremum(each), _supremum([_passing(cosine[right], e.m, scale)])
 
 
@@ -249,7 +250,7 @@ def lemma_4_3(
     assert e.eta is not None
     u, v, rest, square = e.own_and_other
     unmet = e.unmet(k, C1=True)
-    axes = {"sample": np.arange(e.n), "cluster": np.array(NAMES)[e.cluster]}
+    axes = {"sample": np.arange(e.n), "cluster": np.array(CLUSTER_NAMES)[e.cluster]}
     # X is rounded to its type, and so are the sums of d products
     rounding = (e.d + 8) * float(np.finfo(run.data.X.dtype).eps)
     tail = math.sqrt(math.log(1 / k.delta) / e.n)
@@ -315,7 +316,7 @@ def lemma_4_3(
             np.abs(fractions - 0.25),
             k.C1 * tail,
             k,
-            axes={"cluster": np.array(NAMES)},
+            axes={"cluster": np.array(CLUSTER_NAMES)},
             unmet=unmet,
             **constant(float(np.abs(fractions - 0.25).max()), tail),
         ),
@@ -371,7 +372,7 @@ def lemma_4_4(
             edge,
             e.n / k.C2,
             k,
-            axes={"neuron": j, "cluster": np.array(NAMES)[c]},
+            axes={"neuron": j, "cluster": np.array(CLUSTER_NAMES)[c]},
             unmet=e.unmet(k),
             details=details,
             constant="C2",

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from rfa import _validate
 from rfa._tables import jsonable
+from rfa.setting import Parameters
 from rfa.theory.assumptions import (
     ASSUMPTIONS,
     TOLERANCE,
     Interval,
-    Point,
     allowed,
     allows,
     probability,
@@ -217,7 +217,7 @@ def feasible(
     )
 
 
-def _least(C: float, delta: float, given: dict[str, Any]) -> Point:
+def _least(C: float, delta: float, given: dict[str, Any]) -> Parameters:
     """The given parameters, completed with the smallest sizes and the largest of the rest."""
     log_delta = -math.log(delta)
     m = given.get("m", max(1, math.ceil(C * log_delta)))
@@ -231,7 +231,7 @@ def _least(C: float, delta: float, given: dict[str, Any]) -> Point:
         "omega_init": 1 / (C * C * math.sqrt(m) * math.sqrt(d)),
         "eta": 1 / C,
     }
-    return Point(**(largest | given | {"n": n, "d": d, "m": m}))
+    return Parameters(**(largest | given | {"n": n, "d": d, "m": m}))
 
 
 def _limit(assumption: str, delta: float, given: dict[str, Any]) -> float:
@@ -280,7 +280,9 @@ def _clash(k: str, C: float, lower: str, delta: float, given: dict[str, Any]) ->
     return Clash((k, lower), C, limit, text)
 
 
-def _ranges(corner: Point, C: float, delta: float, given: dict[str, Any]) -> dict[str, Interval]:
+def _ranges(
+    corner: Parameters, C: float, delta: float, given: dict[str, Any]
+) -> dict[str, Interval]:
     """The values that each missing parameter can have, with a suitable choice of the others."""
     ranges: dict[str, Interval] = {}
     for name, value in corner._asdict().items():

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rfa._tables import aligned, as_html, as_markdown, jsonable
-from rfa.theory.statements import TABLE
+from rfa.theory.statement import TABLE
 
 COMPARISONS = {
     ">=": lambda value, bound: value >= bound,

@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 
 from rfa import _seeds
-from rfa.run import Run
-from rfa.theory._checks import at_most
-from rfa.theory._evidence import Constants, Evidence, evidence
 from rfa.theory.amplification import lemma_4_10
+from rfa.theory.comparison import at_most
 from rfa.theory.dynamics import (
     condition_4_7,
     condition_4_8,
@@ -23,6 +21,7 @@ from rfa.theory.dynamics import (
     lemma_A_1,
     output_at,
 )
+from rfa.theory.evidence import Constants, Evidence, evidence
 from rfa.theory.generalization import (
     features_at,
     proposition_3_2,
@@ -38,7 +37,8 @@ from rfa.theory.initialization import (
     lemma_4_4,
 )
 from rfa.theory.report import Check, Report
-from rfa.theory.statements import STATEMENTS
+from rfa.theory.statement import STATEMENTS
+from rfa.training.run import Run
 
 # In the order of STATEMENTS.
 FUNCTIONS: tuple[Callable[..., tuple[Check, ...]], ...] = (

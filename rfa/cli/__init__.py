@@ -1,0 +1,1 @@
+"""The command line: rfa reproduce, train, check, audit and info."""

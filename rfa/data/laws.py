@@ -1,0 +1,28 @@
+"""The laws of a cluster: how the samples of a cluster lie around its mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Law = Callable[[np.random.Generator, int, int], Floats]
+
+
+def _ball(rng: np.random.Generator, n: int, d: int) -> Floats:
+    direction = rng.standard_normal((n, d))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    return direction * (np.sqrt(d + 2) * rng.random((n, 1)) ** (1 / d))
+
+
+# Log-concave laws with mean 0 and covariance I.
+LAWS: dict[str, Law] = {
+    "gaussian": lambda rng, n, d: rng.standard_normal((n, d)),
+    "laplace": lambda rng, n, d: rng.laplace(scale=np.sqrt(0.5), size=(n, d)),
+    "uniform": lambda rng, n, d: rng.uniform(-np.sqrt(3), np.sqrt(3), (n, d)),
+    "ball": _ball,
+    "logistic": lambda rng, n, d: rng.logistic(scale=np.sqrt(3) / np.pi, size=(n, d)),
+    "exponential": lambda rng, n, d: rng.standard_exponential((n, d)) - 1,
+}

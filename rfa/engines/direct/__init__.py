@@ -1,0 +1,1 @@
+"""The direct engine: any shape; certified signs, sums by table look-up."""

@@ -1,0 +1,3 @@
+LEVELS: tuple[str, ...]
+SIMD_LEVEL: str
+SIZES: dict[str, int]

@@ -1,0 +1,7 @@
+"""Many runs: trials of an experiment, on a grid of parameters, one run per thread."""
+
+from rfa.studies.grid import study
+from rfa.studies.measures import checks, final
+from rfa.studies.trials import Proportion, Study, TrialError
+
+__all__ = ["Proportion", "Study", "TrialError", "checks", "final", "study"]

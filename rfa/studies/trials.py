@@ -1,0 +1,328 @@
+"""The records of the trials of a study, and how often something held in them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rfa import _validate
+from rfa._tables import jsonable
+from rfa.estimates.intervals import clopper_pearson
+from rfa.experiment import Experiment
+from rfa.theory.statement import STATEMENTS
+
+if TYPE_CHECKING:
+    import pandas
+
+Record = dict[str, Any]
+
+
+class Proportion(NamedTuple):
+    """How often something held over the trials of a cell.
+
+    Attributes
+    ----------
+    k, n : int
+        Trials in which it holds, and in which it was applicable.
+    low, high : float
+        95 percent Clopper-Pearson interval of the probability; 0 and 1 if n = 0.
+    trials : int
+        All trials of the cell.
+    not_applicable, vacuous, unmet : int
+        Trials in which a statement was not applicable, said nothing, or had hypotheses that were
+        not met.
+    verdict : str
+        On the theorem's probability, at least 1 - 4 delta: ``"consistent"`` if low is at least
+        that, ``"refuted"`` if high is below it and the theorem's assumptions are met,
+        ``"undecided"`` otherwise. ``"vacuous"`` if it said nothing in every trial,
+        ``"conditional"`` if it was not applicable in every one; empty if it is not about a
+        statement.
+    """
+
+    k: int
+    n: int
+    low: float
+    high: float
+    trials: int
+    not_applicable: int
+    vacuous: int
+    unmet: int
+    verdict: str
+
+
+class TrialError(RuntimeError):
+    """A trial of a study failed: its run, or what the measure did with it.
+
+    What the trial raised is the ``__cause__``; pickled, its type and text stay in the message only.
+
+    Attributes
+    ----------
+    study : Study
+        The study with the trials that were finished.
+    cell : dict of str to object
+        The grid's values of the failed trial.
+    trial : int
+        Its number k; ``exp.replace(**cell).run(SeedSequence(seed, spawn_key=(k,)))`` is its run.
+    reason : str
+        Type and text of what it raised.
+
+    Examples
+    --------
+    >>> import rfa
+    >>> def measure(run):
+    ...     return {"ratio": 1 / run.t}
+    >>> try:
+    ...     rfa.study(rfa.Experiment(n=40, d=3, m=8), {"steps": [0]}, trials=1, measure=measure)
+    ... except rfa.TrialError as error:
+    ...     print(error)
+    trial 0 of steps=0 failed, with 0 finished: ZeroDivisionError: division by zero
+    """
+
+    def __init__(self, study: Study, cell: dict[str, Any], trial: int, reason: str) -> None:
+        place = f"trial {trial}" + (f" of {_listed(cell)}" if cell else "")
+        super().__init__(f"{place} failed, with {len(study)} finished: {reason}")
+        self.study, self.cell, self.trial, self.reason = study, cell, trial, reason
+
+    def __reduce__(self) -> tuple[type[TrialError], tuple[Study, dict[str, Any], int, str]]:
+        return TrialError, (self.study, self.cell, self.trial, self.reason)
+
+
+def _listed(cell: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_validate.shown(value)}" for name, value in cell.items())
+
+
+class Study:
+    """The records of many runs; read-only.
+
+    Attributes
+    ----------
+    experiment : Experiment
+        What was run.
+    grid : dict of str to tuple
+        Parameters that vary, and their values in plain types, as an Experiment has them.
+    trials : int
+        Trials in every cell of the grid.
+    seed : dict
+        The seed of all; trial k has the key (k,) of it in every cell.
+    records : tuple of dict
+        One for each finished trial, by cell and trial: the cell's parameters, ``trial`` and what
+        was measured.
+    seconds : float
+        Wall time.
+
+    Examples
+    --------
+    >>> import rfa
+    >>> exp = rfa.Experiment(n=40, d=3, m=8)
+    >>> found = rfa.study(exp, grid={"m": [4, 8]}, trials=3, rng=0)
+    >>> found
+    Study(6 of 6 records, m: 2 values, 3 trials)
+    >>> found.records[0]["m"], found.records[0]["trial"], found.records[0]["status"]
+    (4, 0, 'finished')
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        grid: dict[str, tuple[Any, ...]],
+        trials: int,
+        seed: dict[str, Any],
+        records: Iterable[Record],
+        seconds: float,
+    ) -> None:
+        self.experiment, self.grid, self.trials = experiment, grid, trials
+        self.seed, self.seconds = seed, seconds
+        self.records = tuple(records)
+
+    def __repr__(self) -> str:
+        cells = math.prod(len(values) for values in self.grid.values())
+        varied = "".join(f"{name}: {len(values)} values, " for name, values in self.grid.items())
+        total = cells * self.trials
+        return f"Study({len(self.records)} of {total} records, {varied}{self.trials} trials)"
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def select(self, **cell: Any) -> tuple[Record, ...]:
+        """The records of one cell, or of all cells that have the given values.
+
+        Parameters
+        ----------
+        **cell
+            Values of parameters of the grid, in any form that an Experiment takes.
+
+        Returns
+        -------
+        tuple of dict
+
+        Raises
+        ------
+        ValueError
+            If a name is not in the grid or has no such value.
+        """
+        for name, value in cell.items():
+            if name not in self.grid:
+                listed = ", ".join(self.grid) or "no parameter"
+                raise ValueError(f"{name} is not in the grid, which varies {listed}")
+            cell[name] = found = plain(value)
+            if found not in self.grid[name]:
+                listed = _validate.shown(self.grid[name])
+                raise ValueError(f"{name}={_validate.shown(value)} is not in the grid {listed}")
+        return tuple(
+            record
+            for record in self.records
+            if all(record[name] == value for name, value in cell.items())
+        )
+
+    def proportion(self, statement: str, **cell: Any) -> Proportion:
+        """How often a statement, or anything else that was measured as true or false, held.
+
+        Parameters
+        ----------
+        statement : str
+            An id of :data:`rfa.theory.STATEMENTS`, for a study with ``measure="check"``, or the
+            name of a measured truth value.
+        **cell
+            Values of the grid's parameters; all of them, so that one cell is meant.
+
+        Returns
+        -------
+        Proportion
+
+        Raises
+        ------
+        ValueError
+            If more than one cell is meant, or nothing of that name was measured as true or false.
+
+        Examples
+        --------
+        >>> import rfa
+        >>> exp = rfa.preset("theorem")
+        >>> found = rfa.study(exp, trials=20, rng=0, measure="check").proportion("theorem_3_1_1")
+        >>> found.k, found.n, round(found.low, 3), found.verdict
+        (20, 20, 0.832, 'consistent')
+        """
+        missing = [name for name in self.grid if name not in cell]
+        if missing:
+            raise ValueError(f"a value of {' and '.join(missing)} must say which cell is meant")
+        _validate.instance(statement, "statement", str, "a name")
+        records = self.select(**cell)
+        if not any(statement in record for record in records):
+            raise ValueError(f"statement {statement!r} was not measured in this study")
+        missed = [record["trial"] for record in records if statement not in record]
+        if missed:
+            raise ValueError(f"statement {statement!r} was not measured in trial {missed[0]}")
+        values = [record[statement] for record in records]
+        if not all(value is None or isinstance(value, (bool, np.bool_)) for value in values):
+            raise ValueError(f"statement {statement!r} is not true or false in this study")
+        n, k = sum(value is not None for value in values), sum(map(bool, values))
+        low, high = clopper_pearson(k, n) if n else (0.0, 1.0)
+        # of checks, not of a measure of one's own
+        beside = {f"{statement}:vacuous", f"{statement}:hypotheses_met", "delta", "assumptions_met"}
+        about = all(beside <= record.keys() for record in records)
+
+        def count(what: str, value: bool) -> int:
+            if not about:
+                return 0
+            return sum(bool(record[f"{statement}:{what}"]) is value for record in records)
+
+        verdict = ""
+        if about:
+            passes = all(record["assumptions_met"] for record in records)
+            verdict = _verdict(low, high, records[0]["delta"], passes, n == len(values))
+            verdict = "vacuous" if count("vacuous", True) == len(values) else verdict
+        return Proportion(
+            k,
+            n,
+            low,
+            high,
+            len(records),
+            len(values) - n,
+            count("vacuous", True),
+            count("hypotheses_met", False),
+            verdict,
+        )
+
+    def frequencies(self, **cell: Any) -> dict[str, Proportion]:
+        """:meth:`proportion` for every statement, of a study with ``measure="check"``.
+
+        Parameters
+        ----------
+        **cell
+            Values of the grid's parameters.
+
+        Returns
+        -------
+        dict of str to Proportion
+
+        Raises
+        ------
+        ValueError
+            If more than one cell is meant, or statements were not checked.
+        """
+        return {name: self.proportion(name, **cell) for name in STATEMENTS}
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The records as a pandas DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed (``pip install 'rfa[data]'``).
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError("pandas is not installed: pip install 'rfa[data]'") from None
+        return pandas.DataFrame(list(self.records))
+
+    def to_json(self) -> str:
+        """The study as JSON; NaN and infinities as strings, arrays as lists.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        TypeError
+            If a measured value has no form in JSON.
+        """
+        record = {
+            "experiment": json.loads(self.experiment.to_json()),
+            "grid": self.grid,
+            "trials": self.trials,
+            "seed": self.seed,
+            "seconds": self.seconds,
+            "records": list(self.records),
+        }
+        try:
+            return json.dumps(jsonable(record))
+        except TypeError as error:
+            raise TypeError(f"records must be numbers, words, lists and dicts: {error}") from None
+
+
+def _verdict(low: float, high: float, delta: float, passes: bool, complete: bool) -> str:
+    target = 1 - 4 * delta
+    if not complete:
+        return "conditional"
+    if low >= target:
+        return "consistent"
+    return "refuted" if high < target and passes else "undecided"
+
+
+def plain(value: Any) -> Any:
+    """A value of a grid's parameter as an Experiment has it: no arrays, no lists, no types."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return tuple(plain(entry) for entry in value)
+    return np.dtype(value).name if isinstance(value, (type, np.dtype)) else value

@@ -1,0 +1,406 @@
+"""What the statements read of a run: each quantity once, and what is missing in words.
+
+Everything over time comes from the history of the training pass; dense evaluations are made at
+t = 0 and T (and at the last step beyond T) only, in blocks of samples, never n by m at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import weakref
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfa import _seeds, _validate
+from rfa._forks import cached_property
+from rfa.setting import (
+    CLUSTER_LABELS,
+    CLUSTER_NAMES,
+    OPPOSITE,
+    OTHER,
+    Horizon,
+    Parameters,
+    second_layer,
+)
+from rfa.theory.assumptions import (
+    LITERAL_C0,
+    Audit,
+    C2_of,
+    above_one,
+    audit_parameters,
+    largest_C1,
+    probability,
+)
+from rfa.training.run import Run
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+# Reals of a block of pre-activations.
+BLOCK_REALS = 2**21
+
+E2 = math.exp(-2)
+
+
+class Constants(NamedTuple):
+    """The fixed constants with which bounds are evaluated, and the paper's."""
+
+    delta: float
+    C0: float
+    C1: float
+    C2: float
+    literal_C0: float = LITERAL_C0
+    literal_C2: float = C2_of(LITERAL_C0)
+
+    @property
+    def shrink(self) -> float:
+        """(1 - 1/C0)^2."""
+        return (1 - 1 / self.C0) ** 2
+
+
+class Dense(NamedTuple):
+    """Per sample, at one step: f, and f of the neurons of J."""
+
+    f: Floats
+    f_J: Floats
+
+
+class Evidence:
+    """A run as the statements see it. Lazily computed; holds no array larger than n or m d."""
+
+    def __init__(self, run: Run) -> None:
+        # not the run itself, which is the key under which this is kept
+        self._run = weakref.ref(run)
+        self.n, self.d = run.data.n, run.data.d
+        self.m, self.alpha, self.steps = run.network.m, run.alpha, run.t
+        self.T, self.K, self.rounded = Horizon.of(run.alpha)
+        self.a = run.network.a
+        self.paper_a = np.allclose(self.a, second_layer(self.m), rtol=1e-6, atol=0)
+        self.chosen: dict[float, Bools] = {}
+        self.outputs: dict[int, Floats] = {}
+        self.failing: dict[Constants, list[str]] = {}
+        self.evaluated: dict[tuple[int, float], Dense] = {}
+
+    @property
+    def run(self) -> Run:
+        """The run."""
+        run = self._run()
+        assert run is not None, "the caller holds the run"
+        return run
+
+    # ------------------------------------------------------------------ what there is to go by
+
+    def lacks(
+        self,
+        *,
+        clusters: bool = True,
+        width: bool = False,
+        omega: bool = False,
+        rate: bool = False,
+        horizon: bool = False,
+        last: int = 0,
+        steps: Iterable[int] = (),
+        weights: Iterable[int] = (),
+    ) -> str:
+        """Why a statement is not applicable, or nothing.
+
+        clusters: needs them; width: needs sigma; omega: needs omega_init; rate: needs eta; horizon:
+        speaks of K = 1/(4 alpha) >= 1 steps; last: the last step needed; steps: those that must be
+        recorded; weights: those whose W must be kept.
+        """
+        data = self.run.data
+        if clusters and (data.means is None or data.cluster is None):
+            return "the data have no clusters"
+        if clusters and not self.is_xor:
+            return "the clusters are not those of +-mu1 (label +1) and +-mu2 (label -1)"
+        if (width and self.sigma is None) or (rate and self.eta is None):
+            return "the data have no distribution"
+        if omega and self.omega is None:
+            return "the network's omega_init is not known"
+        if horizon and self.K < 1:
+            return f"alpha = {self.alpha:g} is above 1/4, so that 1/(4 alpha) is below 1"
+        if last > self.steps:
+            return f"needs step {last}, the run has {self.steps}"
+        # the first few: at a tiny alpha there may be more than memory holds
+        missing = list(itertools.islice((t for t in steps if t not in self.recorded), 6))
+        if missing:
+            listed = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+            return f"step {listed} was not recorded"
+        for t in weights:
+            if t not in self.kept:
+                return f"W of step {t} was not kept in a snapshot"
+        return ""
+
+    @cached_property
+    def recorded(self) -> dict[int, int]:
+        """Recorded step -> row of the history."""
+        return {int(t): row for row, t in enumerate(self.run.history.t)}
+
+    @cached_property
+    def is_xor(self) -> bool:
+        """Whether the clusters are the four of the paper, with orthonormal mu1 and mu2."""
+        data = self.run.data
+        if data.means is None or data.cluster is None or data.y_clean is None:
+            return False
+        M = data.means
+        if len(M) != 4 or not np.allclose(M[[1, 3]], -M[[0, 2]], atol=1e-6):
+            return False
+        orthonormal = np.allclose(M[[0, 2]] @ M[[0, 2]].T, np.eye(2), atol=1e-6)
+        return orthonormal and bool((CLUSTER_LABELS[data.cluster] == data.y_clean).all())
+
+    # ------------------------------------------------------------------------- parameters
+
+    @property
+    def sigma(self) -> float | None:
+        """Width of the clusters."""
+        distribution = self.run.data.distribution
+        return None if distribution is None else distribution.sigma
+
+    @property
+    def eta(self) -> float | None:
+        """The noise rate; where it depends on x, its mean over the samples."""
+        distribution = self.run.data.distribution
+        if distribution is None:
+            return None
+        if not callable(distribution.eta):
+            return float(distribution.eta)
+        return None if self.run.data.eta is None else float(self.run.data.eta.mean())
+
+    @property
+    def omega(self) -> float | None:
+        """Width of the initialisation."""
+        return self.run.initial.omega_init
+
+    @property
+    def spread(self) -> float:
+        """Sigma sqrt(d)."""
+        assert self.sigma is not None, "lacks(width=True) was asked"
+        return self.sigma * math.sqrt(self.d)
+
+    @property
+    def start(self) -> float:
+        """Omega_init sqrt(m d)."""
+        assert self.omega is not None, "lacks(omega=True) was asked"
+        return self.omega * math.sqrt(self.m * self.d)
+
+    def constants(self, delta: float, C0: float) -> Constants:
+        """C0, C1 and C2 as the checks use them; C1 is NaN where sigma is not known."""
+        C1 = math.nan if self.sigma is None else largest_C1(self.spread, self.n, delta)
+        return Constants(delta, C0, C1, C2_of(C0))
+
+    def audit(self, delta: float, C0: float) -> Audit | None:
+        """The assumptions (A1)-(A7) on the parameters of this run, if they are known."""
+        distribution = self.run.data.distribution
+        if distribution is None or self.omega is None or self.eta is None:
+            return None
+        point = Parameters(
+            self.n, self.d, self.m, self.alpha, distribution.sigma or 0.0, self.omega, self.eta
+        )
+        return audit_parameters(
+            point,
+            delta,
+            C0,
+            noise=distribution.noise if isinstance(distribution.noise, str) else "a function",
+            law=distribution.law if isinstance(distribution.law, str) else "a function",
+            balance=distribution.balance,
+        )
+
+    def unmet(self, constants: Constants, *, C1: bool = False) -> list[str]:
+        """The hypotheses that all statements share and that do not hold here."""
+        unmet = []
+        if not self.paper_a:
+            unmet.append("a_j is not +-1/sqrt(m), half of each")
+        audit = self.audit(constants.delta, constants.C0)
+        if audit is None:
+            unmet.append("(A1)-(A7) cannot be checked: parameters of the run are not known")
+        else:
+            unmet += [] if audit.holds else ["(A1)-(A7) hold for no C"]
+            unmet += [line for line in audit.unmet if not line.startswith("C1 ")]
+        if C1 and not constants.C1 >= 2:
+            unmet.append(f"C1 = {constants.C1:.3g} is below 2")
+        if self.is_xor:
+            sizes = np.bincount(self.cluster, minlength=4)
+            unmet += [f"no sample is of {CLUSTER_NAMES[c]}" for c in np.flatnonzero(sizes == 0)]
+        return unmet
+
+    def lonely(self, C0: float) -> list[str]:
+        """The J_mu that are empty, though not all are: what a statement on J does not speak of."""
+        members = self.J(C0).any(axis=0)
+        if not members.any():
+            return []
+        return [f"J_{CLUSTER_NAMES[c]} is empty" for c in np.flatnonzero(~members)]
+
+    # ------------------------------------------------------------------------- samples
+
+    @cached_property
+    def M(self) -> Floats:
+        """The means (4, d)."""
+        assert self.run.data.means is not None, "lacks(clusters=True) was asked"
+        return self.run.data.means
+
+    @cached_property
+    def cluster(self) -> NDArray[np.int64]:
+        """Number of the cluster of each sample."""
+        assert self.run.data.cluster is not None, "lacks(clusters=True) was asked"
+        return self.run.data.cluster
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Samples (8,) in group 2c (clean) and 2c+1 (noisy) of cluster c."""
+        return np.bincount(2 * self.cluster + self.run.data.noisy, minlength=8)
+
+    @cached_property
+    def n_noisy(self) -> int:
+        """size(N)."""
+        return int(self.run.data.noisy.sum())
+
+    def blocks(self, width: int) -> Iterable[slice]:
+        """Samples in pieces of which a matrix with that many columns stays small."""
+        rows = max(1, BLOCK_REALS // width)
+        return (slice(begin, begin + rows) for begin in range(0, self.n, rows))
+
+    @cached_property
+    def norm_x(self) -> Floats:
+        """norm(x_i)."""
+        X = self.run.data.X
+        return np.concatenate(
+            [np.linalg.norm(X[block].astype(np.float64), axis=1) for block in self.blocks(self.d)]
+        )
+
+    @cached_property
+    def own_and_other(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Per sample: <x, mu_c>, abs<x, mu_other>, norm(x - <x, mu_c> mu_c), norm(x - mu_c)^2."""
+        parts = []
+        for block in self.blocks(self.d):
+            c = self.cluster[block]
+            z = self.run.data.X[block].astype(np.float64) - self.M[c]
+            along = np.einsum("ij,ij->i", z, self.M[c])
+            square = np.einsum("ij,ij->i", z, z)
+            other = np.abs(np.einsum("ij,ij->i", z, self.M[OTHER[c]]))
+            rest = np.sqrt(np.maximum(square - along**2, 0))
+            # in the plane the rest is the other direction: no cancellation
+            parts.append((1 + along, other, other if self.d == 2 else rest, square))
+        u, v, rest, square = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return u, v, rest, square
+
+    # ------------------------------------------------------------------------- neurons
+
+    def rows(self, name: str, steps: Iterable[int]) -> NDArray[Any]:
+        """Entries of the history at recorded steps."""
+        return self.run.history[name][[self.recorded[t] for t in steps]]
+
+    def projection(self, steps: Iterable[int]) -> Floats:
+        """<w_j^t, mu> (steps, m, 4)."""
+        return self.rows("projection", steps)
+
+    def norms(self, steps: Iterable[int]) -> Floats:
+        """norm(w_j^t) (steps, m)."""
+        return self.rows("norm", steps)
+
+    def cosine(self, steps: Iterable[int]) -> Floats:
+        """<w_j^t, mu>/norm(w_j^t) (steps, m, 4); NaN for a neuron that is zero."""
+        steps = list(steps)
+        norm = self.norms(steps)[:, :, None]
+        projection = self.projection(steps)
+        return np.divide(projection, norm, out=np.full(projection.shape, np.nan), where=norm > 0)
+
+    def J(self, C0: float) -> Bools:
+        """J_mu (m, 4) of Lemma 4.2, fixed at t = 0."""
+        if C0 not in self.chosen:
+            right = np.sign(self.a)[:, None] == CLUSTER_LABELS
+            self.chosen[C0] = self._above_threshold(C0) & right
+        return self.chosen[C0]
+
+    def _above_threshold(self, C0: float) -> Bools:
+        """cos(w_j^0, mu) >= 1/(3 C0 sqrt d) (m, 4); a NaN is kept, or what it spoils would hold."""
+        apart = self.cosine([0])[0] < 1 / (3 * C0 * math.sqrt(self.d))
+        return ~apart & (self.norms([0])[0] != 0)[:, None]
+
+    def pairs(self, C0: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Neuron and mean of every member of a J_mu."""
+        j, c = np.nonzero(self.J(C0))
+        return j, c
+
+    def correlated(self, C0: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Neuron and mean of every pair with cos >= 1/(3 C0 sqrt d) at t = 0, any sign of a_j."""
+        j, c = np.nonzero(self._above_threshold(C0))
+        return j, c
+
+    def aligned(self, steps: Iterable[int], C0: float) -> Bools:
+        """Condition 4.7 (steps, pairs): active on all of I_mu, and on none of I_-mu."""
+        j, c = self.pairs(C0)
+        active = self.rows("active", steps)
+        own = active[:, j, 2 * c] + active[:, j, 2 * c + 1]
+        against = active[:, j, 2 * OPPOSITE[c]] + active[:, j, 2 * OPPOSITE[c] + 1]
+        size = self.sizes[2 * c] + self.sizes[2 * c + 1]
+        return (own == size) & (against == 0)
+
+    def reach(self, t: int, C0: float) -> tuple[Floats, Floats]:
+        """Per pair, at a step up to T: smallest <w_j, x>/norm(w_j) on I_mu, largest on I_-mu."""
+        j, c = self.pairs(C0)
+        row = self.recorded[t]
+        low, high = self.run.history.h_low[row], self.run.history.h_high[row]
+        norm = self.run.history.norm[row][j]
+        own = np.minimum(low[j, 2 * c], low[j, 2 * c + 1])
+        against = np.maximum(high[j, 2 * OPPOSITE[c]], high[j, 2 * OPPOSITE[c] + 1])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return own / norm, against / norm
+
+    # ------------------------------------------------------------------------- dense evaluations
+
+    @property
+    def kept(self) -> dict[int, NDArray[np.floating]]:
+        """W by step, at 0, the last one and those of the snapshots."""
+        run = self.run
+        return {**run.snapshots, run.t: run.network.W, 0: run.initial.W}
+
+    def W(self, t: int, neurons: slice = slice(None)) -> Floats:
+        """W_t (m, d), or some of its rows, at a step whose W was kept, in float64."""
+        return self.kept[t][neurons].astype(np.float64, copy=False)
+
+    def output(self, t: int) -> Floats:
+        """f at every sample, at t = 0, T or the last step. O(n m d)."""
+        if t not in self.outputs:
+            self.outputs[t] = self._outputs(t, self.a)[0]
+        return self.outputs[t]
+
+    def _outputs(self, t: int, *seconds: Floats) -> list[Floats]:
+        """The output with each second layer; one product for each, so that its bits are its own."""
+        W, parts = self.W(t), []
+        for block in self.blocks(self.m):
+            features = np.maximum(self.run.data.X[block] @ W.T, 0)
+            parts.append([features @ second for second in seconds])
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+    def dense(self, t: int, C0: float) -> Dense:
+        """f and f^J at every sample, at t = 0, T or the last step. O(n m d)."""
+        if (t, C0) not in self.evaluated:
+            a_J = np.where(self.J(C0).any(axis=1), self.a, 0.0)
+            f, f_J = self._outputs(t, self.a, a_J)
+            self.outputs.setdefault(t, f)
+            self.evaluated[t, C0] = Dense(f, f_J)
+        return self.evaluated[t, C0]
+
+
+_kept: weakref.WeakKeyDictionary[Run, Evidence] = weakref.WeakKeyDictionary()
+
+
+def evidence(
+    run: Run, delta: float, C0: float, rng: _seeds.Seed = None
+) -> tuple[Evidence, Constants]:
+    """The evidence of a run, computed once, and the constants; the arguments are checked.
+
+    Also rng, which most statements have only because all are called alike.
+    """
+    _validate.instance(run, "run", Run, "a rfa.Run")
+    delta, C0 = probability(delta), above_one(C0)
+    if rng is not None:
+        _seeds.root(rng)
+    if run not in _kept:
+        _kept[run] = Evidence(run)
+    found = _kept[run]
+    return found, found.constants(delta, C0)

@@ -1,0 +1,8 @@
+"""Training: gradient descent, what is recorded on the way, and the Run that it leaves."""
+
+from rfa.training.history import History, Row
+from rfa.training.loading import load
+from rfa.training.loop import Interrupted, train
+from rfa.training.run import Run
+
+__all__ = ["History", "Interrupted", "Row", "Run", "load", "train"]

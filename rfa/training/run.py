@@ -1,0 +1,175 @@
+"""What a training run leaves: Run, and its file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from rfa import _files, _seeds, _validate
+from rfa.data.dataset import Dataset
+from rfa.network import Network
+from rfa.training.history import History
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Run:
+    """The result of :func:`rfa.train`; nothing in it can be changed.
+
+    Attributes
+    ----------
+    network : Network
+        The network at the last step.
+    initial : Network
+        The network at t = 0.
+    data : Dataset
+        The training data.
+    test : Dataset or None
+        The test data, if given.
+    alpha : float
+        Step size.
+    t : int
+        Steps taken.
+    status : str
+        ``"finished"``; ``"stopped"`` by the stop function; ``"diverged"``: a <w_j, x_i>, f
+        or the next W went beyond the range of the engine's type at step t, where the run ended (try
+        a smaller alpha; planar computes in float64 and needs no <w_j, x_i>, gram that of t+1);
+        ``"interrupted"`` by Ctrl-C.
+    engine : str
+        The engine that computed the steps.
+    history : History
+        What was recorded.
+    snapshots : dict of int to ndarray
+        W_t (m, d), read-only, for t = 1, t = T (the horizon) and the further steps asked for, as
+        far as the run went.
+    stats : dict
+        ``seconds`` spent in the engine. direct and gram: ``batches``, 32 samples of a neuron each,
+        that the masked sums of all steps went over, ``looked_up`` of them in tables, six entries
+        for each, and ``added``, sums that were there already, because neurons had the same
+        activations or were active on all samples, and were added to a neuron's or to one another.
+        direct: ``evaluated``, pairs of a sample and a neuron (padding included) whose sign took an
+        inner product, since no bound settled it.
+        planar: ``passed``, samples that ends of arcs went past.
+    provenance : dict
+        Version, commit if known, seeds, engine, SIMD level, threads, NumPy.
+    """
+
+    network: Network
+    initial: Network
+    data: Dataset
+    alpha: float
+    t: int
+    status: str
+    engine: str
+    history: History
+    test: Dataset | None = None
+    snapshots: dict[int, np.ndarray[Any, Any]] = field(default_factory=dict)
+    stats: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("snapshots", "stats", "provenance"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: dict(v) if isinstance(v, MappingProxyType) else v for k, v in vars(self).items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        for W in state["snapshots"].values():
+            W.flags.writeable = False
+        self.__post_init__()
+
+    def __repr__(self) -> str:
+        return (
+            f"Run({self.status} at t={self.t}, alpha={self.alpha:g}, n={self.data.n}, "
+            f"d={self.data.d}, m={self.network.m}, engine={self.engine!r})"
+        )
+
+    def save(self, path: str | os.PathLike[str], *, test: bool = True) -> None:
+        """Write the run to a file that :func:`rfa.load` reads.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, a NumPy ``.npz`` (the name is kept as given) without pickled objects. An
+            existing file is replaced at once, when the new one is complete.
+        test : bool, default True
+            Whether to write the test data, which may be most of the file. Without them the loaded
+            run has ``test`` None and is otherwise the same: ``history.test_error`` stays, which is
+            all that plots and studies read of the test data; statements, reports and the summary
+            of the command line draw points of their own. To train on with the same test data they
+            have to be given again; those of a :class:`rfa.Experiment` are
+            ``run.data.distribution.sample(n_test, run.data.seed, "test", run.data.X.dtype)``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type, or path cannot name a file.
+        OSError
+            If the file cannot be written. What was there is there still.
+
+        Notes
+        -----
+        A callable of the distribution is stored by its name only: after loading, what would call
+        it raises and says so.
+
+        Examples
+        --------
+        >>> import rfa, tempfile, os
+        >>> run = rfa.preset("theorem").run(rng=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run.save(os.path.join(folder, "run.npz"))
+        ...     again = rfa.load(os.path.join(folder, "run.npz"))
+        >>> again.history == run.history
+        True
+        """
+        arrays = {
+            "W": self.network.W,
+            "W_initial": self.initial.W,
+            "a": self.network.a,
+            **{f"snapshot_{t}": W for t, W in self.snapshots.items()},
+            **{f"history_{name}": self.history[name] for name in self.history},
+            **_dataset_arrays("data", self.data),
+        }
+        meta = {
+            "kind": "run",
+            "alpha": self.alpha,
+            "t": self.t,
+            "status": self.status,
+            "engine": self.engine,
+            "omega_init": self.initial.omega_init,
+            "seed_init": _seeds.describe(self.initial.seed),
+            "stats": dict(self.stats),
+            "provenance": dict(self.provenance),
+            "data": _dataset_meta(self.data),
+        }
+        if not isinstance(test, bool):
+            raise TypeError(f"test must be True or False, got {_validate.shown(test)}")
+        if self.test is not None and test:
+            arrays |= _dataset_arrays("test", self.test)
+            meta["test"] = _dataset_meta(self.test)
+        _files.write_npz(path, arrays, meta)
+
+
+# The arrays of a Dataset that are stored, each if the data set has it, and their types.
+DATA_ARRAYS = {
+    **{"X": "f4 f8", "y": "i8", "y_clean": "i8", "cluster": "i8"},
+    **{"means": "f8", "eta": "f8"},
+}
+
+
+def _dataset_arrays(prefix: str, data: Dataset) -> dict[str, np.ndarray[Any, Any]]:
+    stored = {name: getattr(data, name) for name in DATA_ARRAYS}
+    return {f"{prefix}_{name}": array for name, array in stored.items() if array is not None}
+
+
+def _dataset_meta(data: Dataset) -> dict[str, Any]:
+    return {
+        "distribution": data.distribution.to_dict() if data.distribution is not None else None,
+        "seed": _seeds.describe(data.seed),
+        "split": data.split,
+    }

@@ -1,0 +1,584 @@
+"""rfa check, rfa audit, and the reports that rfa reproduce writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import matplotlib
+import matplotlib.image
+import numpy as np
+import pytest
+from scipy import stats
+
+import rfa
+from rfa.cli import commands as _commands
+from rfa.cli.main import main
+from rfa.presets import PRESETS
+from rfa.theory import STATEMENTS
+
+matplotlib.use("Agg")
+
+# Steps are few, and some statements of it fail, some are vacuous, some not applicable.
+SMALL = rfa.Experiment(n=40, d=3, m=8, alpha=0.125, sigma=0.5)
+GIVEN = ["--n", "40", "--d", "3", "--m", "8", "--alpha", "0.125", "--sigma", "0.5"]
+
+
+def strict_json(text):
+    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A run of theorem, one on data of one's own, and a network."""
+    folder = tmp_path_factory.mktemp("files")
+    rfa.preset("theorem").run(rng=4).save(folder / "run.npz")
+    own = rfa.Dataset([[1.0, 2.0], [0.5, -1.0]], [1, -1])
+    network = rfa.Network.random(m=4, d=2, omega_init=1e-3, rng=0)
+    rfa.train(network, own, steps=2).save(folder / "own.npz")
+    network.save(folder / "network.npz")
+    return folder
+
+
+def is_a_picture(path):
+    image = matplotlib.image.imread(path)
+    return min(image.shape[:2]) > 500 and image.std() > 0.05
+
+
+# ------------------------------------------------------------------------------------ check
+
+
+def test_check_shows_every_statement_as_a_table(capsys):
+    assert main(["check", *GIVEN, "--seed", "3", "--delta", "0.2", "--C0", "3"]) == 0
+    heading, *rows, summary = capsys.readouterr().out.splitlines()
+    assert heading.startswith("T = 3 of 3 steps; delta = 0.2, C0 = 3, ")
+    # what the marks in the table mean
+    while rows[0][0] in "*+":
+        rows.pop(0)
+    titles = rows.pop(0)
+    assert " ".join(titles.split()) == "statement arXiv JMLR value bound result constant where note"
+    assert [row.split()[0] for row in rows] == list(STATEMENTS)
+    report = rfa.theory.check(SMALL.run(rng=3), delta=0.2, C0=3.0)
+    place = titles.index("result")
+    for row, entry in zip(rows, report, strict=True):
+        assert row[place:].startswith(entry.verdict)
+        if entry.applicable and not entry.empty:
+            assert f"{entry.value:.4g}" in row and f"{entry.bound:.4g}" in row
+    assert summary == report.summary()
+    assert all(f"{kind}" in summary for kind in ("holds", "FAILS", "vacuous", "not applicable"))
+
+
+def test_check_in_other_forms(capsys):
+    report = rfa.theory.check(SMALL.run(rng=0))
+    assert main(["check", *GIVEN, "--json"]) == 0
+    told = strict_json(capsys.readouterr().out)
+    assert told == json.loads(report.to_json())
+    assert [entry["id"] for entry in told["checks"]] == list(STATEMENTS)
+    assert main(["check", *GIVEN, "--markdown"]) == 0
+    printed = capsys.readouterr().out
+    assert printed == report.to_markdown()
+    lines = printed.splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert table[1] == "| --- " * 10 + "|"
+    assert [line.split()[1] for line in table[2:]] == list(STATEMENTS)
+    # what is in a cell does not end it
+    assert {line.replace(r"\|", "").count("|") for line in table} == {11}
+
+
+def test_check_of_a_run_that_was_kept(files, capsys):
+    assert main(["check", str(files / "run.npz"), "--json"]) == 0
+    told = strict_json(capsys.readouterr().out)
+    assert told == json.loads(rfa.theory.check(rfa.preset("theorem").run(rng=4)).to_json())
+    assert told["settings"]["seed"]["entropy"] == 4
+    assert main(["check", str(files / "run.npz"), "--json", "--seed", "9", "--delta", "0.05"]) == 0
+    other = strict_json(capsys.readouterr().out)
+    assert (other["settings"]["seed"]["entropy"], other["settings"]["delta"]) == (9, 0.05)
+    drawn, again = (
+        next(entry for entry in record["checks"] if entry["id"] == "proposition_B_1")
+        for record in (told, other)
+    )
+    assert drawn["value"] != again["value"]  # other signs
+    assert drawn["bound"] == again["bound"]
+
+
+def test_check_of_data_of_ones_own(files, capsys):
+    assert main(["check", str(files / "own.npz"), "--strict"]) == 0
+    assert "the data have no clusters" in capsys.readouterr().out
+    assert main(["check", str(files / "own.npz"), "--json"]) == 0
+    told = strict_json(capsys.readouterr().out)
+    applicable = [entry["id"] for entry in told["checks"] if entry["applicable"]]
+    assert "proposition_B_1" in applicable and "theorem_3_1_1" not in applicable
+
+
+def test_a_longer_run_is_shown_at_its_end_too(capsys):
+    assert main(["check", *GIVEN, "--steps", "5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("T = 3 of 5 steps")
+    assert any(line.startswith("beyond the theorem: theorem_3_1_1 ") for line in lines)
+
+
+def test_strict_is_status_1_if_a_statement_fails(capsys):
+    # the initial weights are far too large for Lemma A.1
+    failing = ["check", *GIVEN, "--omega-init", "3"]
+    assert main(failing) == 0
+    printed = capsys.readouterr().out
+    assert "FAILS" in printed
+    assert main([*failing, "--strict"]) == 1
+    assert capsys.readouterr().out == printed
+    assert main(["check", "--preset", "assumptions", "--strict"]) == 0
+    assert " 0 FAILS" in capsys.readouterr().out
+
+
+# ------------------------------------------------------------------------------------ trials
+
+TRIALS = ["check", *GIVEN, "--trials", "4", "--seed", "2", "--delta", "0.2", "--C0", "3"]
+
+
+@pytest.fixture(scope="module")
+def counted():
+    """Statement -> holds, of, interval, not applicable, vacuous, unmet in the runs of TRIALS."""
+    reports = []
+    for k in range(4):
+        run = SMALL.run(rng=np.random.SeedSequence(2, spawn_key=(k,)))
+        reports.append(rfa.theory.check(run, delta=0.2, C0=3.0))
+    found = {}
+    for name in STATEMENTS:
+        entries = [report[name] for report in reports]
+        k, n = sum(e.holds for e in entries), sum(e.applicable for e in entries)
+        interval = stats.binomtest(k, n).proportion_ci(0.95, "exact") if n else (0, 1)
+        rest = (4 - n, sum(e.vacuous for e in entries), sum(not e.hypotheses_met for e in entries))
+        found[name] = (k, n, *interval, *rest)
+    # else the test shows little
+    assert {k for k, *_ in found.values()} > {0, 4}
+    return found
+
+
+def test_trials_show_how_often_each_statement_holds(counted, capsys):
+    assert main(TRIALS) == 0
+    output = capsys.readouterr()
+    heading, titles, *rows = output.out.splitlines()
+    assert " trials; T = " in heading and "verdicts on 1 - 4 delta = " in heading
+    assert " ".join(titles.split()) == "statement holds of 95% interval verdict n/a vacuous unmet"
+    for (name, (k, n, low, high, *rest)), row in zip(counted.items(), rows, strict=True):
+        shown = row.replace(f"[{low:.3f}, {high:.3f}]", "I").split()
+        verdict = shown.pop(4)
+        assert shown == [name, str(k), str(n), "I" if n else "-", *map(str, rest)]
+        if rest[1] < 4 and n == 4:
+            assert verdict == ("consistent" if low >= 1 - 4 * 0.2 else "undecided")
+    assert "rfa: 4 trials in " in output.err
+
+
+def test_trials_in_other_forms(counted, capsys):
+    assert main([*TRIALS, "--json"]) == 0
+    told = strict_json(capsys.readouterr().out)
+    assert rfa.Experiment(**told["experiment"]) == SMALL
+    assert (told["trials"], told["seed"]["entropy"]) == (4, 2)
+    names = ("k", "n", "low", "high", "not_applicable", "vacuous", "unmet")
+    for name, numbers in counted.items():
+        told_of = told["statements"][name]
+        assert [told_of[key] for key in names] == pytest.approx(numbers, abs=1e-9)
+        assert told_of["trials"] == 4
+    assert main([*TRIALS, "--markdown"]) == 0
+    _, _, titles, _, *rows = capsys.readouterr().out.splitlines()
+    assert titles.startswith("| statement | holds | of | 95% interval | verdict |")
+    assert [row.split()[1] for row in rows] == list(STATEMENTS)
+
+
+def test_trials_are_drawn(tmp_path, capsys):
+    path = tmp_path / "frequencies.png"
+    assert main(["check", *GIVEN, "--trials", "2", "--figure", str(path)]) == 0
+    assert is_a_picture(path)
+    assert f"wrote {path}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("audit", "status"), [(True, 1), (False, 0)])
+def test_strict_with_trials_is_status_1_if_a_statement_is_refuted(audit, status, monkeypatch):
+    record = {"delta": 0.1, "assumptions_met": audit}
+    for name in STATEMENTS:
+        held = name != "theorem_3_1_1"
+        record |= {name: held, f"{name}:vacuous": False, f"{name}:hypotheses_met": True}
+    made_up = rfa.Study(SMALL, {}, 20, {}, [record] * 20, 1.0)
+    monkeypatch.setattr(_commands, "study", lambda *given, **named: made_up)
+    assert main([*TRIALS, "--strict"]) == status
+    assert main(TRIALS) == 0
+
+
+INTERRUPTING = """
+import os, signal, sys
+from rfa.cli import commands as _commands
+from rfa.cli.main import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the parent may ignore it
+checks, calls = _commands.checks, []
+
+def measure(run, **constants):
+    calls.append(run)
+    if len(calls) == 20:
+        os.kill(os.getpid(), signal.SIGINT)
+    return checks(run, **constants)
+
+_commands.checks = measure
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_ctrl_c_shows_the_trials_that_were_finished():
+    environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(rfa.__file__))}
+    arguments = ["check", *GIVEN, "--trials", "1000000", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", INTERRUPTING, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 130
+    told = strict_json(done.stdout)
+    assert 1 <= told["trials"] < 1000
+    assert told["statements"]["proposition_B_1"]["n"] == told["trials"]
+    assert done.stderr == f"rfa: interrupted after {told['trials']} runs\n"
+
+
+def test_ctrl_c_before_the_first_trial_shows_nothing(monkeypatch, capsys):
+    def interrupted(*given, **named):
+        raise rfa.Interrupted(study=rfa.Study(SMALL, {}, 4, {}, [], 0.0))
+
+    monkeypatch.setattr(_commands, "study", interrupted)
+    assert main(TRIALS) == 130
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("", "rfa: interrupted after 0 runs\n")
+
+
+# ------------------------------------------------------------------------------------ audit
+
+
+def test_audit_shows_the_known_intervals_of_figure1(capsys):
+    assert main(["audit", "--preset", "figure1"]) == 0
+    first, ends, *lines = capsys.readouterr().out.splitlines()
+    assert first == "(A1)-(A7) hold for no C at delta = 0.1"
+    assert ends.strip() == "C >= 100 by A7, C <= 0.01708 by A1"
+    rows = {line.split()[0]: line for line in lines if line[:1] == "A" and line[1:2].isdigit()}
+    for name, low, high, mark in (
+        ("A1", "1", "0.01708", "binding"),
+        ("A3", "1", "5", ""),
+        ("A5", "1", "6.667", ""),
+        ("A6", "1", "2", ""),
+        ("A7", "100", "400", "binding"),
+    ):
+        assert rows[name].endswith(mark)
+        assert rows[name].removesuffix("binding").split()[-2:] == [low, high]
+    assert any(line.split()[-6:-3] == ["0.25", "0.01667", "NO"] for line in lines)  # Lemma A.1
+
+
+def test_audit_in_other_forms(capsys):
+    assert main(["audit", "--preset", "assumptions", "--json"]) == 0
+    told = strict_json(capsys.readouterr().out)
+    assert (told["lo"], told["hi"]) == pytest.approx((16, 1 / 0.06))
+    assert told["holds"] and told["hypotheses_met"]
+    assert told["binding"] == {"lo": ["A7"], "hi": ["A3", "A5"]}
+    arguments = "--n 400 --d 1200 --m 200 --alpha 0.125 --eta 0.06"
+    widths = f"--sigma {0.06 / 1200**0.5} --omega-init {0.0035 / (200 * 1200) ** 0.5}"
+    assert main(["audit", *arguments.split(), *widths.split(), "--json"]) == 0
+    typed = strict_json(capsys.readouterr().out)
+    assert typed["constants"]["A6"] == pytest.approx(told["constants"]["A6"])
+    assert typed["holds"]
+    assert main(["audit", "--preset", "assumptions", "--delta", "0.3", "--C0", "7", "--json"]) == 0
+    other = strict_json(capsys.readouterr().out)
+    assert (other["delta"], other["C0"]) == (0.3, 7.0)
+    assert any("vacuous" in note for note in other["notes"])
+    # no noise, and starting from zero: nothing bounds C there
+    zero = ["--n", "9", "--d", "2", "--m", "3", "--eta", "0", "--omega-init", "0", "--json"]
+    assert main(["audit", *zero]) == 0
+    told = strict_json(capsys.readouterr().out)
+    assert told["constants"]["A5"] == told["constants"]["A6"] == [1.0, "inf"]
+    assert main(["audit", "--preset", "assumptions", "--markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "**(A1)-(A7) hold for C in [16, 16.67] at delta = 0.1**"
+    assert [line for line in lines if line.startswith("| A7 | A7 |")]
+
+
+def test_audit_is_drawn(tmp_path):
+    path = tmp_path / "interval.png"
+    assert main(["audit", "--preset", "assumptions", "--figure", str(path)]) == 0
+    assert is_a_picture(path)
+
+
+def test_what_the_inverse_leaves_passes_the_audit(capsys):
+    given = ["--n", "300", "--alpha", "0.125", "--delta", "0.05"]
+    assert main(["audit", "--inverse", *given]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "(A1)-(A7) at delta = 0.05, C = 16, given n=300, alpha=0.125"
+    assert [line.split()[0] for line in lines[1:]] == ["d", "m", "sigma", "omega_init", "eta"]
+    assert main(["audit", "--inverse", "--C", "20", *given, "--json"]) == 0
+    told = strict_json(capsys.readouterr().out)
+    assert (told["C"], told["given"], told["holds"]) == (20, {"n": 300, "alpha": 0.125}, True)
+    corner = [
+        part
+        for name, value in told["corner"].items()
+        for part in (f"--{name.replace('_', '-')}", repr(value))
+    ]
+    assert main(["audit", *corner, "--delta", "0.05", "--json"]) == 0
+    passed = strict_json(capsys.readouterr().out)
+    assert passed["holds"] and passed["lo"] <= 20 <= passed["hi"] * (1 + 1e-12)
+
+
+def test_the_inverse_names_what_contradicts_what(capsys):
+    assert main(["audit", "--inverse", "--alpha", "0.05", "--eta", "0.15"]) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.strip() == "A5 and A7 clash at C = 100: A7 wants C >= 100, A5 allows C <= 6.667"
+
+
+# ------------------------------------------------------------------------------------ wrong use
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("check", "--n and --d and --m must be given"),
+        ("check missing.npz", "there is no file 'missing.npz'"),
+        ("check .", "'.'"),
+        ("check {files}/network.npz", "holds a network, not a run"),
+        ("check {files}/run.npz --preset theorem", "no --preset, --trials, --threads, parameters"),
+        ("check {files}/run.npz --trials 3", "RUN is a run that has been made: no --preset,"),
+        ("check {files}/run.npz --n 3", "RUN is a run that has been made: no --preset,"),
+        ("check {files}/run.npz --threads 1", "RUN is a run that has been made: no --preset,"),
+        ("check {files}/run.npz --delta 1", "delta must be between 0 and 1"),
+        ("check {files}/run.npz {files}/run.npz", "unrecognized arguments"),
+        ("check --preset theorem --C0 1", "C0 must be above 1, got 1.0"),
+        ("check --preset theorem --delta 0", "delta must be between 0 and 1"),
+        ("check --preset theorem --delta few", "argument --delta: must be a number, got 'few'"),
+        ("check --preset theorem --trials 0", "trials must be at least 1, got 0"),
+        ("check --preset theorem --figure f.png", "--figure needs --trials"),
+        ("check --preset theorem --trials 2 --figure no/f.png", "there is no folder 'no'"),
+        ("check --preset theorem --trials 2 --threads 2", "--threads is for one run"),
+        ("check --preset theorem --json --markdown", "--markdown: not allowed with argument"),
+        ("audit", "--n and --d and --m must be given"),
+        ("audit --preset theorem --C 3", "--C needs --inverse"),
+        ("audit --preset theorem --C0 0.5", "C0 must be above 1, got 0.5"),
+        ("audit --preset theorem --delta 2", "delta must be between 0 and 1"),
+        ("audit --preset theorem --figure no/f.png", "there is no folder 'no'"),
+        ("audit --preset theorem --json --markdown", "--markdown: not allowed with argument"),
+        ("audit --inverse --preset theorem", "--inverse takes the parameters that are given"),
+        ("audit --inverse --steps 3", "--inverse knows n, d, m, alpha, sigma,"),
+        ("audit --inverse --noise exact", "not noise"),
+        ("audit --inverse --C0 5", "--C0 is not in the assumptions"),
+        ("audit --inverse --markdown", "--markdown shows an audit, not its inverse"),
+        ("audit --inverse --figure f.png", "--figure shows an audit, not its inverse"),
+        ("audit --inverse --C 1", "C must be above 1"),
+        ("audit --inverse --n 0", "n must be at least 1, got 0"),
+    ],
+)
+def test_wrong_use_is_one_line_and_status_2(arguments, words, files, capsys, tmp_path, monkeypatch):
+    """Nothing is computed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rfa.experiment.train", lambda *given, **named: pytest.fail("trained"))
+    monkeypatch.setattr(_commands, "study", lambda *given, **named: pytest.fail("trained"))
+    assert main(arguments.format(files=files).split()) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    (line,) = output.err.splitlines()
+    assert line.startswith("rfa: error: ") and words in line
+    assert os.listdir() == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
+def test_a_report_that_cannot_be_written_is_a_failure_at_work(files, monkeypatch, capsys):
+    with open("/dev/full", "w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["check", str(files / "run.npz")]) == 1
+        assert "No space left on device" in capsys.readouterr().err
+
+
+def test_help_tells_the_options(capsys):
+    for command, options in (
+        ("check", "RUN --preset --omega-init --trials --delta --C0 --strict --figure --seed"),
+        ("audit", "--preset --omega-init --inverse --C --delta --C0 --figure --json --markdown"),
+    ):
+        assert main([command, "--help"]) == 0
+        printed = capsys.readouterr().out.split()
+        assert set(options.split()) <= set(printed)
+
+
+# ------------------------------------------------------------------------------------ reproduce
+
+
+def test_reproduce_writes_every_figure_and_the_report(tmp_path, capsys):
+    assert main(["reproduce", "theorem", "--seed", "5", "--out", str(tmp_path)]) == 0
+    ends = ["amplification", "neurons", "alignment", "history", "assumptions"]
+    figures = ["theorem.png", *(f"theorem-{end}.png" for end in ends)]
+    reports = ["theorem-report.md", "theorem-report.json"]
+    assert sorted(os.listdir(tmp_path)) == sorted([*figures, *reports, "summary.json"])
+    assert all(is_a_picture(tmp_path / figure) for figure in figures)
+    report = rfa.theory.check(rfa.preset("theorem").run(rng=5))
+    told = strict_json((tmp_path / "theorem-report.json").read_text())
+    assert told == json.loads(report.to_json())
+    text = (tmp_path / "theorem-report.md").read_text()
+    assert text == report.to_markdown()
+    assert f"rfa: theorem: of the statements at T {report.summary()}\n" in capsys.readouterr().err
+
+
+def test_reproduce_of_too_few_steps_has_figures_and_says_what_is_missing(tmp_path):
+    assert main(["reproduce", "theorem", "--steps", "0", "--out", str(tmp_path)]) == 0
+    assert len(list(tmp_path.glob("*.png"))) == 6
+    told = strict_json((tmp_path / "theorem-report.json").read_text())
+    (theorem,) = (entry for entry in told["checks"] if entry["id"] == "theorem_3_1_1")
+    assert (theorem["applicable"], theorem["reason"]) == (False, "needs step 6, the run has 0")
+
+
+@pytest.mark.parametrize("taken", ["theorem-report.json", "figure1-assumptions.png"])
+def test_reproduce_finds_out_first_where_it_cannot_write(taken, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("rfa.experiment.train", lambda *given, **named: pytest.fail("trained"))
+    (tmp_path / taken).mkdir()
+    assert main(["reproduce", "--out", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert repr(str(tmp_path / taken)) in line
+
+
+SHORT = ["reproduce", "theorem", "figure1"]
+
+
+@pytest.fixture
+def small_presets(monkeypatch):
+    """theorem and figure1 are small, and have a figure each."""
+    monkeypatch.setitem(PRESETS, "theorem", SMALL)
+    monkeypatch.setitem(PRESETS, "figure1", SMALL.replace(d=2))
+    monkeypatch.setattr(_commands, "FIGURES", (("", rfa.plot.history),))
+
+
+def broken_figure(run, axes):
+    if run.data.d == 2:
+        raise RuntimeError("no\nink")
+    axes.plot([0, 1])
+
+
+def test_reproduce_loses_nothing_to_a_figure_that_fails(
+    small_presets, tmp_path, capsys, monkeypatch
+):
+    figures = (("", rfa.plot.history), ("-broken", broken_figure), ("-last", rfa.plot.neurons))
+    monkeypatch.setattr(_commands, "FIGURES", figures)
+    assert main([*SHORT, "--json", "--out", str(tmp_path)]) == 1
+    output = capsys.readouterr()
+    first, second = strict_json(output.out)
+    assert json.loads((tmp_path / "summary.json").read_text()) == [first, second]
+    assert first["failures"] == {}
+    assert second["failures"] == {"figure1-broken.png": "RuntimeError: no ink"}
+    assert [state["t"] for state in (*first["steps"], *second["steps"])] == [3, 3]
+    # after each preset: also whoever kills the process costs those before it nothing
+    assert output.err.count("summary.json") == 2
+    lines = [line for line in output.err.splitlines() if "error" in line]
+    assert lines == ["rfa: error: figure1-broken.png: RuntimeError: no ink"]
+    ends = [".png", "-broken.png", "-last.png", "-assumptions.png", "-report.md", "-report.json"]
+    expected = [name + end for name in ("theorem", "figure1") for end in ends] + ["summary.json"]
+    assert sorted(os.listdir(tmp_path)) == sorted(set(expected) - {"figure1-broken.png"})
+
+
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        ("rfa.experiment.train", "the run of theorem"),
+        ("rfa.report.summary.test_error", "the summary of theorem"),
+        ("rfa.cli.commands.check", "the report of theorem"),
+    ],
+)
+def test_reproduce_loses_nothing_to_a_preset_that_fails(
+    place, what, small_presets, tmp_path, capsys, monkeypatch
+):
+    module, _, name = place.rpartition(".")
+    works, calls = getattr(sys.modules[module], name), []
+
+    def first_fails(*given, **named):
+        calls.append(given)
+        if len(calls) == 1:
+            raise MemoryError("Unable to allocate 26.8 GiB")
+        return works(*given, **named)
+
+    monkeypatch.setattr(place, first_fails)
+    assert main([*SHORT, "--out", str(tmp_path)]) == 1
+    theorem, figure1 = json.loads((tmp_path / "summary.json").read_text())
+    assert theorem["failures"] == {what: "Unable to allocate 26.8 GiB"}
+    trained = "run" not in what
+    assert theorem["status"] == ("finished" if trained else "unfinished")
+    assert bool(theorem["steps"]) == ("report" in what)
+    assert (figure1["status"], figure1["failures"]) == ("finished", {})
+    files = os.listdir(tmp_path)
+    assert ("theorem.png" in files) == trained
+    assert ("theorem-report.md" in files) == ("summary" in what)
+    assert {"theorem-assumptions.png", "figure1.png", "figure1-report.json"} <= set(files)
+    output = capsys.readouterr()
+    assert f"rfa: error: {what}: Unable to allocate 26.8 GiB\n" in output.err
+    assert "figure1" in output.out
+
+
+def test_reproduce_keeps_what_is_done_after_ctrl_c(small_presets, tmp_path, capsys, monkeypatch):
+    works, calls = _commands.check, []
+
+    def interrupted(run):
+        calls.append(run)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return works(run)
+
+    monkeypatch.setattr(_commands, "check", interrupted)
+    assert main([*SHORT, "assumptions", "--out", str(tmp_path)]) == 130
+    first, second = json.loads((tmp_path / "summary.json").read_text())
+    assert [state["t"] for state in (*first["steps"], *second["steps"])] == [3, 3]
+    assert {"theorem-report.md", "figure1.png"} <= set(os.listdir(tmp_path))
+    assert capsys.readouterr().err.endswith("rfa: interrupted\n")
+
+
+# ------------------------------------------------------------------------------------ style
+
+
+STYLE = {"text.usetex": True, "savefig.dpi": 20, "axes.facecolor": "red", "font.size": 30}
+
+
+def test_figures_have_a_style_of_their_own(tmp_path):
+    """A matplotlibrc changes nothing, LaTeX that is not installed included; nor do we change it."""
+    draw = ["audit", "--preset", "theorem", "--figure"]
+    assert main([*draw, str(tmp_path / "plain.png")]) == 0
+    with matplotlib.rc_context(STYLE):
+        before = dict(matplotlib.rcParams)
+        assert main([*draw, str(tmp_path / "styled.png")]) == 0
+        assert dict(matplotlib.rcParams) == before
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "styled.png").read_bytes()
+
+
+def test_figures_need_no_backend_of_the_users(tmp_path):
+    """That of a notebook, say, which this Python does not have; and a matplotlibrc in the way."""
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nsavefig.dpi: 20\n")
+    environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(rfa.__file__))}
+    environment["MPLBACKEND"] = "no_such_backend"
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "rfa", "audit", "--preset", "theorem", "--figure", "a.png"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "rfa: wrote a.png\n")
+    assert is_a_picture(tmp_path / "a.png")
+
+
+def test_a_figure_that_fails_does_not_take_the_table_away(tmp_path, capsys, monkeypatch):
+    def fails(*args, **options):
+        raise ValueError("no figure today")
+
+    monkeypatch.setattr("rfa.cli.commands._draw", fails)
+    figure = str(tmp_path / "figure.png")
+    assert main(["check", "--preset", "theorem", "--trials", "2", "--figure", figure]) == 1
+    assert "theorem_3_1_1" in capsys.readouterr().out
+    assert main(["audit", "--preset", "theorem", "--figure", figure]) == 1
+    assert "(A1)" in capsys.readouterr().out
+
+
+def test_a_run_that_diverged_is_status_1_of_check_and_reproduce(tmp_path, capsys, monkeypatch):
+    extreme = rfa.Experiment(n=40, d=2, m=4, alpha=1e300, steps=3, sigma=1e100)
+    assert main(["check", "--n", "40", "--d", "2", "--m", "4", "--alpha", "1e300", "--steps", "3",
+                 "--sigma", "1e100"]) == 1  # fmt: skip
+    monkeypatch.setitem(PRESETS, "theorem", extreme)
+    assert main(["reproduce", "theorem", "--out", str(tmp_path)]) == 1
+    (summary,) = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["status"] == "diverged"
