@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rfa import _seeds, _validate
@@ -18,31 +18,72 @@ from rfa.training.recording import MAX_STEPS
 from rfa.training.run import Run
 
 
+def _balance_from_text(text: str) -> str | tuple[float, ...]:
+    if text == "exact":
+        return text
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(
+            "must be none, exact or four probabilities such as 0.1,0.2,0.3,0.4, "
+            f"got {_validate.shown(text)}"
+        ) from None
+
+
+def _mu_from_text(text: str) -> Any:
+    if text == "random":
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError(
+            "must be none, random or two vectors in JSON such as [[0, 1], [1, 0]], "
+            f"got {_validate.shown(text)}"
+        ) from None
+
+
+# The command line makes an option of each field: its help is the first sentence of the docstring
+# on the field, and its value is read as the annotation says, or by a function "from_text" in the
+# metadata of the field.
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
     """All parameters of a run; frozen and JSON-able.
 
     Parameters
     ----------
-    n, d, m : int
-        Number of training samples, dimension (at least 2), number of neurons.
+    n : int
+        Number of training samples.
+    d : int
+        Dimension of the samples, at least 2.
+    m : int
+        Number of neurons.
     alpha : float, default 0.05
         Step size.
     steps : int, optional
         Number of steps; None: the horizon T = 1 + 1/(4 alpha).
     sigma : float, optional
-        See :class:`rfa.XORClusters`; None follows d.
+        Standard deviation of a cluster in each direction; None: 1/(5 sqrt(d)).
     omega_init : float, optional
-        See :meth:`rfa.Network.random`; None follows m and d.
-    eta, noise, law, balance
-        See :class:`rfa.XORClusters`; names and numbers only.
-    mu : None, "random" or nested lists
-        Cluster means: the first two unit vectors, random ones (stream ``mu`` of the run's seed), or
-        an orthonormal pair.
+        Standard deviation of the initial weights; None: 1/(4 sqrt(m d)).
+    eta : float, default 0.15
+        Noise rate, in [0, 1]: probability or fraction of flipped labels.
+    noise : str, default "independent"
+        Which labels are flipped: "independent", "exact", "farthest", "half-space", "boundary" or
+        "one-cluster". :class:`rfa.XORClusters` describes these rules.
+    law : str, default "gaussian"
+        Law of a cluster: "gaussian", "laplace", "uniform", "ball", "logistic" or "exponential".
+        :class:`rfa.XORClusters` describes these laws.
+    balance : "exact", sequence of 4 floats, or None
+        Sizes of the clusters: "exact" for equal ones, up to rounding, or the probabilities of the
+        four clusters, such as 0.1,0.2,0.3,0.4; None: each has probability 1/4.
+    mu : "random", array-like of shape (2, d), or None
+        Cluster means mu1 and mu2: "random", drawn from the seed of the run, or an orthonormal pair
+        such as [[0, 1], [1, 0]]; None: the first two unit vectors. Random means have the stream
+        ``mu`` of the seed.
     n_test : int, default 0
-        Number of test points whose error is recorded.
+        Number of test points, whose error is recorded.
     dtype : {"float64", "float32"}
-        Type of the computation.
+        Type of the computation: "float64" or "float32".
 
     Raises
     ------
@@ -71,17 +112,21 @@ class Experiment:
     eta: float = 0.15
     noise: str = "independent"
     law: str = "gaussian"
-    balance: str | tuple[float, ...] | None = None
-    mu: str | tuple[tuple[float, ...], ...] | None = None
+    balance: str | tuple[float, ...] | None = field(
+        default=None, metadata={"from_text": _balance_from_text}
+    )
+    mu: str | tuple[tuple[float, ...], ...] | None = field(
+        default=None, metadata={"from_text": _mu_from_text}
+    )
     n_test: int = 0
     dtype: str = "float64"
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            # a type, such as numpy.float32, is callable too, and has a name
-            if field.name != "dtype" and callable(getattr(self, field.name)):
+        for name in (parameter.name for parameter in dataclasses.fields(self)):
+            # A dtype may be a callable, such as numpy.float32: it is stored by its name.
+            if name != "dtype" and callable(getattr(self, name)):
                 raise TypeError(
-                    f"{field.name} must be JSON-able, got a callable: use XORClusters and train"
+                    f"{name} must be JSON-able, got a callable: use XORClusters and train"
                 )
         values: dict[str, Any] = {
             "n": _validate.positive_int(self.n, "n"),
@@ -91,7 +136,7 @@ class Experiment:
             "n_test": _validate.nonnegative_int(self.n_test, "n_test"),
             "dtype": _validate.dtype(self.dtype).name,
         }
-        # before the distribution allocates its means
+        # The sizes are checked before the distribution allocates its means.
         _validate.sizes(n=values["n"], d=values["d"])
         _validate.sizes(m=values["m"], d=values["d"])
         _validate.sizes(n_test=values["n_test"], d=values["d"])
@@ -102,9 +147,10 @@ class Experiment:
         if self.omega_init is not None:
             values["omega_init"] = _validate.nonnegative_float(self.omega_init, "omega_init")
         if isinstance(self.mu, str) and self.mu != "random":
-            raise ValueError(f"mu must be None, 'random' or a pair of vectors, got {self.mu!r}")
+            shown = _validate.shown(self.mu)
+            raise ValueError(f"mu must be None, 'random' or a pair of vectors, got {shown}")
         given_mu = None if isinstance(self.mu, str) else self.mu
-        # the distribution checks its own parameters, and has them in plain types
+        # The distribution checks its own parameters and converts them to plain types.
         checked = self._distribution
         values |= {"eta": checked.eta, "balance": checked.balance}
         if self.sigma is not None:
@@ -116,21 +162,26 @@ class Experiment:
 
     @cached_property
     def _distribution(self) -> XORClusters:
-        """The distribution, with the first two unit vectors if the means are random."""
+        """The distribution; in place of random means it has the first two unit vectors."""
         mu = None if isinstance(self.mu, str) else self.mu
         return XORClusters(self.d, self.sigma, self.eta, self.noise, self.law, mu, self.balance)
 
     def replace(self, **changes: Any) -> Experiment:
-        """The same experiment with other values.
+        """A copy of the experiment in which some parameters have other values.
 
         Parameters
         ----------
         **changes
-            Parameters by name.
+            The new values, by the names of the parameters.
 
         Returns
         -------
         Experiment
+
+        Raises
+        ------
+        ValueError, TypeError
+            As when an experiment is made.
 
         Examples
         --------
@@ -155,12 +206,12 @@ class Experiment:
 
     @classmethod
     def from_json(cls, text: str) -> Experiment:
-        """The experiment of :meth:`to_json`.
+        """The experiment that :meth:`to_json` wrote.
 
         Parameters
         ----------
         text : str
-            A JSON object of parameters.
+            A JSON object of parameters; n, d and m must be among them.
 
         Returns
         -------
@@ -169,7 +220,10 @@ class Experiment:
         Raises
         ------
         ValueError
-            If the text is not such an object, or has a name that is not a parameter.
+            If the text is not such an object, lacks n, d or m, has a name that is not a parameter,
+            or has a value out of range.
+        TypeError
+            If a value has the wrong type.
 
         Examples
         --------
@@ -183,7 +237,7 @@ class Experiment:
         if not isinstance(values, dict):
             shown = _validate.shown(text)
             raise ValueError(f"text must be a JSON object of parameters, got {shown}")
-        names = {field.name for field in dataclasses.fields(cls)}
+        names = {parameter.name for parameter in dataclasses.fields(cls)}
         unknown = sorted(set(values) - names)
         if unknown:
             raise ValueError(f"text has unknown parameters {unknown}; known: {sorted(names)}")
@@ -193,12 +247,12 @@ class Experiment:
         return cls(**values)
 
     def parameters(self) -> Parameters:
-        """What the assumptions (A1)-(A7) speak of, with the defaults filled in.
+        """The parameters that the assumptions (A1)-(A7) name, with numbers in place of None.
 
         Returns
         -------
-        tuple
-            n, d, m, alpha, sigma, omega_init and eta, by name.
+        namedtuple
+            n, d, m, alpha, sigma, omega_init and eta.
 
         Examples
         --------
@@ -217,7 +271,7 @@ class Experiment:
         Parameters
         ----------
         rng : int, SeedSequence or None, default 0
-            The run's seed; it matters for mu="random" only.
+            The seed of the run; only mu="random" depends on it.
 
         Returns
         -------
@@ -234,14 +288,14 @@ class Experiment:
         return dataclasses.replace(self._distribution, mu=random_means(self.d, origin))
 
     def sample(self, rng: _seeds.Seed = 0, split: str = "train") -> Dataset:
-        """The training data (n samples) or the test data (n_test samples) of a seed.
+        """The training data (n samples) or the test data (n_test samples) that a seed gives.
 
         Parameters
         ----------
         rng : int, SeedSequence or None, default 0
-            The run's seed.
-        split : {"train", "test"}
-            Which data.
+            The seed of the run.
+        split : {"train", "test"}, default "train"
+            Which of the two data sets.
 
         Returns
         -------
@@ -265,12 +319,12 @@ class Experiment:
         return self.distribution(origin).sample(n, origin, split, self.dtype)
 
     def network(self, rng: _seeds.Seed = 0) -> Network:
-        """The network at t = 0 of a seed.
+        """The initial network (t = 0) that a seed gives.
 
         Parameters
         ----------
         rng : int, SeedSequence or None, default 0
-            The run's seed.
+            The seed of the run.
 
         Returns
         -------
@@ -289,7 +343,8 @@ class Experiment:
         Parameters
         ----------
         rng : int, SeedSequence or None, default 0
-            The seed of everything; None draws fresh entropy and keeps it in the run's provenance.
+            The seed of the data and of the network; None draws a fresh one. The provenance of the
+            run keeps it.
         **options
             Further arguments of :func:`rfa.train`: engine, record, snapshots, stop, n_threads,
             progress.
@@ -297,12 +352,12 @@ class Experiment:
         Returns
         -------
         Run
-            With the bits of ``train(exp.network(rng), exp.sample(rng), alpha, steps, ...)``.
+            Bit for bit that of ``train(exp.network(rng), exp.sample(rng), alpha, steps, ...)``.
 
         Raises
         ------
         TypeError
-            If rng is a Generator, which cannot be split by key.
+            If rng is a Generator, which has no named streams.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""The named experiments: the paper's figures, and sizes at which the theory can be watched."""
+"""The named experiments: the paper's figures, and small sizes at which the theory can be seen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from rfa import _validate
 from rfa.experiment import Experiment
 
-# Figure 2's data: the journal version's second figure. 15% of the labels of each cluster flipped.
+# The data of Figure 2 of the journal version: 15% of the labels of each cluster are flipped.
 _FIGURE2 = Experiment(
     n=300,
     d=5000,
@@ -24,18 +24,19 @@ _FIGURE2 = Experiment(
 )
 
 PRESETS: dict[str, Experiment] = {
-    # Figure 1 of the paper
+    # Figure 1 of the paper.
     "figure1": Experiment(n=5000, d=2, m=500, alpha=0.05, steps=3000),
-    # the journal version's figure on overfitting, n below and above d; its run lasts 10^7 steps
+    # Figure 2 of the journal version, on overfitting, with n below d and above d. The run in
+    # the paper lasts 10^7 steps.
     "figure2-high": _FIGURE2,
     "figure2-low": _FIGURE2.replace(
         n=5000, d=300, sigma=300**-0.6, omega_init=0.1 / np.sqrt(400 * 300)
     ),
-    # small enough to try, and where Theorem 3.1's conclusion holds; (A1)-(A7) do not
+    # A small size at which the conclusion of Theorem 3.1 holds, although (A1)-(A7) do not.
     "theorem": Experiment(
         n=400, d=200, m=200, sigma=0.2 / np.sqrt(200), omega_init=0.01 / np.sqrt(200 * 200), eta=0.1
     ),
-    # satisfies (A1)-(A7) at delta = 0.1 for C in [16, 16.67]
+    # Satisfies (A1)-(A7) at delta = 0.1 for C in [16, 16.67].
     "assumptions": Experiment(
         n=400,
         d=1200,
@@ -45,7 +46,7 @@ PRESETS: dict[str, Experiment] = {
         omega_init=0.0035 / np.sqrt(200 * 1200),
         eta=0.06,
     ),
-    # fits all labels in the first step and generalizes later; 1/(4 alpha) = 62.5, so T = 63
+    # Fits all labels in the first step and generalizes later. 1/(4 alpha) = 62.5, so T = 63.
     "grokking": Experiment(
         n=200,
         d=40_000,
@@ -68,9 +69,10 @@ def preset(name: str) -> Experiment:
     Parameters
     ----------
     name : str
-        "figure1": Figure 1 of the paper. "figure2-high", "figure2-low": overfitting with n below
-        and above d (the journal version's figure). "theorem": Theorem 3.1's conclusion at a small
-        size. "assumptions": satisfies (A1)-(A7). "grokking": fits first, generalizes later.
+        "figure1": Figure 1 of the paper. "figure2-high" and "figure2-low": Figure 2 of the journal
+        version, overfitting with n below d and with n above d. "theorem": a small size at which the
+        conclusion of Theorem 3.1 holds. "assumptions": satisfies (A1)-(A7). "grokking": fits all
+        labels first and generalizes later.
 
     Returns
     -------

@@ -1,27 +1,32 @@
-"""What the commands share of the terminal: the parser, messages on stderr, refusals."""
+"""What commands share of the terminal: the parser, messages on stderr, refusals."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-# Exceptions whose messages say what is wrong; of others the name is needed too, and not all of what
-# may be pages.
+# The messages of these exceptions say what is wrong. A message of another one is shown after its
+# type, and cut at LONGEST characters, since it may be pages long.
 TELLING = (ValueError, TypeError, OSError, ImportError, MemoryError)
 LONGEST = 300
 
 
 class UsageError(Exception):
-    """What was asked for cannot be done."""
+    """The command line asks for something that cannot be done."""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that complains in one line and takes no abbreviations, which would not last."""
+    """A parser that complains in one line.
+
+    It takes no abbreviations: a new option could make an abbreviation of an old one ambiguous.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
@@ -31,14 +36,14 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see {self.prog} --help")
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        # of --help and --version, which are data: argparse's own drops what cannot be written
+        # argparse prints --help and --version with this method, and hides failures to write.
         need_stdout()
         print(message, end="")
 
 
 @contextlib.contextmanager
 def usage(*further: type[Exception]) -> Iterator[None]:
-    """Take what refuses an argument, and further exceptions, for a wrong use."""
+    """Turn an exception that refuses an argument, or one of the further types, into UsageError."""
     refusals: tuple[type[Exception], ...] = (ValueError, TypeError, *further)
     try:
         yield
@@ -47,14 +52,14 @@ def usage(*further: type[Exception]) -> Iterator[None]:
 
 
 def need_stdout() -> None:
-    """Refuse to begin what would end in printing where there is no stdout."""
+    """Fail if stdout is closed, before a computation whose result could not be printed."""
     if sys.stdout is None:
         raise OSError("stdout is closed: there is nowhere to print to")
 
 
 def say(message: str) -> None:
-    """Write a message of one line to stderr."""
-    # no stderr, a closed one or one that is full: there is nobody to tell
+    """Write a message to stderr, in one line."""
+    # If stderr is absent, closed or full, nobody can be told.
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:
             line = " ".join(message.splitlines())
@@ -62,17 +67,41 @@ def say(message: str) -> None:
 
 
 def report(error: BaseException, what: str = "") -> None:
-    """Say in one line what failed and why, after the traceback if RFA_DEBUG is set."""
+    """Say in one line what failed and why; if RFA_DEBUG is set, after the traceback."""
     if os.environ.get("RFA_DEBUG"):
-        # as in say: nobody to tell
+        # As in say: nobody can be told.
         with contextlib.suppress(OSError, ValueError, AttributeError):
             traceback.print_exception(error)
     say(f"error: {what}{': ' if what else ''}{described(error)}")
 
 
 def described(error: BaseException) -> str:
-    """What an exception says, with its name if that is needed."""
+    """The message of an exception, after its type unless the message suffices."""
     if isinstance(error, (*TELLING, UsageError)) and str(error):
         return str(error)
     text = " ".join([type(error).__name__ + ":", *str(error).split()]).removesuffix(":")
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+class _Log(logging.Handler):
+    """Says a log record, with its level in front."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+@contextlib.contextmanager
+def messages_of_one_line() -> Iterator[None]:
+    """Say warnings, and log records that no handler takes, in one line each."""
+
+    def show(message: Warning | str, *place: Any, **named: Any) -> None:
+        say(f"warning: {message}")
+
+    last_resort = logging.lastResort
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        logging.lastResort = _Log(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.lastResort = last_resort

@@ -1,25 +1,30 @@
-"""What the command line's options say, from text: each function takes one and refuses a wrong one.
+"""Options that several commands share, and the types of options.
 
-They are the types of argparse's arguments.
+A type turns the text of an option into a value, or refuses it; argparse calls it.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import json
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from rfa import _runtime, _validate
+from rfa.cli.console import Parser
 from rfa.presets import preset
-from rfa.training.recording import MAX_STEPS
+from rfa.setting import C0, DELTA
+from rfa.theory.assumptions import above_one, probability
 
 Value = TypeVar("Value")
 
 
+# ------------------------------------------------------------------ types
+
+
 def checked(convert: Callable[[str], Value]) -> Callable[[str], Value]:
-    """Let argparse print convert's own words of refusal."""
+    """A type that refuses a text in the words of convert, which argparse would not show."""
 
     @functools.wraps(convert)
     def converted(text: str) -> Value:
@@ -29,11 +34,6 @@ def checked(convert: Callable[[str], Value]) -> Callable[[str], Value]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return converted
-
-
-def or_none(convert: Callable[[str], Any]) -> Callable[[str], Any]:
-    """The same, where "none" stands for None."""
-    return lambda text: None if text == "none" else convert(text)
 
 
 @checked
@@ -47,7 +47,7 @@ def integer(text: str) -> int:
 
 @checked
 def real(text: str) -> float:
-    """A number."""
+    """A real number."""
     try:
         return float(text)
     except ValueError:
@@ -62,92 +62,76 @@ def preset_name(text: str) -> str:
 
 
 @checked
-def seed(text: str) -> int:
-    """A seed."""
+def png_file(text: str) -> str:
+    """The path of a PNG file; one without an ending, such as a device, is taken too."""
+    if os.path.splitext(text)[1].lower() not in ("", ".png"):
+        raise ValueError(f"must end in .png, since figures are PNG, got {_validate.shown(text)}")
+    return text
+
+
+@checked
+def _seed(text: str) -> int:
     return _validate.nonnegative_int(integer(text), "seed")
 
 
 @checked
-def trials(text: str) -> int:
-    """A number of trials."""
-    return _validate.positive_int(integer(text), "trials")
-
-
-@checked
-def threads(text: str) -> int:
-    """A number of threads."""
+def _threads(text: str) -> int:
     n_threads = integer(text)
     _runtime.threads(n_threads)
     return n_threads
 
 
 @checked
-def steps(text: str) -> int:
-    """A number of steps."""
-    steps = _validate.nonnegative_int(integer(text), "steps")
-    if steps > MAX_STEPS:
-        raise ValueError(f"steps must be at most 2^53, got {text}")
-    return steps
+def _delta(text: str) -> float:
+    return probability(real(text))
 
 
 @checked
-def record(text: str) -> str | int | None:
-    """Which steps to record."""
-    if text in ("log", "all"):
-        return text
-    if text == "none":
-        return None
-    try:
-        every = int(text)
-    except ValueError:
-        raise ValueError(
-            f"must be log, all, none or a positive integer, got {_validate.shown(text)}"
-        ) from None
-    return _validate.positive_int(every, "record")
+def _C0(text: str) -> float:
+    return above_one(real(text))
 
 
-@checked
-def balance(text: str) -> str | tuple[float, ...]:
-    """How clusters are drawn."""
-    if text == "exact":
-        return text
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(
-            "must be none, exact or four probabilities such as 0.1,0.2,0.3,0.4, "
-            f"got {_validate.shown(text)}"
-        ) from None
+# ------------------------------------------------------------------ shared options
 
 
-@checked
-def mu(text: str) -> Any:
-    """The cluster means."""
-    if text == "random":
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise ValueError(
-            "must be none, random or two vectors in JSON such as [[0, 1], [1, 0]], "
-            f"got {_validate.shown(text)}"
-        ) from None
+def add_seed(
+    parser: Parser, default: int | None = 0, summary: str = "seed of all random draws (default: 0)"
+) -> None:
+    """Add --seed."""
+    parser.add_argument("--seed", type=_seed, default=default, help=summary)
 
 
-# The types of Experiment's parameters; what is in range Experiment decides.
-PARAMETERS: dict[str, Callable[[str], Any]] = {
-    "n": integer,
-    "d": integer,
-    "m": integer,
-    "alpha": real,
-    "steps": steps,
-    "sigma": real,
-    "omega_init": real,
-    "eta": real,
-    "noise": str,
-    "law": str,
-    "balance": balance,
-    "mu": mu,
-    "n_test": integer,
-    "dtype": str,
-}
+def add_threads(parser: Parser) -> None:
+    """Add --threads."""
+    parser.add_argument(
+        "--threads", type=_threads, help="number of threads; the results do not depend on it"
+    )
+
+
+def add_constants(parser: Parser) -> None:
+    """Add --delta and --C0, which are absent from the parsed options if they are not given."""
+    parser.add_argument(
+        "--delta",
+        type=_delta,
+        default=argparse.SUPPRESS,
+        help=f"failure probability (default: {DELTA:g})",
+    )
+    parser.add_argument(
+        "--C0",
+        type=_C0,
+        default=argparse.SUPPRESS,
+        help=f"the constant of Lemma 4.2 (default: {C0:g})",
+    )
+
+
+def constants(options: argparse.Namespace) -> dict[str, Any]:
+    """Those of delta and C0 that are given."""
+    return {name: value for name, value in vars(options).items() if name in ("delta", "C0")}
+
+
+def add_forms(parser: Parser, markdown: bool = False) -> None:
+    """Add --json, and --markdown if the command has it, which exclude each other."""
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    if markdown:
+        forms.add_argument("--markdown", action="store_true", help="print a Markdown table")

@@ -87,8 +87,8 @@ TRAIN = ["train", "--n", "20", "--d", "2", "--m", "3"]
         ([*TRAIN, "--record", "0"], "argument --record: record must be at least 1"),
         ([*TRAIN, "--record", "-3"], "argument --record: record must be at least 1"),
         ([*TRAIN, "--record", "²"], "argument --record: must be log, all, none or a positive"),
-        ([*TRAIN, "--steps", "-1"], "argument --steps: steps must be at least 0, got -1"),
-        ([*TRAIN, "--steps", "9007199254740993"], "argument --steps: steps must be at most 2^53"),
+        ([*TRAIN, "--steps", "-1"], "error: steps must be at least 0, got -1"),
+        ([*TRAIN, "--steps", "9007199254740993"], "error: steps must be at most 2^53, got 9"),
         (["reproduce", "theorem", "--steps", "x"], "argument --steps: must be an integer"),
         (["reproduce", "theorem", "--steps", "1" + "0" * 30], "steps must be at most 2^53"),
         ([*TRAIN, "--threads", "5000"], "argument --threads: n_threads must be at most 1024"),
@@ -302,7 +302,7 @@ def test_a_shell_that_closes_stdout():
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_a_full_disk_is_one_line(arguments, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("rfa.cli.commands.FIGURES", ())
+    monkeypatch.setattr("rfa.cli.reproduce.FIGURES", ())
     monkeypatch.setitem(PRESETS, "theorem", rfa.Experiment(n=20, d=2, m=4))
     with open("/dev/full", "w") as full:
         monkeypatch.setattr(sys, "stdout", full)
@@ -349,7 +349,7 @@ def closed():
 def test_messages_without_stderr(stderr, tmp_path, capsys, monkeypatch):
     run = rfa.preset("theorem").run(rng=0)  # train looks at stderr too, for its progress
     monkeypatch.setattr("rfa.experiment.train", lambda *given, **named: run)
-    monkeypatch.setattr("rfa.cli.commands._draw", lambda draw, path: None)
+    monkeypatch.setattr("rfa.cli.reproduce.draw", lambda figure, path: None)
     monkeypatch.setattr(sys, "stderr", stderr)
     assert main(["reproduce", "theorem", "--json", "--out", str(tmp_path)]) == 0
     assert json.loads(capsys.readouterr().out)[0]["preset"] == "theorem"

@@ -14,7 +14,6 @@ import pytest
 from scipy import stats
 
 import rfa
-from rfa.cli import commands as _commands
 from rfa.cli.main import main
 from rfa.presets import PRESETS
 from rfa.theory import STATEMENTS
@@ -200,18 +199,18 @@ def test_strict_with_trials_is_status_1_if_a_statement_is_refuted(audit, status,
         held = name != "theorem_3_1_1"
         record |= {name: held, f"{name}:vacuous": False, f"{name}:hypotheses_met": True}
     made_up = rfa.Study(SMALL, {}, 20, {}, [record] * 20, 1.0)
-    monkeypatch.setattr(_commands, "study", lambda *given, **named: made_up)
+    monkeypatch.setattr("rfa.cli.check.study", lambda *given, **named: made_up)
     assert main([*TRIALS, "--strict"]) == status
     assert main(TRIALS) == 0
 
 
 INTERRUPTING = """
 import os, signal, sys
-from rfa.cli import commands as _commands
+from rfa.cli import check
 from rfa.cli.main import main
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # the parent may ignore it
-checks, calls = _commands.checks, []
+checks, calls = check.checks, []
 
 def measure(run, **constants):
     calls.append(run)
@@ -219,7 +218,7 @@ def measure(run, **constants):
         os.kill(os.getpid(), signal.SIGINT)
     return checks(run, **constants)
 
-_commands.checks = measure
+check.checks = measure
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -245,7 +244,7 @@ def test_ctrl_c_before_the_first_trial_shows_nothing(monkeypatch, capsys):
     def interrupted(*given, **named):
         raise rfa.Interrupted(study=rfa.Study(SMALL, {}, 4, {}, [], 0.0))
 
-    monkeypatch.setattr(_commands, "study", interrupted)
+    monkeypatch.setattr("rfa.cli.check.study", interrupted)
     assert main(TRIALS) == 130
     output = capsys.readouterr()
     assert (output.out, output.err) == ("", "rfa: interrupted after 0 runs\n")
@@ -374,7 +373,7 @@ def test_wrong_use_is_one_line_and_status_2(arguments, words, files, capsys, tmp
     """Nothing is computed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("rfa.experiment.train", lambda *given, **named: pytest.fail("trained"))
-    monkeypatch.setattr(_commands, "study", lambda *given, **named: pytest.fail("trained"))
+    monkeypatch.setattr("rfa.cli.check.study", lambda *given, **named: pytest.fail("trained"))
     assert main(arguments.format(files=files).split()) == 2
     output = capsys.readouterr()
     assert output.out == ""
@@ -444,7 +443,7 @@ def small_presets(monkeypatch):
     """theorem and figure1 are small, and have a figure each."""
     monkeypatch.setitem(PRESETS, "theorem", SMALL)
     monkeypatch.setitem(PRESETS, "figure1", SMALL.replace(d=2))
-    monkeypatch.setattr(_commands, "FIGURES", (("", rfa.plot.history),))
+    monkeypatch.setattr("rfa.cli.reproduce.FIGURES", (("", rfa.plot.history),))
 
 
 def broken_figure(run, axes):
@@ -457,7 +456,7 @@ def test_reproduce_loses_nothing_to_a_figure_that_fails(
     small_presets, tmp_path, capsys, monkeypatch
 ):
     figures = (("", rfa.plot.history), ("-broken", broken_figure), ("-last", rfa.plot.neurons))
-    monkeypatch.setattr(_commands, "FIGURES", figures)
+    monkeypatch.setattr("rfa.cli.reproduce.FIGURES", figures)
     assert main([*SHORT, "--json", "--out", str(tmp_path)]) == 1
     output = capsys.readouterr()
     first, second = strict_json(output.out)
@@ -479,7 +478,7 @@ def test_reproduce_loses_nothing_to_a_figure_that_fails(
     [
         ("rfa.experiment.train", "the run of theorem"),
         ("rfa.report.summary.test_error", "the summary of theorem"),
-        ("rfa.cli.commands.check", "the report of theorem"),
+        ("rfa.cli.reproduce.check", "the report of theorem"),
     ],
 )
 def test_reproduce_loses_nothing_to_a_preset_that_fails(
@@ -512,7 +511,7 @@ def test_reproduce_loses_nothing_to_a_preset_that_fails(
 
 
 def test_reproduce_keeps_what_is_done_after_ctrl_c(small_presets, tmp_path, capsys, monkeypatch):
-    works, calls = _commands.check, []
+    works, calls = rfa.theory.check, []
 
     def interrupted(run):
         calls.append(run)
@@ -520,7 +519,7 @@ def test_reproduce_keeps_what_is_done_after_ctrl_c(small_presets, tmp_path, caps
             raise KeyboardInterrupt
         return works(run)
 
-    monkeypatch.setattr(_commands, "check", interrupted)
+    monkeypatch.setattr("rfa.cli.reproduce.check", interrupted)
     assert main([*SHORT, "assumptions", "--out", str(tmp_path)]) == 130
     first, second = json.loads((tmp_path / "summary.json").read_text())
     assert [state["t"] for state in (*first["steps"], *second["steps"])] == [3, 3]
@@ -566,7 +565,7 @@ def test_a_figure_that_fails_does_not_take_the_table_away(tmp_path, capsys, monk
     def fails(*args, **options):
         raise ValueError("no figure today")
 
-    monkeypatch.setattr("rfa.cli.commands._draw", fails)
+    monkeypatch.setattr("rfa.cli.figures.draw", fails)
     figure = str(tmp_path / "figure.png")
     assert main(["check", "--preset", "theorem", "--trials", "2", "--figure", figure]) == 1
     assert "theorem_3_1_1" in capsys.readouterr().out
