@@ -1,1 +1,1 @@
-"""What a command tells of its runs."""
+"""Reports on runs: summary, the results that rfa train and rfa reproduce print."""

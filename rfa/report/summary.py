@@ -1,4 +1,4 @@
-"""What a command tells of its runs: at the horizon T and at the last step."""
+"""The summary of a run: its results at the horizon T and at the last step."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from rfa.network import Network
 from rfa.setting import Horizon
 from rfa.training.run import Run
 
-# Reals drawn for an estimate of the test error, and the points it has at the least and the most.
+# An estimate of the test error draws about ERROR_REALS coordinates: the number of its points is
+# ERROR_REALS / d, kept between the two ERROR_POINTS.
 ERROR_REALS, ERROR_POINTS = 4 * 10**8, (2_000, 200_000)
 
 
 def summarize(name: str, experiment: Experiment, run: Run, n_threads: int | None) -> dict[str, Any]:
-    """What a run came to at the horizon T and at its last step, JSON-able."""
+    """The results of a run of an experiment at the horizon T and at the last step, JSON-able.
+
+    The test error is estimated on n_threads threads.
+    """
     T = Horizon.of(run.alpha).T
     states = {T: run.snapshots[T]} if T in run.snapshots else {}
     states[run.t] = run.network.W
@@ -44,6 +48,7 @@ def summarize(name: str, experiment: Experiment, run: Run, n_threads: int | None
 def _state(
     experiment: Experiment, run: Run, t: int, W: np.ndarray[Any, Any], n_threads: int | None
 ) -> dict[str, Any]:
+    """The results at step t, where the first layer is W."""
     row = run.history.row(t)
     distribution = run.data.distribution
     assert distribution is not None
@@ -64,7 +69,7 @@ def _state(
 
 
 def show(summaries: list[dict[str, Any]], as_json: bool) -> None:
-    """Print the summaries on stdout, as JSON or as a table."""
+    """Print summaries to stdout, as JSON or as a table with a row for each step."""
     if as_json:
         print(json.dumps(summaries, indent=2))
         return

@@ -1,9 +1,11 @@
 """The command line: what is around the commands; train, reproduce, info."""
 
+import dataclasses
 import errno
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -369,6 +371,75 @@ def test_help_tells_the_options(capsys):
         assert "--json" in capsys.readouterr().out
     assert main(["--help"]) == 0
     assert "RFA_DEBUG=1" in capsys.readouterr().out
+
+
+def test_help_tells_every_parameter(capsys):
+    assert main(["train", "--help"]) == 0
+    printed = " ".join(capsys.readouterr().out.partition("options:")[2].split())
+    told = dict(re.findall(r"--(\S+) [A-Z_]+ (.+?)(?= --)", printed))
+    for field in dataclasses.fields(rfa.Experiment):
+        words, _, default = told[field.name.replace("_", "-")].partition(" (default: ")
+        assert len(words) > 8
+        if field.default is not dataclasses.MISSING:
+            assert default == f"{'none' if field.default is None else field.default})"
+    assert told["n"] == "number of training samples"
+    assert told["alpha"] == "step size (default: 0.05)"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wider(rfa.Experiment):
+    """An experiment with further parameters, none of a type that the command line knows.
+
+    Parameters
+    ----------
+    flag : bool, default False
+        Whether 100% of it, or none, is meant. More.
+    pair : tuple, optional
+        Two
+        numbers.
+
+    """
+
+    flag: bool = False
+    pair: tuple[int, int] | None = (1, 2)
+    plain: dict[str, int] | None = None
+
+
+def test_a_new_parameter_needs_nothing_of_the_command_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("rfa.cli.parameters.Experiment", Wider)
+    assert main(["train", "--help"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "--flag FLAG whether 100% of it, or none, is meant (default: False) " in printed
+    assert "--pair PAIR two numbers (default: (1, 2)) --plain PLAIN (default: none)" in printed
+    assert main([*TRAIN, "--flag", "true", "--pair", "[3, 4]", "--plain", "none", "--json"]) == 0
+    (summary,) = json.loads(capsys.readouterr().out)
+    told = summary["experiment"]
+    assert (told["flag"], told["pair"], told["plain"]) == (True, [3, 4], None)
+
+
+INTERRUPTING = """
+import sys
+import rfa
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            sys.meta_path.remove(self)
+            raise KeyboardInterrupt
+
+from rfa.cli.main import main
+
+sys.meta_path.insert(0, Interrupting())
+sys.exit(main(["info"]))
+"""
+
+
+@pytest.mark.parametrize("module", ["argparse", "rfa.cli.console", "rfa.cli.check"])
+def test_ctrl_c_while_python_imports_is_status_130(module):
+    environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(rfa.__file__))}
+    command = [sys.executable, "-P", "-c", INTERRUPTING, module]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "rfa: interrupted\n")
 
 
 def test_interrupted_is_status_130_and_keeps_the_run(tmp_path, capsys, monkeypatch):
