@@ -18,7 +18,7 @@ from rfa.data import LAWS, NOISE_RULES
 
 QUICK = settings(deadline=None, max_examples=50)
 
-# The presets as they were published, nothing of them taken from the code.
+# The published values of the presets, written down independently of the code.
 FIGURE2 = {
     "m": 400,
     "alpha": 0.1,
@@ -49,7 +49,7 @@ SETTINGS = {
         "dtype": "float64",
     },
 }
-# standard deviations of a cluster and of the first layer; the last number of steps of the theorem
+# sigma, omega_init and the horizon T of each preset.
 WIDTHS = {
     "figure1": (sqrt(1 / (25 * 2)), sqrt(1 / (16 * 500 * 2)), 6),
     "figure2-high": (sqrt(5000**-1.2), sqrt(0.01 / (400 * 5000)), 3),
@@ -93,7 +93,7 @@ def test_presets_are_the_published_settings(name):
     given_omega = exp.omega_init or rfa.Network.random(m=exp.m, d=exp.d).omega_init
     assert given_omega == pytest.approx(omega_init, rel=1e-12)
     assert math.floor(1 / (4 * exp.alpha) + 1e-9) + 1 == T
-    # T is what a preset without steps takes; grokking's, where T is rounded, stands in it
+    # A preset without steps takes T of them; grokking, whose T is rounded, gives its steps.
     assert (exp.steps or T) >= T
 
 
@@ -163,8 +163,9 @@ def test_weights_survive_json_to_the_last_bit(weights):
 
 
 def test_sizes_are_refused_before_anything_is_allocated():
-    # d alone would be a quarter of a gigabyte of means
-    rfa.Experiment(n=30, d=3, m=4)  # imports what it needs
+    # The means alone would take a quarter of a gigabyte. The first experiment loads modules, whose
+    # memory must not count.
+    rfa.Experiment(n=30, d=3, m=4)
     tracemalloc.start()
     try:
         with pytest.raises(ValueError, match="n and d make an array too large"):

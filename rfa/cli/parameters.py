@@ -19,7 +19,7 @@ from rfa.cli.options import checked, integer, preset_name, real
 from rfa.experiment import Experiment
 from rfa.presets import PRESETS, preset
 
-# In front of the names of parameters among the parsed options, where other options have names too.
+# The parsed options have each parameter under its name with this prefix, apart from other options.
 PREFIX = "experiment_"
 
 
@@ -68,10 +68,10 @@ def experiment(options: argparse.Namespace) -> Experiment:
 def first_sentences(docstring: str | None) -> dict[str, str]:
     """The first sentence on each parameter in a numpydoc docstring, as argparse writes help.
 
-    There is none without docstrings (python -OO).
+    python -OO drops docstrings: there are no sentences then.
     """
     _, _, parameters = inspect.cleandoc(docstring or "").partition("Parameters\n----------\n")
-    # A section ends at a blank line. In it, a parameter begins a line, and its text is indented.
+    # The section ends at a blank line. Each name begins a line, and the lines on it are indented.
     section = parameters.partition("\n\n")[0]
     found = {}
     for name, lines in re.findall(r"^(\w+) :.*((?:\n .*)+)", section, re.MULTILINE):

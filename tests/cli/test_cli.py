@@ -1,4 +1,4 @@
-"""The command line: what is around the commands; train, reproduce, info."""
+"""The command line: exit statuses, messages, streams; rfa train, rfa reproduce, rfa info."""
 
 import dataclasses
 import errno
@@ -230,7 +230,7 @@ def test_a_run_that_diverged_is_kept_and_status_1(tmp_path, capsys, caplog):
 
 
 def process(*arguments, **options):
-    """The command line in a process of its own, with this rfa and buffered streams."""
+    """Run the command line in a new process, with the rfa under test and buffered streams."""
     environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(rfa.__file__))}
     environment.pop("PYTHONUNBUFFERED", None)
     environment |= options.pop("env", {})
@@ -247,7 +247,7 @@ def test_an_unknown_simd_level_is_one_line():
 
 
 def test_warnings_are_one_line():
-    """Those of Python's warnings, and what is logged: here a horizon, and a run that diverged."""
+    """A logged warning, that a run diverged, and one of Python's warnings, on the horizon."""
     arguments = ["--alpha", "3e200", "--sigma", "1e200", "--steps", "50"]
     done = process(*TRAIN, *arguments, capture_output=True)
     assert done.returncode == 1
@@ -321,7 +321,7 @@ def test_output_that_cannot_be_written():
         assert done.returncode == 1
         (line,) = done.stderr.splitlines()
         assert line.startswith("rfa: error: ") and os.strerror(errno.ENOSPC) in line
-        # messages that nobody can read change nothing
+        # A message that cannot be written changes neither status nor stdout.
         done = process("dance", stdout=subprocess.PIPE, stderr=full)
         assert (done.returncode, done.stdout) == (2, "")
 
@@ -335,7 +335,7 @@ def test_a_reader_who_has_gone_is_no_news():
 
 
 class Broken(io.StringIO):
-    """A stream whose reader has gone."""
+    """A stream whose reader has closed it."""
 
     def write(self, text):
         raise BrokenPipeError(errno.EPIPE, "gone")
@@ -349,7 +349,8 @@ def closed():
 
 @pytest.mark.parametrize("stderr", [None, Broken(), closed()], ids=["none", "broken", "closed"])
 def test_messages_without_stderr(stderr, tmp_path, capsys, monkeypatch):
-    run = rfa.preset("theorem").run(rng=0)  # train looks at stderr too, for its progress
+    # Trained while there is a stderr: train itself uses it to show progress.
+    run = rfa.preset("theorem").run(rng=0)
     monkeypatch.setattr("rfa.experiment.train", lambda *given, **named: run)
     monkeypatch.setattr("rfa.cli.reproduce.draw", lambda figure, path: None)
     monkeypatch.setattr(sys, "stderr", stderr)
@@ -468,7 +469,7 @@ def test_import_loads_numpy_alone():
     code = (
         "import sys, rfa; print([m for m in ('scipy', 'matplotlib', 'tqdm') if m in sys.modules])"
     )
-    # -P: the current folder may be a source tree, whose rfa/ is not built
+    # -P keeps the current folder off the path: it may be a source tree with an unbuilt rfa/.
     command = [sys.executable, "-P", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -20,7 +20,7 @@ from rfa.theory import STATEMENTS
 
 matplotlib.use("Agg")
 
-# Steps are few, and some statements of it fail, some are vacuous, some not applicable.
+# A short run of which some statements fail, some are vacuous and some are not applicable.
 SMALL = rfa.Experiment(n=40, d=3, m=8, alpha=0.125, sigma=0.5)
 GIVEN = ["--n", "40", "--d", "3", "--m", "8", "--alpha", "0.125", "--sigma", "0.5"]
 
@@ -31,7 +31,7 @@ def strict_json(text):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A run of theorem, one on data of one's own, and a network."""
+    """A folder with a run of the preset theorem, a run on a user's own data, and a network."""
     folder = tmp_path_factory.mktemp("files")
     rfa.preset("theorem").run(rng=4).save(folder / "run.npz")
     own = rfa.Dataset([[1.0, 2.0], [0.5, -1.0]], [1, -1])
@@ -53,7 +53,7 @@ def test_check_shows_every_statement_as_a_table(capsys):
     assert main(["check", *GIVEN, "--seed", "3", "--delta", "0.2", "--C0", "3"]) == 0
     heading, *rows, summary = capsys.readouterr().out.splitlines()
     assert heading.startswith("T = 3 of 3 steps; delta = 0.2, C0 = 3, ")
-    # what the marks in the table mean
+    # The lines that explain the marks in the table are skipped.
     while rows[0][0] in "*+":
         rows.pop(0)
     titles = rows.pop(0)
@@ -82,7 +82,7 @@ def test_check_in_other_forms(capsys):
     table = [line for line in lines if line.startswith("|")]
     assert table[1] == "| --- " * 10 + "|"
     assert [line.split()[1] for line in table[2:]] == list(STATEMENTS)
-    # what is in a cell does not end it
+    # A | in a cell is escaped: no row has more cells than the titles.
     assert {line.replace(r"\|", "").count("|") for line in table} == {11}
 
 
@@ -98,7 +98,7 @@ def test_check_of_a_run_that_was_kept(files, capsys):
         next(entry for entry in record["checks"] if entry["id"] == "proposition_B_1")
         for record in (told, other)
     )
-    assert drawn["value"] != again["value"]  # other signs
+    assert drawn["value"] != again["value"]  # the seed changes the random signs
     assert drawn["bound"] == again["bound"]
 
 
@@ -119,7 +119,7 @@ def test_a_longer_run_is_shown_at_its_end_too(capsys):
 
 
 def test_strict_is_status_1_if_a_statement_fails(capsys):
-    # the initial weights are far too large for Lemma A.1
+    # The initial weights are far too large for Lemma A.1.
     failing = ["check", *GIVEN, "--omega-init", "3"]
     assert main(failing) == 0
     printed = capsys.readouterr().out
@@ -137,7 +137,7 @@ TRIALS = ["check", *GIVEN, "--trials", "4", "--seed", "2", "--delta", "0.2", "--
 
 @pytest.fixture(scope="module")
 def counted():
-    """Statement -> holds, of, interval, not applicable, vacuous, unmet in the runs of TRIALS."""
+    """The row that each statement must have in the output of TRIALS, counted run by run."""
     reports = []
     for k in range(4):
         run = SMALL.run(rng=np.random.SeedSequence(2, spawn_key=(k,)))
@@ -149,7 +149,7 @@ def counted():
         interval = stats.binomtest(k, n).proportion_ci(0.95, "exact") if n else (0, 1)
         rest = (4 - n, sum(e.vacuous for e in entries), sum(not e.hypotheses_met for e in entries))
         found[name] = (k, n, *interval, *rest)
-    # else the test shows little
+    # Some statements hold in some trials only: without them the tests would show little.
     assert {k for k, *_ in found.values()} > {0, 4}
     return found
 
@@ -287,7 +287,7 @@ def test_audit_in_other_forms(capsys):
     other = strict_json(capsys.readouterr().out)
     assert (other["delta"], other["C0"]) == (0.3, 7.0)
     assert any("vacuous" in note for note in other["notes"])
-    # no noise, and starting from zero: nothing bounds C there
+    # Without noise (A5) bounds no C, and with W_0 = 0 neither does (A6).
     zero = ["--n", "9", "--d", "2", "--m", "3", "--eta", "0", "--omega-init", "0", "--json"]
     assert main(["audit", *zero]) == 0
     told = strict_json(capsys.readouterr().out)
@@ -442,7 +442,7 @@ SHORT = ["reproduce", "theorem", "figure1"]
 
 @pytest.fixture
 def small_presets(monkeypatch):
-    """theorem and figure1 are small, and have a figure each."""
+    """Make the presets theorem and figure1 small, and let reproduce draw one figure of each."""
     monkeypatch.setitem(PRESETS, "theorem", SMALL)
     monkeypatch.setitem(PRESETS, "figure1", SMALL.replace(d=2))
     monkeypatch.setattr("rfa.cli.reproduce.FIGURES", (("", rfa.plot.history),))
@@ -466,7 +466,7 @@ def test_reproduce_loses_nothing_to_a_figure_that_fails(
     assert first["failures"] == {}
     assert second["failures"] == {"figure1-broken.png": "RuntimeError: no ink"}
     assert [state["t"] for state in (*first["steps"], *second["steps"])] == [3, 3]
-    # after each preset: also whoever kills the process costs those before it nothing
+    # It is written after each preset: killing the process later does not lose it.
     assert output.err.count("summary.json") == 2
     lines = [line for line in output.err.splitlines() if "error" in line]
     assert lines == ["rfa: error: figure1-broken.png: RuntimeError: no ink"]
@@ -536,7 +536,7 @@ STYLE = {"text.usetex": True, "savefig.dpi": 20, "axes.facecolor": "red", "font.
 
 
 def test_figures_have_a_style_of_their_own(tmp_path):
-    """A matplotlibrc changes nothing, LaTeX that is not installed included; nor do we change it."""
+    """A matplotlibrc changes no figure, even if it asks for LaTeX; no figure changes a setting."""
     draw = ["audit", "--preset", "theorem", "--figure"]
     assert main([*draw, str(tmp_path / "plain.png")]) == 0
     with matplotlib.rc_context(STYLE):
@@ -547,7 +547,7 @@ def test_figures_have_a_style_of_their_own(tmp_path):
 
 
 def test_figures_need_no_backend_of_the_users(tmp_path):
-    """That of a notebook, say, which this Python does not have; and a matplotlibrc in the way."""
+    """MPLBACKEND may name a backend that is not installed, and a matplotlibrc may need LaTeX."""
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\nsavefig.dpi: 20\n")
     environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(rfa.__file__))}
     environment["MPLBACKEND"] = "no_such_backend"
