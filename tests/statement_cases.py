@@ -19,7 +19,6 @@ import pytest
 import rfa
 from rfa.theory import generalization
 from rfa.theory.evidence import Evidence
-from rfa.theory.verification import FUNCTIONS
 from rfa.training.history import History
 from rfa.training.run import Run
 
@@ -176,7 +175,10 @@ def case(name: str) -> Case:
 def owners() -> dict[str, Callable[..., tuple[rfa.theory.Check, ...]]]:
     """The function that evaluates each statement."""
     run = train(SOUND.replace(n=20, d=2, m=8))
-    return {check.id: function for function in FUNCTIONS for check in function(run, rng=0)}
+    kinds = ("lemma", "definition", "equation", "condition", "theorem", "proposition")
+    names = [name for name in rfa.theory.__all__ if name.startswith(kinds)]
+    functions = [getattr(rfa.theory, name) for name in names]
+    return {check.id: function for function in functions for check in function(run, rng=0)}
 
 
 def evaluate(chosen: Case, statement: str, **options) -> rfa.theory.Check:

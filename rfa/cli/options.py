@@ -15,7 +15,7 @@ from rfa import _runtime, _validate
 from rfa.cli.console import Parser
 from rfa.presets import preset
 from rfa.setting import C0, DELTA
-from rfa.theory.assumptions import above_one, probability
+from rfa.theory.constants import above_one, probability
 
 Value = TypeVar("Value")
 

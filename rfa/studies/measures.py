@@ -7,8 +7,7 @@ from typing import Any
 
 from rfa import _validate
 from rfa.studies.trials import Record
-from rfa.theory.statement import STATEMENTS
-from rfa.theory.verification import check
+from rfa.theory.verification import STATEMENTS, check
 from rfa.training.run import Run
 
 Measure = Callable[[Run], Mapping[str, Any]]

@@ -13,7 +13,7 @@ from rfa import _validate
 from rfa._tables import jsonable
 from rfa.estimates.intervals import clopper_pearson
 from rfa.experiment import Experiment
-from rfa.theory.statement import STATEMENTS
+from rfa.theory.verification import STATEMENTS
 
 if TYPE_CHECKING:
     import pandas

@@ -2,17 +2,29 @@
 
 Map
 ---
-statements      every statement that is checked: id, numbers, text
+constants       C0, C1, C2 and delta
+needs           the inequalities that the proofs take for granted
 assumptions     (A1)-(A7): the audit; inverse: what they leave for missing parameters
-initialization  Section 4.1: Lemmas 4.1 to 4.4, Definition 4.5
-amplification   Lemma 4.10, the first step
-dynamics        Sections 4.2 and 4.3: Lemmas 4.6, 4.9, 4.11, A.1, Conditions 4.7 and 4.8, (16)
-generalization  Theorem 3.1, Propositions 3.2 and B.1
-risk            the error on fresh points; rademacher: the complexity; intervals: of frequencies
-report          Check and Report
 
-A function per statement takes ``(run, *, delta, C0, rng)`` and returns its checks; ``check`` runs
-all of them. What they read of a run is computed once, in ``_evidence``.
+evidence        what statements read of a run, each quantity once
+hypotheses      what statements assume, by ids
+comparison      what a statement compares
+statement       a statement as one object
+report          Check and Report
+evaluation      from a statement and a run to a Check
+
+initialization  Section 4.1: Lemmas 4.1 to 4.4, Definition 4.5
+growth          Lemma A.1
+margin          Section 4.2: (16), Lemmas 4.6 and 4.9, Conditions 4.7 and 4.8
+amplification   Section 4.3: Lemma 4.10, the first step
+persistence     Section 4.3: Lemma 4.11
+generalization  Theorem 3.1, Proposition B.1
+features        Proposition 3.2
+verification    all statements: check
+
+A public function for each lemma takes ``(run, *, delta, C0, rng)`` and returns the checks of its
+parts and inner steps. Each of these is a Statement in the module of its section. To add one, write
+it there, and name it in the tuple of its lemma.
 """
 
 from __future__ import annotations
@@ -23,21 +35,15 @@ from rfa.estimates.risk import ErrorEstimate, test_error
 from rfa.setting import horizon
 from rfa.theory.amplification import lemma_4_10
 from rfa.theory.assumptions import Audit, audit
-from rfa.theory.dynamics import (
-    condition_4_7,
-    condition_4_8,
-    equation_16,
-    lemma_4_6,
-    lemma_4_9,
-    lemma_4_11,
-    lemma_A_1,
-)
-from rfa.theory.generalization import proposition_3_2, proposition_B_1, theorem_3_1
+from rfa.theory.features import proposition_3_2
+from rfa.theory.generalization import proposition_B_1, theorem_3_1
+from rfa.theory.growth import lemma_A_1
 from rfa.theory.initialization import definition_4_5, lemma_4_1, lemma_4_2, lemma_4_3, lemma_4_4
 from rfa.theory.inverse import Feasible, feasible
+from rfa.theory.margin import condition_4_7, condition_4_8, equation_16, lemma_4_6, lemma_4_9
+from rfa.theory.persistence import lemma_4_11
 from rfa.theory.report import Check, Report
-from rfa.theory.statement import STATEMENTS
-from rfa.theory.verification import check
+from rfa.theory.verification import STATEMENTS, check
 
 __all__ = [
     "STATEMENTS",

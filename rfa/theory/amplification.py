@@ -1,33 +1,54 @@
-"""Lemma 4.10: one step amplifies random features; with the inner steps of its proof."""
+"""Lemma 4.10 (Section 4.3): one step amplifies random features; with its proof's inner steps."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rfa import _seeds
-from rfa.setting import CLUSTER_LABELS, CLUSTER_NAMES, OPPOSITE
-from rfa.theory.comparison import absent, at_least, at_most
-from rfa.theory.evidence import Evidence, evidence
-from rfa.theory.initialization import unmet_on_a_good_run
+from rfa import _seeds, setting
+from rfa.setting import CLUSTER_LABELS, OPPOSITE
+from rfa.theory.comparison import Comparison, Constant, at_least, at_most, by_neuron, inverse
+from rfa.theory.evaluation import checks_of
+from rfa.theory.evidence import Evidence, Floats, Needs, Terms, once
+from rfa.theory.hypotheses import SHARED, hypothesis
+from rfa.theory.margin import NO_NEURONS
 from rfa.theory.report import Check
+from rfa.theory.statement import statement
 from rfa.training.run import Run
-
-Floats = NDArray[np.float64]
 
 # Reals of W of a piece of neurons; ten arrays of that size are held at once.
 PIECE_REALS = 2**18
+
+ASSUMED = (*SHARED, "good_run", "neurons_of_each_cluster", "need_lemma_4_3", "need_lemma_4_9")
+
+
+@hypothesis("need_lemma_4_9")
+def _need_lemma_4_9(e: Evidence, k: Terms) -> list[str]:
+    """(33) uses Lemma A.1, whose step 1 is beyond 1/(4 alpha) where alpha is larger."""
+    return ["alpha is above 1/4"] if e.K < 1 else []
+
+
+def _first_step_kept(e: Evidence, k: Terms) -> Needs:
+    return Needs(width=True, omega=True, last=1, steps=[0, 1], weights=[1])
+
+
+# ------------------------------------------------------------------ the first step
 
 
 class FirstStep(NamedTuple):
     """What (24), (26) and (28) say of the first step, a number for each neuron.
 
-    zeta1, zeta2: lengths of these parts of the step, without the factor alpha a_j. rounding: the
-    largest difference of an entry of the step that rounding explains. difference: the largest
-    between the step that was taken and the sum of its parts, in units of what rounding explains.
+    Attributes
+    ----------
+    zeta1, zeta2 : ndarray of shape (m,)
+        Lengths of these parts of the step, without the factor alpha a_j.
+    difference : ndarray of shape (m,)
+        Largest difference, over the entries, between the step that was taken and the sum of its
+        parts, in units of what rounding explains there.
+    rounding : ndarray of shape (m,)
+        Largest difference of an entry that rounding explains.
     """
 
     zeta1: Floats
@@ -36,7 +57,8 @@ class FirstStep(NamedTuple):
     rounding: Floats
 
 
-def first_step(e: Evidence) -> FirstStep:
+@once
+def first_step(e: Evidence, k: Terms) -> FirstStep:
     """The decomposition (28) of W_1 - W_0, evaluated densely at t = 0. O(n m d).
 
     With A = 1[<w_j^0, x_i> > 0] and g_i = 1/(1 + exp(y_i f(x_i; W_0))): signal (1/2n) sum_i y_i
@@ -48,12 +70,12 @@ def first_step(e: Evidence) -> FirstStep:
     f_error = (e.d + e.m + 8) * u * float(np.linalg.norm(e.W(0))) * float(e.norm_x.max())
     relative = (e.n + 16) * u + f_error
     size = max(1, PIECE_REALS // e.d)
-    pieces = [_of_neurons(e, slice(k, k + size), u, relative) for k in range(0, e.m, size)]
+    pieces = [_of_neurons(e, slice(j, j + size), u, relative) for j in range(0, e.m, size)]
     return FirstStep(*(np.concatenate(part) for part in zip(*pieces, strict=True)))
 
 
 def _of_neurons(e: Evidence, some: slice, u: float, relative: float) -> FirstStep:
-    """The first step of some neurons; the rounding of a sum of n products is relative to them."""
+    """The first step of some neurons; relative: the relative rounding of a sum of n products."""
     data, W, a = e.run.data, e.W(0, some), e.a[some, None]
     m = len(W)
     signal, zeta2 = np.zeros((m, 4)), np.zeros((m, 4))
@@ -90,8 +112,221 @@ def _of_neurons(e: Evidence, some: slice, u: float, relative: float) -> FirstSte
     )
 
 
+# ------------------------------------------------------------------ alignment and correlation
+
+
+@statement(
+    "lemma_4_10_alignment",
+    "Lemma 4.10",
+    "12",
+    "share of J that is aligned at t = 1",
+    needs=_first_step_kept,
+    hypotheses=ASSUMED,
+)
+def _lemma_4_10_alignment(e: Evidence, k: Terms) -> Comparison:
+    aligned = e.aligned([1], k.C0)
+    share = aligned.mean(axis=1) if aligned.size else np.empty(0)
+    return at_least(share, 1.0, empty=NO_NEURONS)
+
+
+def _C2(k: Terms, smallest: float) -> Constant:
+    """C2, where smallest = 1/C2 would be an equality."""
+    return Constant("C2", k.C2, inverse(smallest), k.literal_C2)
+
+
+@statement(
+    "lemma_4_10_correlation",
+    "Lemma 4.10",
+    "12",
+    "<w_j^1, mu>/|w_j^1| >= 1/(16 C2), j in J_mu",
+    needs=_first_step_kept,
+    hypotheses=ASSUMED,
+)
+def _lemma_4_10_correlation(e: Evidence, k: Terms) -> Comparison:
+    j, c = e.pairs(k.C0)
+    before, after = (row[j, c] for row in e.cosine([0, 1]))
+    return at_least(
+        after,
+        1 / (16 * k.C2),
+        axes=by_neuron(e, k),
+        empty=NO_NEURONS,
+        details={"amplification": float(np.median(after / before)) if len(j) else math.nan},
+        constant=_C2(k, 16 * float(after.min(initial=math.inf))),
+    )
+
+
+# ------------------------------------------------------------------ inner steps of the proof
+
+
+@statement(
+    "equation_23",
+    "(23)",
+    "(23)",
+    "|f(x_i; W^0)| <= 3 omega sqrt(md)",
+    needs=_first_step_kept,
+    hypotheses=ASSUMED,
+)
+def _equation_23(e: Evidence, k: Terms) -> Comparison:
+    return at_most(np.abs(e.output(0)), 3 * e.start, axes={"sample": np.arange(e.n)})
+
+
+@statement(
+    "equation_24",
+    "(24)",
+    "(24)",
+    "|zeta1_j| <= C1 alpha |a_j| sigma sqrt d",
+    needs=_first_step_kept,
+    hypotheses=ASSUMED,
+)
+def _equation_24(e: Evidence, k: Terms) -> Comparison:
+    step, moving = first_step(e, k), np.flatnonzero(e.a)
+    rounding, size = float(step.rounding.max()), step.zeta1[moving]
+    return at_most(
+        size,
+        k.C1 * e.spread,
+        axes={"neuron": moving},
+        tolerance=rounding,
+        constant=Constant("C1", k.C1, _ratio(size, e.spread, rounding)),
+    )
+
+
+def _ratio(values: Floats, unit: float, rounding: float) -> float:
+    """The largest value in a unit that may be 0; up to its rounding a value is then 0 too."""
+    largest = float(values.max(initial=0.0))
+    return largest / unit if unit > 0 else (math.inf if largest > rounding else 0.0)
+
+
+@statement(
+    "equation_26",
+    "(26)",
+    "(26)",
+    "|zeta2_j| <= alpha |a_j| omega sqrt(md)",
+    needs=_first_step_kept,
+    hypotheses=ASSUMED,
+)
+def _equation_26(e: Evidence, k: Terms) -> Comparison:
+    step, moving = first_step(e, k), np.flatnonzero(e.a)
+    return at_most(
+        step.zeta2[moving],
+        e.start,
+        axes={"neuron": moving},
+        tolerance=float(step.rounding.max()),
+    )
+
+
+@statement(
+    "equation_28",
+    "(28)",
+    "(28)",
+    "w_j^1 - w_j^0 is the signal + zeta1_j + zeta2_j",
+    needs=_first_step_kept,
+    hypotheses=ASSUMED,
+)
+def _equation_28(e: Evidence, k: Terms) -> Comparison:
+    moving = np.flatnonzero(e.a)
+    return at_most(first_step(e, k).difference[moving], 1.0, axes={"neuron": moving})
+
+
+@statement(
+    "equation_31",
+    "(31)",
+    "(31)",
+    "sgn(a_j) (N_mu(j) - N_-mu(j)) >= n/(2 C2)",
+    needs=_first_step_kept,
+    hypotheses=ASSUMED,
+)
+def _equation_31(e: Evidence, k: Terms) -> Comparison:
+    j, c = e.pairs(k.C0)
+    active = e.rows("active", [0])[0]
+    votes = (active[:, 0::2] - active[:, 1::2]) * CLUSTER_LABELS  # N_mu(j) of (27)
+    edge = np.sign(e.a[j]) * (votes[j, c] - votes[j, OPPOSITE[c]]) / e.n
+    return at_least(
+        edge,
+        1 / (2 * k.C2),
+        axes=by_neuron(e, k),
+        empty=NO_NEURONS,
+        constant=_C2(k, 2 * float(edge.min(initial=math.inf))),
+    )
+
+
+@statement(
+    "equation_32",
+    "(32)",
+    "(32)",
+    "<w_j^1 - w_j^0, mu> >= alpha |a_j|/(8 C2)",
+    needs=_first_step_kept,
+    hypotheses=ASSUMED,
+)
+def _equation_32(e: Evidence, k: Terms) -> Comparison:
+    j, c = e.pairs(k.C0)
+    growth = np.diff(e.projection([0, 1])[:, j, c], axis=0)[0] / (e.alpha * np.abs(e.a[j]))
+    return at_least(
+        growth,
+        1 / (8 * k.C2),
+        axes=by_neuron(e, k),
+        empty=NO_NEURONS,
+        constant=_C2(k, 8 * float(growth.min(initial=math.inf))),
+    )
+
+
+@statement(
+    "equation_34_own",
+    "(34)",
+    "(34)",
+    "<w_j^1, x_i>/|w_j^1| >= 1/(32 C2), i in I_mu",
+    needs=_first_step_kept,
+    hypotheses=ASSUMED,
+)
+def _equation_34_own(e: Evidence, k: Terms) -> Comparison:
+    own, _ = e.reach(1, k.C0)
+    return at_least(
+        own,
+        1 / (32 * k.C2),
+        axes=by_neuron(e, k),
+        empty=NO_NEURONS,
+        constant=_C2(k, 32 * float(own.min(initial=math.inf))),
+    )
+
+
+@statement(
+    "equation_34_opposite",
+    "(34)",
+    "(34)",
+    "<w_j^1, x_i>/|w_j^1| <= -1/(32 C2), i in I_-mu",
+    needs=_first_step_kept,
+    hypotheses=ASSUMED,
+)
+def _equation_34_opposite(e: Evidence, k: Terms) -> Comparison:
+    _, against = e.reach(1, k.C0)
+    return at_most(
+        against,
+        -1 / (32 * k.C2),
+        axes=by_neuron(e, k),
+        empty=NO_NEURONS,
+        constant=_C2(k, 32 * float(-against.max(initial=-math.inf))),
+    )
+
+
+LEMMA_4_10 = (
+    _lemma_4_10_alignment,
+    _lemma_4_10_correlation,
+    _equation_23,
+    _equation_24,
+    _equation_26,
+    _equation_28,
+    _equation_31,
+    _equation_32,
+    _equation_34_own,
+    _equation_34_opposite,
+)
+
+
 def lemma_4_10(
-    run: Run, *, delta: float = 0.1, C0: float = 5.0, rng: _seeds.Seed = None
+    run: Run,
+    *,
+    delta: float = setting.DELTA,
+    C0: float = setting.C0,
+    rng: _seeds.Seed = None,
 ) -> tuple[Check, ...]:
     """Lemma 4.10: after one step all neurons of J are aligned; and the proof's inner steps.
 
@@ -124,138 +359,4 @@ def lemma_4_10(
     >>> [check.id for check in checks if not check.holds]
     []
     """
-    e, k = evidence(run, delta, C0, rng)
-    ids = (
-        "lemma_4_10_alignment",
-        "lemma_4_10_correlation",
-        "equation_23",
-        "equation_24",
-        "equation_26",
-        "equation_28",
-        "equation_31",
-        "equation_32",
-        "equation_34_own",
-        "equation_34_opposite",
-    )
-    why = e.lacks(width=True, omega=True, last=1, steps=[0, 1], weights=[1])
-    if why:
-        return absent(ids, why)
-    unmet = unmet_on_a_good_run(e, k) + e.lonely(k.C0)
-    if not k.C1 >= 2:
-        unmet.append(f"C1 = {k.C1:.3g} is below 2")
-    if e.K < 1:
-        # (33) uses Lemma A.1, whose step 1 is beyond 1/(4 alpha)
-        unmet.append("alpha is above 1/4")
-    j, c = e.pairs(k.C0)
-    names = np.array(CLUSTER_NAMES)
-    pairs: dict[str, Any] = {
-        "axes": {"neuron": j, "cluster": names[c]},
-        "empty": "J is empty",
-        "unmet": unmet,
-    }
-    C2: dict[str, Any] = {
-        "constant": "C2",
-        "constant_used": k.C2,
-        "literal_constant": k.literal_C2,
-    }
-
-    def empirical(smallest: float, factor: float) -> float:
-        return 1 / (factor * smallest) if smallest > 0 else math.inf
-
-    aligned = e.aligned([1], k.C0)
-    before, after = (row[j, c] for row in e.cosine([0, 1]))
-    growth = np.diff(e.projection([0, 1])[:, j, c], axis=0)[0] / (e.alpha * np.abs(e.a[j]))
-    active = e.rows("active", [0])[0]
-    votes = (active[:, 0::2] - active[:, 1::2]) * CLUSTER_LABELS  # N_mu(j) of (27)
-    edge = np.sign(e.a[j]) * (votes[j, c] - votes[j, OPPOSITE[c]]) / e.n
-    own, against = e.reach(1, k.C0)
-    step = first_step(e)
-    moving = np.flatnonzero(e.a)
-    neurons: dict[str, Any] = {"axes": {"neuron": moving}, "unmet": unmet}
-    rounding = float(step.rounding.max())
-    size = step.zeta1[moving]
-    output = np.abs(e.output(0))
-    amplification = float(np.median(after / before)) if len(j) else math.nan
-    return (
-        at_least(
-            ids[0],
-            aligned.mean(axis=1) if len(j) else np.empty(0),
-            1.0,
-            k,
-            unmet=unmet,
-            empty="J is empty",
-        ),
-        at_least(
-            ids[1],
-            after,
-            1 / (16 * k.C2),
-            k,
-            **pairs,
-            details={"amplification": amplification},
-            **C2,
-            empirical_constant=empirical(float(after.min(initial=math.inf)), 16),
-        ),
-        at_most(ids[2], output, 3 * e.start, k, axes={"sample": np.arange(e.n)}, unmet=unmet),
-        at_most(
-            ids[3],
-            size,
-            k.C1 * e.spread,
-            k,
-            tolerance=rounding,
-            **neurons,
-            constant="C1",
-            constant_used=k.C1,
-            empirical_constant=_ratio(size, e.spread, rounding),
-        ),
-        at_most(
-            ids[4],
-            step.zeta2[moving],
-            e.start,
-            k,
-            tolerance=rounding,
-            **neurons,
-        ),
-        at_most(ids[5], step.difference[moving], 1.0, k, **neurons),
-        at_least(
-            ids[6],
-            edge,
-            1 / (2 * k.C2),
-            k,
-            **pairs,
-            **C2,
-            empirical_constant=empirical(float(edge.min(initial=math.inf)), 2),
-        ),
-        at_least(
-            ids[7],
-            growth,
-            1 / (8 * k.C2),
-            k,
-            **pairs,
-            **C2,
-            empirical_constant=empirical(float(growth.min(initial=math.inf)), 8),
-        ),
-        at_least(
-            ids[8],
-            own,
-            1 / (32 * k.C2),
-            k,
-            **pairs,
-            **C2,
-            empirical_constant=empirical(float(own.min(initial=math.inf)), 32),
-        ),
-        at_most(
-            ids[9],
-            against,
-            -1 / (32 * k.C2),
-            k,
-            **pairs,
-            **C2,
-            empirical_constant=empirical(float(-against.max(initial=-math.inf)), 32),
-        ),
-    )
-
-
-def _ratio(values: Floats, unit: float, rounding: float) -> float:
-    """The largest value in a unit that may be 0; up to its rounding a value is then 0 too."""
-    largest = float(values.max(initial=0.0))
-    return largest / unit if unit > 0 else (math.inf if largest > rounding else 0.0)
+    return checks_of(LEMMA_4_10, run, delta, C0, rng)

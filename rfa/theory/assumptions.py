@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 import math
-import operator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from rfa import _validate
+from rfa import _validate, setting
 from rfa._tables import aligned, as_html, as_markdown, jsonable
 from rfa.setting import HasParameters, Parameters
+from rfa.theory.constants import C2_of, above_one, largest_C1, over, probability
+from rfa.theory.needs import Need, derived_needs
 
 Interval = tuple[float, float]
 Block = tuple[str, list[tuple[str, ...]]]  # title, rows of which the first is the header
@@ -18,9 +19,6 @@ Block = tuple[str, list[tuple[str, ...]]]  # title, rows of which the first is t
 # Bounds count as met within this relative distance, which is rounding.
 TOLERANCE = 1e-12
 
-
-# The C0 of Definition 4.5, with which the paper's proof of Theorem 3.1 closes.
-LITERAL_C0 = 4**5 * 1024**2 * math.exp(4)
 
 # Number in the paper -> (number in the journal version, what it says).
 ASSUMPTIONS = {
@@ -32,34 +30,6 @@ ASSUMPTIONS = {
     "A6": ("A6", "omega_init^2 <= 1/(C^4 m d)"),
     "A7": ("A7", "1/(2 sqrt C) <= alpha <= 1/sqrt C"),
 }
-
-
-RELATIONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
-
-
-class Need(NamedTuple):
-    """An inequality that a proof takes for granted where it says "for C large enough".
-
-    Attributes
-    ----------
-    id : str
-        Its name; those that end in ``_literal`` are evaluated with the paper's literal C0.
-    statement : str
-        The inequality.
-    value, bound : float
-        Its left and right side.
-    holds : bool
-        Whether it is true.
-    source : str
-        Where the paper uses it, in the arXiv numbering (the journal version's in brackets).
-    """
-
-    id: str
-    statement: str
-    value: float
-    bound: float
-    holds: bool
-    source: str
 
 
 class Binding(NamedTuple):
@@ -194,7 +164,7 @@ class Audit:
         ]
 
 
-def audit(exp: HasParameters, delta: float = 0.1, C0: float = 5.0) -> Audit:
+def audit(exp: HasParameters, delta: float = setting.DELTA, C0: float = setting.C0) -> Audit:
     """Which C satisfy the assumptions (A1)-(A7), and what the proofs need besides.
 
     Parameters
@@ -251,13 +221,13 @@ def audit_parameters(
     constants = allowed(parameters, delta)
     lo, hi = feasible_interval(constants)
     C1 = largest_C1(parameters.spread, parameters.n, delta)
-    unmet = unmet_hypotheses(parameters, delta)
-    if C1 < 2:
-        unmet.append(f"C1 of Lemma 4.3 must be at least 2, the parameters allow {C1:.4g}")
-    if noise != "independent":
-        unmet.append(f"labels must flip independently of each other, not by {noise!r}")
-    if balance not in (None, (0.25,) * 4):
-        unmet.append(f"clusters must be drawn uniformly at random, not by {balance!r}")
+    unmet = (
+        omega_unmet(parameters.omega_init),
+        delta_unmet(delta),
+        f"C1 of Lemma 4.3 must be at least 2, the parameters allow {C1:.4g}" if C1 < 2 else "",
+        noise_unmet(noise),
+        balance_unmet(balance),
+    )
     notes = vacuous_at(delta)
     if law != "gaussian":
         notes.append("Lemma 4.4 is proved for Gaussian clusters only")
@@ -276,33 +246,34 @@ def audit_parameters(
             hi=tuple(k for k, (_, high) in constants.items() if reaches(hi, high)),
         ),
         constants=constants,
-        needs=_needs(parameters, delta, hi, C0, C1),
-        unmet=tuple(unmet),
+        needs=derived_needs(parameters, delta, hi, C0, C1),
+        unmet=tuple(filter(None, unmet)),
         notes=tuple(notes),
     )
 
 
-def above_one(C0: float) -> float:
-    """A valid C0."""
-    C0 = _validate.real(C0, "C0")
-    if C0 <= 1:
-        raise ValueError(f"C0 must be above 1, got {C0!r}")
-    return C0
+def omega_unmet(omega_init: float) -> str:
+    """What to say of an omega_init that is not positive, "" of one that is."""
+    return "" if omega_init else "omega_init must be positive: with 0 no neuron is in any J_mu"
 
 
-def probability(delta: float) -> float:
-    """A valid delta."""
-    return _validate.open_fraction(delta, "delta")
+def delta_unmet(delta: float) -> str:
+    """What to say of a delta that is too large, "" of one that is not."""
+    return "" if delta < 0.5 else f"delta must be below 1/2, it is {delta:g}"
 
 
-def unmet_hypotheses(p: Parameters, delta: float) -> list[str]:
-    """Hypotheses besides (A1)-(A7) that the parameters do not meet."""
-    unmet = []
-    if p.omega_init == 0:
-        unmet.append("omega_init must be positive: with 0 no neuron is in any J_mu")
-    if delta >= 0.5:
-        unmet.append(f"delta must be below 1/2, it is {delta:g}")
-    return unmet
+def noise_unmet(noise: str) -> str:
+    """What to say of noise whose flips depend on each other, "" of independent flips."""
+    if noise == "independent":
+        return ""
+    return f"labels must flip independently of each other, not by {noise!r}"
+
+
+def balance_unmet(balance: Any) -> str:
+    """What to say of clusters that are not drawn uniformly, "" of those that are."""
+    if balance in (None, (0.25,) * 4):
+        return ""
+    return f"clusters must be drawn uniformly at random, not by {balance!r}"
 
 
 def vacuous_at(delta: float) -> list[str]:
@@ -312,11 +283,6 @@ def vacuous_at(delta: float) -> list[str]:
     return [
         f"the theorem is vacuous at this delta: its probability 1 - 4 delta = {1 - 4 * delta:g}"
     ]
-
-
-def over(x: float, y: float) -> float:
-    """x / y for x > 0, infinite at y = 0."""
-    return x / y if y else math.inf
 
 
 def reaches(high: float, low: float, tolerance: float = TOLERANCE) -> bool:
@@ -349,50 +315,3 @@ def allowed(p: Parameters, delta: float) -> dict[str, Interval]:
     }
     whole, half = 1 / p.alpha, 0.5 / p.alpha
     return {k: (1.0, high) for k, high in upper.items()} | {"A7": (half * half, whole * whole)}
-
-
-def largest_C1(spread: float, n: int, delta: float) -> float:
-    """The largest C1 for which the second inequalities of Lemma 4.3 hold; spread: sigma sqrt(d)."""
-    fourth_root = math.sqrt(math.sqrt(n / -math.log(delta)))
-    return min(over(1, math.sqrt(spread)), over(1, spread), fourth_root)
-
-
-def C2_of(C0: float) -> float:
-    """C2 from C0, by (12)."""
-    return 12 * C0 * math.sqrt(2 * math.pi * math.e)
-
-
-def _needs(p: Parameters, delta: float, C: float, C0: float, C1: float) -> tuple[Need, ...]:
-    """The inequalities of the proofs, with C the largest feasible one."""
-    needs: list[Need] = []
-
-    def need(id: str, statement: str, value: float, bound: float, source: str) -> None:
-        (sign,) = RELATIONS.keys() & statement.split()
-        needs.append(Need(id, statement, value, bound, RELATIONS[sign](value, bound), source))
-
-    e2 = math.exp(-2)
-    start, near = p.start, C1 * p.spread
-    noisy = min(1.0, p.eta + C1 * math.sqrt(-math.log(delta) / p.n)) if p.eta else 0.0
-    twice_root = over(0.5, math.sqrt(C))
-    need("lemma_4_3", "C1 >= 2", C1, 2.0, "Lemma 4.3 [5]")
-    need("lemma_a_1", "omega_init sqrt(md) <= alpha/3", start, p.alpha / 3, "Lemma A.1 [14]")
-    need("lemma_4_9", "alpha <= 1/4", p.alpha, 0.25, "Lemma 4.9 [11], norm of W_T")
-    need("eq_37_noise", "2 size(N)/n <= e^-2/128", 2 * noisy, e2 / 128, "(37), Lemma 4.11 [13]")
-    need("eq_37_sigma", "2 C1 sigma sqrt(d) <= e^-2/128", 2 * near, e2 / 128, "(37), 4.11 [13]")
-    need("after_38", "C > 512 C1 e^2", C, 512 * C1 / e2, "after (38), Lemma 4.11 [13]")
-    need("after_40", "C1/C < 1/(2 sqrt C)", over(C1, C), twice_root, "after (40), 4.11 [13]")
-    need("eq_49", "alpha <= 1/10", p.alpha, 0.1, "(49), Proposition 3.2 [2]")
-    need("eq_50", "8 C1 sigma sqrt(d) <= e^-2/512", 8 * near, e2 / 512, "(50), 3.2 [2]")
-    need("eq_52", "omega_init sqrt(md) <= e^-2/4096", start, e2 / 4096, "before (52), 3.2 [2]")
-    for lit, c0 in (("", C0), ("_literal", LITERAL_C0)):
-        C2, share = C2_of(c0), (1 - 1 / c0) * (1 - 1 / c0)
-        width, margin = 16 * c0 * c0 * (math.log(32) - math.log(delta)), e2 * share / 6144
-        need("lemma_4_2" + lit, "m >= 16 C0^2 log(32/delta)", p.m, width, "Lemma 4.2 [4]")
-        need("eq_20" + lit, "alpha <= e^-2 (1-1/C0)^2/6144", p.alpha, margin, "(20), 4.9 [11]")
-        need("eq_31_noise" + lit, "size(N)/n <= 1/(2 C2)", noisy, 0.5 / C2, "(31), 4.10 [12]")
-        need("eq_31_eta" + lit, "eta <= 1/(4 C2)", p.eta, 0.25 / C2, "(31), 4.10 [12]")
-        need(
-            "eq_32" + lit, "omega_init sqrt(md) <= 1/(16 C2)", start, 1 / C2 / 16, "(32), 4.10 [12]"
-        )
-        need("eq_34" + lit, "C1 sigma sqrt(d) <= 1/(64 C2)", near, 1 / C2 / 64, "(34), 4.10 [12]")
-    return tuple(needs)

@@ -1,101 +1,128 @@
-"""How a statement becomes a Check: the extreme of an array against a bound."""
+"""What a statement compares: values with a bound, and what belongs to them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rfa.theory.evidence import Constants
-from rfa.theory.report import Check
-
-# From here on the theorem's probability 1 - 4 delta says nothing.
-VACUOUS_DELTA = 0.25
+from rfa.setting import CLUSTER_NAMES
+from rfa.theory.evidence import Evidence, Terms
 
 
-def absent(ids: Iterable[str], why: str) -> tuple[Check, ...]:
-    """Checks that are not applicable."""
-    return tuple(Check(id=name, applicable=False, why=why) for name in ids)
+class Constant(NamedTuple):
+    """A constant of the paper in a bound.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    used : float
+        Its value in the bound.
+    empirical : float or None
+        Its value at which the inequality would be an equality on this run; None if that says
+        nothing.
+    literal : float or None
+        Its value in the paper; None if the paper leaves it open.
+    """
+
+    name: str
+    used: float
+    empirical: float | None
+    literal: float | None = None
 
 
-def at_least(
-    name: str, values: ArrayLike, bound: ArrayLike, constants: Constants, **rest: Any
-) -> Check:
-    """Value >= bound for every value; the check shows the one with the least slack."""
-    return _compare(name, ">=", values, bound, constants, **rest)
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Comparison:
+    """Every value is to compare with its bound.
+
+    Attributes
+    ----------
+    relation : {">=", "<=", "<"}
+        How.
+    values, bound : array_like
+        The left sides, and the right side or one for each.
+    axes : dict of str to ndarray
+        What each value belongs to: neuron, sample, cluster, step.
+    tolerance : float
+        What rounding can have added to a value.
+    empty : str
+        What to say if there are no values.
+    trivial : bool
+        Whether any value satisfies the bound.
+    constant : Constant or None
+        The paper's constant in the bound.
+    details : dict
+        Further numbers.
+    """
+
+    relation: str
+    values: ArrayLike
+    bound: ArrayLike
+    axes: dict[str, NDArray[Any]] = field(default_factory=dict)
+    tolerance: float = 0.0
+    empty: str = "nothing to compare"
+    trivial: bool = False
+    constant: Constant | None = None
+    details: dict[str, Any] = field(default_factory=dict)
 
 
-def at_most(
-    name: str, values: ArrayLike, bound: ArrayLike, constants: Constants, **rest: Any
-) -> Check:
-    """Value <= bound for every value; the check shows the one with the least slack."""
-    return _compare(name, "<=", values, bound, constants, **rest)
+class Absent(NamedTuple):
+    """Why a statement is not applicable, and what is known all the same."""
+
+    why: str
+    details: dict[str, Any] = {}  # noqa: RUF012 - nothing changes it
 
 
-def below(
-    name: str, values: ArrayLike, bound: ArrayLike, constants: Constants, **rest: Any
-) -> Check:
-    """Value < bound for every value; the check shows the one with the least slack."""
-    return _compare(name, "<", values, bound, constants, **rest)
+def at_least(values: ArrayLike, bound: ArrayLike, **rest: Any) -> Comparison:
+    """Value >= bound for every value."""
+    return Comparison(relation=">=", values=values, bound=bound, **rest)
 
 
-def _compare(
-    name: str,
-    relation: str,
-    values: ArrayLike,
-    bound: ArrayLike,
-    constants: Constants,
-    *,
-    axes: dict[str, NDArray[Any]] | None = None,
-    unmet: Sequence[str] = (),
-    empty: str = "nothing to compare",
-    trivial: bool = False,
-    **rest: Any,
-) -> Check:
-    """axes: what each entry of a flat values belongs to; trivial: any value satisfies the bound."""
-    array = np.asarray(values, dtype=np.float64)
-    limit = np.broadcast_to(np.asarray(bound, dtype=np.float64), array.shape)
-    reasons = []
-    if constants.delta >= VACUOUS_DELTA:
-        reasons.append(f"delta = {constants.delta:g} makes 1 - 4 delta at most 0")
-    if array.size == 0:
-        return Check(
-            id=name,
-            relation=relation,
-            vacuous=True,
-            empty=True,
-            unmet=tuple(unmet),
-            why="; ".join([*reasons, empty]),
-            **rest,
-        )
-    slack = array - limit if relation == ">=" else limit - array
-    # a NaN is worse than any number
-    worst = np.unravel_index(int(np.argmin(np.where(np.isnan(slack), -np.inf, slack))), array.shape)
-    extreme, right = float(array[worst]), float(limit[worst])
-    if relation == ">=" and right <= 0:
-        reasons.append("the right side is not positive")
-    if trivial:
-        reasons.append("any value satisfies the bound")
-    where = {}
-    for axis, labels in (axes or {}).items():
-        label = labels[worst]
-        where[axis] = str(label) if isinstance(label, np.str_) else int(label)
-    return Check(
-        id=name,
-        value=extreme,
-        relation=relation,
-        bound=right,
-        vacuous=bool(reasons),
-        unmet=tuple(unmet),
-        where=where,
-        why="; ".join(reasons),
-        **rest,
-    )
+def at_most(values: ArrayLike, bound: ArrayLike, **rest: Any) -> Comparison:
+    """Value <= bound for every value."""
+    return Comparison(relation="<=", values=values, bound=bound, **rest)
 
 
-def grid(steps: Iterable[int], **columns: NDArray[Any]) -> dict[str, NDArray[Any]]:
+def below(values: ArrayLike, bound: ArrayLike, **rest: Any) -> Comparison:
+    """Value < bound for every value."""
+    return Comparison(relation="<", values=values, bound=bound, **rest)
+
+
+def of_lower_bound(name: str, bound: float, values: NDArray[np.float64]) -> Constant:
+    """The constant of value >= constant, which the paper states as a number."""
+    return Constant(name, bound, float(values.min(initial=math.inf)), bound)
+
+
+def inverse(smallest: float) -> float:
+    """1/smallest, infinite if smallest is not positive."""
+    return 1 / smallest if smallest > 0 else math.inf
+
+
+# ------------------------------------------------------------------ axes
+
+
+def by_neuron(e: Evidence, k: Terms) -> dict[str, NDArray[Any]]:
+    """Axes of values by neuron of J and its mean."""
+    j, c = e.pairs(k.C0)
+    return {"neuron": j, "cluster": np.array(CLUSTER_NAMES)[c]}
+
+
+def by_sample(e: Evidence) -> dict[str, NDArray[Any]]:
+    """Axes of values by sample."""
+    return {"sample": np.arange(e.n), "cluster": np.array(CLUSTER_NAMES)[e.cluster]}
+
+
+def by_cluster() -> dict[str, NDArray[Any]]:
+    """Axes of values by cluster."""
+    return {"cluster": np.array(CLUSTER_NAMES)}
+
+
+def by_step(steps: Iterable[int], **columns: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """Axes of an array (steps, entries): the step of each row, and columns for the entries."""
     times = np.array(list(steps))
     size = len(next(iter(columns.values())))

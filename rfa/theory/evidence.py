@@ -1,16 +1,18 @@
-"""What the statements read of a run: each quantity once, and what is missing in words.
+"""What the statements read of a run: each quantity once, and in words what a run lacks.
 
-Everything over time comes from the history of the training pass; dense evaluations are made at
+Everything over time comes from the history of the training pass. Dense evaluations are made at
 t = 0 and T (and at the last step beyond T) only, in blocks of samples, never n by m at once.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import weakref
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,23 +21,17 @@ from rfa import _seeds, _validate
 from rfa._forks import cached_property
 from rfa.setting import (
     CLUSTER_LABELS,
-    CLUSTER_NAMES,
     OPPOSITE,
     OTHER,
     Horizon,
     Parameters,
     second_layer,
 )
-from rfa.theory.assumptions import (
-    LITERAL_C0,
-    Audit,
-    C2_of,
-    above_one,
-    audit_parameters,
-    largest_C1,
-    probability,
-)
+from rfa.theory.assumptions import Audit, audit_parameters
+from rfa.theory.constants import LITERAL_C0, C2_of, above_one, largest_C1, probability
 from rfa.training.run import Run
+
+Shared = TypeVar("Shared")
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -46,20 +42,68 @@ BLOCK_REALS = 2**21
 E2 = math.exp(-2)
 
 
-class Constants(NamedTuple):
-    """The fixed constants with which bounds are evaluated, and the paper's."""
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """The terms on which one call evaluates statements: constants, a step, and where draws start.
+
+    Attributes
+    ----------
+    delta, C0, C1, C2 : float
+        The constants with which bounds are evaluated; C1 is NaN where sigma is not known.
+    literal_C0, literal_C2 : float
+        The paper's.
+    t : int
+        The step at which statements about T look: T, or the last step of a longer run.
+    rng : int, SeedSequence, Generator or None
+        Where fresh points and signs come from.
+    known : dict
+        What statements of this call share; see :func:`once`.
+    """
 
     delta: float
     C0: float
     C1: float
     C2: float
+    t: int
+    rng: _seeds.Seed
     literal_C0: float = LITERAL_C0
     literal_C2: float = C2_of(LITERAL_C0)
+    known: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def shrink(self) -> float:
         """(1 - 1/C0)^2."""
         return (1 - 1 / self.C0) ** 2
+
+    def at(self, t: int) -> Terms:
+        """The same for another step."""
+        return replace(self, t=t, known={})
+
+
+def once(compute: Callable[[Evidence, Terms], Shared]) -> Callable[[Evidence, Terms], Shared]:
+    """Let the statements of a call share what a function finds: it runs once for them all."""
+
+    @functools.wraps(compute)
+    def shared(e: Evidence, k: Terms) -> Shared:
+        if compute not in k.known:
+            k.known[compute] = compute(e, k)
+        found: Shared = k.known[compute]
+        return found
+
+    return shared
+
+
+class Needs(TypedDict, total=False):
+    """What a statement needs of a run: the arguments of :meth:`Evidence.lacks`."""
+
+    clusters: bool
+    width: bool
+    omega: bool
+    rate: bool
+    horizon: bool
+    last: int
+    steps: Iterable[int]
+    weights: Iterable[int]
 
 
 class Dense(NamedTuple):
@@ -82,7 +126,6 @@ class Evidence:
         self.paper_a = np.allclose(self.a, second_layer(self.m), rtol=1e-6, atol=0)
         self.chosen: dict[float, Bools] = {}
         self.outputs: dict[int, Floats] = {}
-        self.failing: dict[Constants, list[str]] = {}
         self.evaluated: dict[tuple[int, float], Dense] = {}
 
     @property
@@ -92,7 +135,7 @@ class Evidence:
         assert run is not None, "the caller holds the run"
         return run
 
-    # ------------------------------------------------------------------ what there is to go by
+    # ------------------------------------------------------------------ what may be missing
 
     def lacks(
         self,
@@ -106,11 +149,11 @@ class Evidence:
         steps: Iterable[int] = (),
         weights: Iterable[int] = (),
     ) -> str:
-        """Why a statement is not applicable, or nothing.
+        """Why a statement is not applicable, "" if it is.
 
-        clusters: needs them; width: needs sigma; omega: needs omega_init; rate: needs eta; horizon:
-        speaks of K = 1/(4 alpha) >= 1 steps; last: the last step needed; steps: those that must be
-        recorded; weights: those whose W must be kept.
+        A statement may need clusters, their width sigma, the network's omega_init, the noise rate
+        eta, a horizon of at least one step (K = 1/(4 alpha) >= 1), a run up to a last step, records
+        of steps, and the weights of steps.
         """
         data = self.run.data
         if clusters and (data.means is None or data.cluster is None):
@@ -187,10 +230,13 @@ class Evidence:
         assert self.omega is not None, "lacks(omega=True) was asked"
         return self.omega * math.sqrt(self.m * self.d)
 
-    def constants(self, delta: float, C0: float) -> Constants:
-        """C0, C1 and C2 as the checks use them; C1 is NaN where sigma is not known."""
+    def terms(self, delta: float, C0: float, rng: _seeds.Seed) -> Terms:
+        """The terms of a call; without an rng the run's seed takes its place."""
         C1 = math.nan if self.sigma is None else largest_C1(self.spread, self.n, delta)
-        return Constants(delta, C0, C1, C2_of(C0))
+        if rng is None:
+            data = self.run.data
+            rng = data.seed if data.seed is not None else self.run.initial.seed
+        return Terms(delta, C0, C1, C2_of(C0), self.T, rng)
 
     def audit(self, delta: float, C0: float) -> Audit | None:
         """The assumptions (A1)-(A7) on the parameters of this run, if they are known."""
@@ -208,31 +254,6 @@ class Evidence:
             law=distribution.law if isinstance(distribution.law, str) else "a function",
             balance=distribution.balance,
         )
-
-    def unmet(self, constants: Constants, *, C1: bool = False) -> list[str]:
-        """The hypotheses that all statements share and that do not hold here."""
-        unmet = []
-        if not self.paper_a:
-            unmet.append("a_j is not +-1/sqrt(m), half of each")
-        audit = self.audit(constants.delta, constants.C0)
-        if audit is None:
-            unmet.append("(A1)-(A7) cannot be checked: parameters of the run are not known")
-        else:
-            unmet += [] if audit.holds else ["(A1)-(A7) hold for no C"]
-            unmet += [line for line in audit.unmet if not line.startswith("C1 ")]
-        if C1 and not constants.C1 >= 2:
-            unmet.append(f"C1 = {constants.C1:.3g} is below 2")
-        if self.is_xor:
-            sizes = np.bincount(self.cluster, minlength=4)
-            unmet += [f"no sample is of {CLUSTER_NAMES[c]}" for c in np.flatnonzero(sizes == 0)]
-        return unmet
-
-    def lonely(self, C0: float) -> list[str]:
-        """The J_mu that are empty, though not all are: what a statement on J does not speak of."""
-        members = self.J(C0).any(axis=0)
-        if not members.any():
-            return []
-        return [f"J_{CLUSTER_NAMES[c]} is empty" for c in np.flatnonzero(~members)]
 
     # ------------------------------------------------------------------------- samples
 
@@ -339,6 +360,11 @@ class Evidence:
         size = self.sizes[2 * c] + self.sizes[2 * c + 1]
         return (own == size) & (against == 0)
 
+    def sideways(self, steps: Iterable[int], C0: float) -> Floats:
+        """Per pair, <w_j^t, mu_other>/(alpha abs(a_j)) (steps, pairs)."""
+        j, c = self.pairs(C0)
+        return self.projection(steps)[:, j, OTHER[c]] / (self.alpha * np.abs(self.a[j]))
+
     def reach(self, t: int, C0: float) -> tuple[Floats, Floats]:
         """Per pair, at a step up to T: smallest <w_j, x>/norm(w_j) on I_mu, largest on I_-mu."""
         j, c = self.pairs(C0)
@@ -389,13 +415,8 @@ class Evidence:
 _kept: weakref.WeakKeyDictionary[Run, Evidence] = weakref.WeakKeyDictionary()
 
 
-def evidence(
-    run: Run, delta: float, C0: float, rng: _seeds.Seed = None
-) -> tuple[Evidence, Constants]:
-    """The evidence of a run, computed once, and the constants; the arguments are checked.
-
-    Also rng, which most statements have only because all are called alike.
-    """
+def evidence(run: Run, delta: float, C0: float, rng: _seeds.Seed = None) -> tuple[Evidence, Terms]:
+    """The evidence of a run, computed once, and the terms of a call; all arguments are checked."""
     _validate.instance(run, "run", Run, "a rfa.Run")
     delta, C0 = probability(delta), above_one(C0)
     if rng is not None:
@@ -403,4 +424,4 @@ def evidence(
     if run not in _kept:
         _kept[run] = Evidence(run)
     found = _kept[run]
-    return found, found.constants(delta, C0)
+    return found, found.terms(delta, C0, rng)

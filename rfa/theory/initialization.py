@@ -1,26 +1,105 @@
-"""Section 4.1: properties of the random initialisation and of the samples, Lemmas 4.1 to 4.4."""
+"""Section 4.1: what random weights and samples are like; Lemmas 4.1 to 4.4, Definition 4.5."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rfa import _seeds
+from rfa import _seeds, setting
 from rfa.setting import CLUSTER_LABELS, CLUSTER_NAMES, OPPOSITE
-from rfa.theory.comparison import absent, at_least, at_most
-from rfa.theory.evidence import Constants, Evidence, evidence
+from rfa.theory.comparison import Comparison, Constant, at_least, at_most, by_cluster, by_sample
+from rfa.theory.evaluation import check_of, checks_of
+from rfa.theory.evidence import Evidence, Floats, Needs, Terms, once
+from rfa.theory.hypotheses import SHARED, hypothesis
 from rfa.theory.report import Check
+from rfa.theory.statement import statement
 from rfa.training.run import Run
 
 # Rounding of a bound on a count, in units of m: a bound that is a whole number must count as met.
 COUNTS = 1e-12
 
 
+def _start(e: Evidence, k: Terms) -> Needs:
+    return Needs(steps=[0])
+
+
+# ------------------------------------------------------------------ Lemma 4.1
+
+
+def _random_start(e: Evidence, k: Terms) -> Needs:
+    return Needs(omega=True, steps=[0])
+
+
+@statement(
+    "lemma_4_1_a",
+    "Lemma 4.1",
+    "3",
+    "| |w_j^0| / (omega sqrt d) - 1 | <= 1/2",
+    needs=_random_start,
+    hypotheses=SHARED,
+)
+def _lemma_4_1_a(e: Evidence, k: Terms) -> Comparison:
+    assert e.omega is not None
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = e.norms([0])[0] / (e.omega * math.sqrt(e.d))
+    return at_most(
+        np.abs(ratio - 1),
+        0.5,
+        axes={"neuron": np.arange(e.m)},
+        details={"smallest": float(ratio.min()), "largest": float(ratio.max())},
+    )
+
+
+@statement(
+    "lemma_4_1_b_mu1",
+    "Lemma 4.1",
+    "3",
+    "neurons with |<w_j^0, mu1>| >= omega/(2 C0)",
+    needs=_random_start,
+    hypotheses=SHARED,
+)
+def _lemma_4_1_b_mu1(e: Evidence, k: Terms) -> Comparison:
+    return _correlated_with(CLUSTER_NAMES.index("+mu1"), e, k)
+
+
+@statement(
+    "lemma_4_1_b_mu2",
+    "Lemma 4.1",
+    "3",
+    "neurons with |<w_j^0, mu2>| >= omega/(2 C0)",
+    needs=_random_start,
+    hypotheses=SHARED,
+)
+def _lemma_4_1_b_mu2(e: Evidence, k: Terms) -> Comparison:
+    return _correlated_with(CLUSTER_NAMES.index("+mu2"), e, k)
+
+
+def _correlated_with(cluster: int, e: Evidence, k: Terms) -> Comparison:
+    assert e.omega is not None
+    height = np.abs(e.projection([0])[0, :, cluster])
+    return at_least(
+        float((height >= e.omega / (2 * k.C0)).sum()),
+        e.m * (1 - 1 / (2 * k.C0) - math.sqrt(2 * math.log(4 / k.delta) / e.m)),
+        details={"expected": 2 * e.m * _upper_tail(1 / (2 * k.C0))},
+    )
+
+
+def _upper_tail(x: float) -> float:
+    """P(Z > x) for a standard normal Z."""
+    return 0.5 * math.erfc(x / math.sqrt(2))
+
+
+LEMMA_4_1 = (_lemma_4_1_a, _lemma_4_1_b_mu1, _lemma_4_1_b_mu2)
+
+
 def lemma_4_1(
-    run: Run, *, delta: float = 0.1, C0: float = 5.0, rng: _seeds.Seed = None
+    run: Run,
+    *,
+    delta: float = setting.DELTA,
+    C0: float = setting.C0,
+    rng: _seeds.Seed = None,
 ) -> tuple[Check, ...]:
     """Lemma 4.1: norms of the neurons at t = 0, and how many are correlated with a mean.
 
@@ -47,53 +126,116 @@ def lemma_4_1(
     >>> [check.holds for check in lemma_4_1(rfa.preset("theorem").run(rng=0))]
     [True, True, True]
     """
-    e, k = evidence(run, delta, C0, rng)
-    ids = ("lemma_4_1_a", "lemma_4_1_b_mu1", "lemma_4_1_b_mu2")
-    why = e.lacks(omega=True, steps=[0])
-    if why:
-        return absent(ids, why)
-    assert e.omega is not None
-    unmet = [] if e.omega > 0 else ["omega_init is 0"]
-    unmet += e.unmet(k)
-    norm = e.norms([0])[0]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = norm / (e.omega * math.sqrt(e.d))
-    checks = [
-        at_most(
-            "lemma_4_1_a",
-            np.abs(ratio - 1),
-            0.5,
-            k,
-            axes={"neuron": np.arange(e.m)},
-            unmet=unmet,
-            details={"smallest": float(ratio.min()), "largest": float(ratio.max())},
-        )
-    ]
-    bound = e.m * (1 - 1 / (2 * k.C0) - math.sqrt(2 * math.log(4 / k.delta) / e.m))
-    for name, column in (("mu1", 0), ("mu2", 2)):
-        height = np.abs(e.projection([0])[0, :, column])
-        count = int((height >= e.omega / (2 * k.C0)).sum())
-        expected = 2 * e.m * _upper_tail(1 / (2 * k.C0))
-        checks.append(
-            at_least(
-                f"lemma_4_1_b_{name}",
-                float(count),
-                bound,
-                k,
-                unmet=unmet,
-                details={"expected": expected},
-            )
-        )
-    return tuple(checks)
+    return checks_of(LEMMA_4_1, run, delta, C0, rng)
 
 
-def _upper_tail(x: float) -> float:
-    """P(Z > x) for a standard normal Z."""
-    return 0.5 * math.erfc(x / math.sqrt(2))
+# ------------------------------------------------------------------ Lemma 4.2
+
+
+@statement(
+    "lemma_4_2",
+    "Lemma 4.2",
+    "4",
+    "each |J_mu| >= (m/4)(1 - 1/C0)^2",
+    needs=_start,
+    hypotheses=SHARED,
+)
+def _lemma_4_2(e: Evidence, k: Terms) -> Comparison:
+    largest, _ = largest_C0(e, k)
+    return at_least(
+        _sizes(e, k),
+        e.m / 4 * k.shrink,
+        axes=by_cluster(),
+        tolerance=COUNTS * e.m,
+        details=_sizes_by_name(e, k),
+        constant=Constant("C0", k.C0, largest, k.literal_C0),
+    )
+
+
+@statement(
+    "lemma_4_2_sum",
+    "Lemma 4.2",
+    "4",
+    "|J| >= m (1 - 1/C0)^2",
+    needs=_start,
+    hypotheses=SHARED,
+)
+def _lemma_4_2_sum(e: Evidence, k: Terms) -> Comparison:
+    _, largest = largest_C0(e, k)
+    return at_least(
+        _sizes(e, k).sum(),
+        e.m * k.shrink,
+        tolerance=COUNTS * e.m,
+        details=_sizes_by_name(e, k),
+        constant=Constant("C0", k.C0, largest, k.literal_C0),
+    )
+
+
+@hypothesis("lemma_4_2")
+def _large_enough(e: Evidence, k: Terms) -> list[str]:
+    return [] if check_of(_lemma_4_2, e, k).holds else ["Lemma 4.2's counts are too small"]
+
+
+def _sizes(e: Evidence, k: Terms) -> Floats:
+    """size(J_mu) of each mean."""
+    return e.J(k.C0).sum(axis=0).astype(float)
+
+
+def _sizes_by_name(e: Evidence, k: Terms) -> dict[str, int]:
+    return {name: int(size) for name, size in zip(CLUSTER_NAMES, _sizes(e, k), strict=True)}
+
+
+@once
+def largest_C0(e: Evidence, k: Terms) -> tuple[float, float]:
+    """Suprema of the C0 > 1 with which Lemma 4.2 holds for all four means, and for the sum.
+
+    Sort the cosines of the neurons of the right sign downwards. J_mu has i members for C0 in
+    [1/(3 sqrt d cos_i), 1/(3 sqrt d cos_(i+1))), and i are enough for C0 <= 1/(1 - sqrt(4i/m)). For
+    the sum, the same with the cosines of all four means together, and i/m. NaN if no C0 will do.
+    """
+    right = np.sign(e.a)[:, None] == CLUSTER_LABELS
+    cosine = e.cosine([0])[0]
+    scale = 1 / (3 * math.sqrt(e.d))
+    each = [_passing(cosine[right[:, c], c], e.m / 4, scale) for c in range(len(CLUSTER_LABELS))]
+    return _supremum(each), _supremum([_passing(cosine[right], e.m, scale)])
+
+
+def _supremum(passing: list[list[tuple[float, float]]]) -> float:
+    """Supremum of the numbers that lie in an interval [low, high) of every list; NaN if none do."""
+    # candidates are the upper ends: the supremum of an intersection is one of them
+    best = math.nan
+    for end in sorted({high for intervals in passing for _, high in intervals}, reverse=True):
+        below = math.nextafter(end, 1) if math.isfinite(end) else 1e300
+        if all(any(low <= below < high for low, high in intervals) for intervals in passing):
+            best = end
+            break
+    return best
+
+
+def _passing(cosines: NDArray[np.float64], of: float, scale: float) -> list[tuple[float, float]]:
+    """Intervals [low, high) of the C0 > 1 that leave a share of at least (1 - 1/C0)^2 in J."""
+    positive = np.sort(cosines[cosines > 0])[::-1]  # drops NaN, of neurons that are zero
+    starts = scale / positive
+    intervals = []
+    for k in range(1, len(positive) + 1):
+        low = max(float(starts[k - 1]), 1.0)
+        high = float(starts[k]) if k < len(positive) else math.inf
+        # the last C0 that passes belongs to the interval, so the end is the number after it
+        limit = math.inf if k >= of else math.nextafter(1 / (1 - math.sqrt(k / of)), math.inf)
+        if low < min(high, limit) and min(high, limit) > 1:
+            intervals.append((low, min(high, limit)))
+    return intervals
+
+
+LEMMA_4_2 = (_lemma_4_2, _lemma_4_2_sum)
 
 
 def lemma_4_2(
-    run: Run, *, delta: float = 0.1, C0: float = 5.0, rng: _seeds.Seed = None
+    run: Run,
+    *,
+    delta: float = setting.DELTA,
+    C0: float = setting.C0,
+    rng: _seeds.Seed = None,
 ) -> tuple[Check, ...]:
     """Lemma 4.2: the sets J_mu of neurons that are correlated with a mean are large.
 
@@ -121,90 +263,153 @@ def lemma_4_2(
     >>> lemma_4_2(rfa.preset("theorem").run(rng=0))[0].holds
     True
     """
-    e, k = evidence(run, delta, C0, rng)
-    ids = ("lemma_4_2", "lemma_4_2_sum")
-    why = e.lacks(steps=[0])
-    if why:
-        return absent(ids, why)
-    counts = e.J(k.C0).sum(axis=0).astype(float)
-    unmet = e.unmet(k)
-    constant: dict[str, Any] = {
-        "constant": "C0",
-        "constant_used": k.C0,
-        "literal_constant": k.literal_C0,
-    }
-    largest, largest_of_sum = largest_C0(e)
-    sizes = {name: int(count) for name, count in zip(CLUSTER_NAMES, counts, strict=True)}
-    return (
-        at_least(
-            "lemma_4_2",
-            counts,
-            e.m / 4 * k.shrink,
-            k,
-            axes={"cluster": np.array(CLUSTER_NAMES)},
-            tolerance=COUNTS * e.m,
-            unmet=unmet,
-            details=sizes,
-            empirical_constant=largest,
-            **constant,
-        ),
-        at_least(
-            "lemma_4_2_sum",
-            counts.sum(),
-            e.m * k.shrink,
-            k,
-            tolerance=COUNTS * e.m,
-            unmet=unmet,
-            details=sizes,
-            empirical_constant=largest_of_sum,
-            **constant,
-        ),
+    return checks_of(LEMMA_4_2, run, delta, C0, rng)
+
+
+# ------------------------------------------------------------------ Lemma 4.3
+
+
+def _known_clusters(e: Evidence, k: Terms) -> Needs:
+    return Needs(width=True, rate=True)
+
+
+def _rounding(e: Evidence) -> float:
+    """That of X, in its type, and of the sums of d products."""
+    return (e.d + 8) * float(np.finfo(e.run.data.X.dtype).eps)
+
+
+def _C1(e: Evidence, k: Terms, excess: float, unit: float) -> Constant:
+    nothing = math.inf if excess > _rounding(e) else 0.0
+    return Constant("C1", k.C1, excess / unit if unit > 0 else nothing)
+
+
+def _tail(e: Evidence, k: Terms) -> float:
+    """sqrt(log(1/delta)/n)."""
+    return math.sqrt(math.log(1 / k.delta) / e.n)
+
+
+@statement(
+    "lemma_4_3_a_own",
+    "Lemma 4.3(a)",
+    "5",
+    "<x_i, mu> >= 1 - C1 sigma sqrt d",
+    needs=_known_clusters,
+    hypotheses=(*SHARED, "need_lemma_4_3"),
+)
+def _lemma_4_3_a_own(e: Evidence, k: Terms) -> Comparison:
+    own, _, _, _ = e.own_and_other
+    return at_least(
+        own,
+        1 - k.C1 * e.spread,
+        axes=by_sample(e),
+        tolerance=_rounding(e),
+        constant=_C1(e, k, float((1 - own).max()), e.spread),
     )
 
 
-def largest_C0(e: Evidence) -> tuple[float, float]:
-    """Suprema of the C0 > 1 with which Lemma 4.2 holds for all four means, and for the sum.
-
-    With the cosines of the neurons of the right sign sorted downwards, J_mu has k members for C0 in
-    [1/(3 sqrt d cos_k), 1/(3 sqrt d cos_(k+1))), and k are enough for C0 <= 1/(1 - sqrt(4k/m)). The
-    same with the cosines of all four means together, and k/m. NaN if no C0 will do.
-    """
-    right = np.sign(e.a)[:, None] == CLUSTER_LABELS
-    cosine = e.cosine([0])[0]
-    scale = 1 / (3 * math.sqrt(e.d))
-    each = [_passing(cosine[right[:, c], c], e.m / 4, scale) for c in range(len(CLUSTER_LABELS))]
-    return _supremum(each), _supremum([_passing(cosine[right], e.m, scale)])
-
-
-def _supremum(passing: list[list[tuple[float, float]]]) -> float:
-    """Supremum of what lies in one of each list of intervals [low, high), NaN if nothing does."""
-    # candidates are the upper ends: the supremum of an intersection is one of them
-    best = math.nan
-    for end in sorted({high for intervals in passing for _, high in intervals}, reverse=True):
-        below = math.nextafter(end, 1) if math.isfinite(end) else 1e300
-        if all(any(low <= below < high for low, high in intervals) for intervals in passing):
-            best = end
-            break
-    return best
+@statement(
+    "lemma_4_3_a_other",
+    "Lemma 4.3(a)",
+    "5",
+    "|<x_i, mu'>| <= C1 sigma sqrt d",
+    needs=_known_clusters,
+    hypotheses=(*SHARED, "need_lemma_4_3"),
+)
+def _lemma_4_3_a_other(e: Evidence, k: Terms) -> Comparison:
+    _, other, _, _ = e.own_and_other
+    return at_most(
+        other,
+        k.C1 * e.spread,
+        axes=by_sample(e),
+        tolerance=_rounding(e),
+        constant=_C1(e, k, float(other.max()), e.spread),
+    )
 
 
-def _passing(cosines: NDArray[np.float64], of: float, scale: float) -> list[tuple[float, float]]:
-    """Intervals [low, high) of C0 > 1 with at least (1 - 1/C0)^2 of so many neurons."""
-    positive = np.sort(cosines[cosines > 0])[::-1]  # drops NaN, of neurons that are zero
-    starts = scale / positive
-    intervals = []
-    for k in range(1, len(positive) + 1):
-        low = max(float(starts[k - 1]), 1.0)
-        high = float(starts[k]) if k < len(positive) else math.inf
-        # the last C0 that passes belongs to the interval, so the end is the number after it
-        limit = math.inf if k >= of else math.nextafter(1 / (1 - math.sqrt(k / of)), math.inf)
-        if low < min(high, limit) and min(high, limit) > 1:
-            intervals.append((low, min(high, limit)))
-    return intervals
+@statement(
+    "lemma_4_3_a_orthogonal",
+    "Lemma 4.3(a)",
+    "5",
+    "|<x_i, v>| <= C1 sigma sqrt d for every unit v orthogonal to mu",
+    needs=_known_clusters,
+    hypotheses=(*SHARED, "need_lemma_4_3"),
+)
+def _lemma_4_3_a_orthogonal(e: Evidence, k: Terms) -> Comparison:
+    _, _, rest, _ = e.own_and_other
+    return at_most(
+        rest,
+        k.C1 * e.spread,
+        axes=by_sample(e),
+        tolerance=_rounding(e),
+        constant=_C1(e, k, float(rest.max()), e.spread),
+    )
+
+
+@statement(
+    "lemma_4_3_b",
+    "Lemma 4.3(b)",
+    "5",
+    "|x_i - mu|^2 <= C1 sigma^2 d",
+    needs=_known_clusters,
+    hypotheses=(*SHARED, "need_lemma_4_3"),
+)
+def _lemma_4_3_b(e: Evidence, k: Terms) -> Comparison:
+    _, _, _, square = e.own_and_other
+    return at_most(
+        square,
+        k.C1 * e.spread * e.spread,
+        axes=by_sample(e),
+        tolerance=_rounding(e) * _rounding(e),
+        constant=_C1(e, k, float(square.max()), e.spread * e.spread),
+    )
+
+
+@statement(
+    "lemma_4_3_c",
+    "Lemma 4.3(c)",
+    "5",
+    "|N|/n <= eta + C1 sqrt(log(1/delta)/n)",
+    needs=_known_clusters,
+    hypotheses=(*SHARED, "need_lemma_4_3"),
+)
+def _lemma_4_3_c(e: Evidence, k: Terms) -> Comparison:
+    assert e.eta is not None
+    share, tail = e.n_noisy / e.n, _tail(e, k)
+    return at_most(share, e.eta + k.C1 * tail, constant=_C1(e, k, max(0.0, share - e.eta), tail))
+
+
+@statement(
+    "lemma_4_3_d",
+    "Lemma 4.3(d)",
+    "5",
+    "| |I_mu|/n - 1/4 | <= C1 sqrt(log(1/delta)/n)",
+    needs=_known_clusters,
+    hypotheses=(*SHARED, "need_lemma_4_3"),
+)
+def _lemma_4_3_d(e: Evidence, k: Terms) -> Comparison:
+    apart = np.abs(np.bincount(e.cluster, minlength=4) / e.n - 0.25)
+    tail = _tail(e, k)
+    return at_most(
+        apart, k.C1 * tail, axes=by_cluster(), constant=_C1(e, k, float(apart.max()), tail)
+    )
+
+
+LEMMA_4_3 = (
+    _lemma_4_3_a_own,
+    _lemma_4_3_a_other,
+    _lemma_4_3_a_orthogonal,
+    _lemma_4_3_b,
+    _lemma_4_3_c,
+    _lemma_4_3_d,
+)
 
 
 def lemma_4_3(
-    run: Run, *, delta: float = 0.1, C0: float = 5.0, rng: _seeds.Seed = None
+    run: Run,
+    *,
+    delta: float = setting.DELTA,
+    C0: float = setting.C0,
+    rng: _seeds.Seed = None,
 ) -> tuple[Check, ...]:
     """Lemma 4.3: samples are close to their means, few are noisy, and clusters are balanced.
 
@@ -235,96 +440,48 @@ def lemma_4_3(
     >>> [check.holds for check in lemma_4_3(rfa.preset("theorem").run(rng=0))]
     [True, True, True, True, True, True]
     """
-    e, k = evidence(run, delta, C0, rng)
-    ids = (
-        "lemma_4_3_a_own",
-        "lemma_4_3_a_other",
-        "lemma_4_3_a_orthogonal",
-        "lemma_4_3_b",
-        "lemma_4_3_c",
-        "lemma_4_3_d",
-    )
-    why = e.lacks(width=True, rate=True)
-    if why:
-        return absent(ids, why)
-    assert e.eta is not None
-    u, v, rest, square = e.own_and_other
-    unmet = e.unmet(k, C1=True)
-    axes = {"sample": np.arange(e.n), "cluster": np.array(CLUSTER_NAMES)[e.cluster]}
-    # X is rounded to its type, and so are the sums of d products
-    rounding = (e.d + 8) * float(np.finfo(run.data.X.dtype).eps)
-    tail = math.sqrt(math.log(1 / k.delta) / e.n)
-    fractions = np.bincount(e.cluster, minlength=4) / e.n
+    return checks_of(LEMMA_4_3, run, delta, C0, rng)
 
-    def constant(excess: float, unit: float) -> dict[str, Any]:
-        nothing = math.inf if excess > rounding else 0.0
-        empirical = excess / unit if unit > 0 else nothing
-        return {"constant": "C1", "constant_used": k.C1, "empirical_constant": empirical}
 
-    radius = k.C1 * e.spread
-    return (
-        at_least(
-            "lemma_4_3_a_own",
-            u,
-            1 - radius,
-            k,
-            axes=axes,
-            unmet=unmet,
-            tolerance=rounding,
-            **constant(float((1 - u).max()), e.spread),
-        ),
-        at_most(
-            "lemma_4_3_a_other",
-            v,
-            radius,
-            k,
-            axes=axes,
-            unmet=unmet,
-            tolerance=rounding,
-            **constant(float(v.max()), e.spread),
-        ),
-        at_most(
-            "lemma_4_3_a_orthogonal",
-            rest,
-            radius,
-            k,
-            axes=axes,
-            unmet=unmet,
-            tolerance=rounding,
-            **constant(float(rest.max()), e.spread),
-        ),
-        at_most(
-            "lemma_4_3_b",
-            square,
-            k.C1 * e.spread * e.spread,
-            k,
-            axes=axes,
-            unmet=unmet,
-            tolerance=rounding * rounding,
-            **constant(float(square.max()), e.spread * e.spread),
-        ),
-        at_most(
-            "lemma_4_3_c",
-            e.n_noisy / e.n,
-            e.eta + k.C1 * tail,
-            k,
-            unmet=unmet,
-            **constant(max(0.0, e.n_noisy / e.n - e.eta), tail),
-        ),
-        at_most(
-            "lemma_4_3_d",
-            np.abs(fractions - 0.25),
-            k.C1 * tail,
-            k,
-            axes={"cluster": np.array(CLUSTER_NAMES)},
-            unmet=unmet,
-            **constant(float(np.abs(fractions - 0.25).max()), tail),
-        ),
+# ------------------------------------------------------------------ Lemma 4.4
+
+
+@statement(
+    "lemma_4_4",
+    "Lemma 4.4",
+    "6",
+    "clean samples of mu minus of -mu on which w_j^0 is active >= n/C2",
+    needs=_start,
+    hypotheses=SHARED,
+)
+def _lemma_4_4(e: Evidence, k: Terms) -> Comparison:
+    j, c = e.correlated(k.C0)
+    active = e.rows("active", [0])[0]
+    edge = (active[j, 2 * c] - active[j, 2 * OPPOSITE[c]]).astype(float)
+    details = {}
+    smallest = float(edge.min(initial=math.inf))
+    if edge.size and e.sigma and e.eta is not None:
+        worst = int(edge.argmin())
+        cosine = float(e.cosine([0])[0, j[worst], c[worst]])
+        details["expected"] = (1 - e.eta) * e.n / 4 * math.erf(cosine / (e.sigma * math.sqrt(2)))
+    return at_least(
+        edge,
+        e.n / k.C2,
+        axes={"neuron": j, "cluster": np.array(CLUSTER_NAMES)[c]},
+        details=details,
+        constant=Constant("C2", k.C2, e.n / smallest if smallest > 0 else math.inf, k.literal_C2),
     )
+
+
+LEMMA_4_4 = (_lemma_4_4,)
 
 
 def lemma_4_4(
-    run: Run, *, delta: float = 0.1, C0: float = 5.0, rng: _seeds.Seed = None
+    run: Run,
+    *,
+    delta: float = setting.DELTA,
+    C0: float = setting.C0,
+    rng: _seeds.Seed = None,
 ) -> tuple[Check, ...]:
     """Lemma 4.4: a correlated neuron is active on more clean samples of mu than of -mu.
 
@@ -353,38 +510,52 @@ def lemma_4_4(
     >>> lemma_4_4(rfa.preset("assumptions").run(rng=0))[0].holds
     True
     """
-    e, k = evidence(run, delta, C0, rng)
-    why = e.lacks(steps=[0])
-    if why:
-        return absent(("lemma_4_4",), why)
-    j, c = e.correlated(k.C0)
-    active = e.rows("active", [0])[0]
-    edge = (active[j, 2 * c] - active[j, 2 * OPPOSITE[c]]).astype(float)
-    details = {}
-    smallest = float(edge.min(initial=math.inf))
-    if edge.size and e.sigma and e.eta is not None:
-        worst = int(edge.argmin())
-        cosine = float(e.cosine([0])[0, j[worst], c[worst]])
-        details["expected"] = (1 - e.eta) * e.n / 4 * math.erf(cosine / (e.sigma * math.sqrt(2)))
-    return (
-        at_least(
-            "lemma_4_4",
-            edge,
-            e.n / k.C2,
-            k,
-            axes={"neuron": j, "cluster": np.array(CLUSTER_NAMES)[c]},
-            unmet=e.unmet(k),
-            details=details,
-            constant="C2",
-            constant_used=k.C2,
-            literal_constant=k.literal_C2,
-            empirical_constant=e.n / smallest if smallest > 0 else math.inf,
-        ),
+    return checks_of(LEMMA_4_4, run, delta, C0, rng)
+
+
+# ------------------------------------------------------------------ Definition 4.5
+
+
+@once
+def failing_parts(e: Evidence, k: Terms) -> list[str]:
+    """The parts of Lemmas 4.1 to 4.4 that do not hold, or are not applicable."""
+    parts = (*LEMMA_4_1, *LEMMA_4_2, *LEMMA_4_3, *LEMMA_4_4)
+    return [part.id for part in parts if not check_of(part, e, k).holds]
+
+
+@hypothesis("good_run")
+def _good_run(e: Evidence, k: Terms) -> list[str]:
+    failing = failing_parts(e, k)
+    return ["not a good run: " + ", ".join(failing)] if failing else []
+
+
+@statement(
+    "definition_4_5",
+    "Definition 4.5",
+    "7",
+    "good run: parts of 4.1-4.4 that fail",
+    needs=lambda e, k: Needs(width=True, rate=True, omega=True, steps=[0]),
+    hypotheses=(*SHARED, "need_lemma_4_3"),
+)
+def _definition_4_5(e: Evidence, k: Terms) -> Comparison:
+    failing = failing_parts(e, k)
+    return at_most(
+        float(len(failing)),
+        0.0,
+        details={"failing": failing},
+        constant=Constant("C0", k.C0, None, k.literal_C0),
     )
 
 
+DEFINITION_4_5 = (_definition_4_5,)
+
+
 def definition_4_5(
-    run: Run, *, delta: float = 0.1, C0: float = 5.0, rng: _seeds.Seed = None
+    run: Run,
+    *,
+    delta: float = setting.DELTA,
+    C0: float = setting.C0,
+    rng: _seeds.Seed = None,
 ) -> tuple[Check, ...]:
     """Definition 4.5: a good run, on which all of Lemmas 4.1 to 4.4 hold.
 
@@ -410,39 +581,4 @@ def definition_4_5(
     >>> definition_4_5(rfa.preset("assumptions").run(rng=0))[0].holds
     True
     """
-    e, k = evidence(run, delta, C0, rng)
-    why = e.lacks(width=True, rate=True, omega=True, steps=[0])
-    if why:
-        return absent(("definition_4_5",), why)
-    failing = failing_parts(e, k)
-    return (
-        at_most(
-            "definition_4_5",
-            float(len(failing)),
-            0.0,
-            k,
-            unmet=e.unmet(k, C1=True),
-            details={"failing": failing},
-            constant="C0",
-            constant_used=k.C0,
-            literal_constant=k.literal_C0,
-        ),
-    )
-
-
-def failing_parts(e: Evidence, k: Constants) -> list[str]:
-    """The parts of Lemmas 4.1 to 4.4 that do not hold, or are not applicable."""
-    if k not in e.failing:
-        e.failing[k] = [
-            check.id
-            for lemma in (lemma_4_1, lemma_4_2, lemma_4_3, lemma_4_4)
-            for check in lemma(e.run, delta=k.delta, C0=k.C0)
-            if not check.holds
-        ]
-    return e.failing[k]
-
-
-def unmet_on_a_good_run(e: Evidence, k: Constants) -> list[str]:
-    """What does not hold of the hypotheses of a lemma that speaks of a good run."""
-    failing = failing_parts(e, k)
-    return e.unmet(k) + (["not a good run: " + ", ".join(failing)] if failing else [])
+    return checks_of(DEFINITION_4_5, run, delta, C0, rng)

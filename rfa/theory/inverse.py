@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from rfa import _validate
+from rfa import _validate, setting
 from rfa._tables import jsonable
 from rfa.setting import Parameters
 from rfa.theory.assumptions import (
@@ -15,11 +15,12 @@ from rfa.theory.assumptions import (
     Interval,
     allowed,
     allows,
-    probability,
+    delta_unmet,
+    omega_unmet,
     reaches,
-    unmet_hypotheses,
     vacuous_at,
 )
+from rfa.theory.constants import probability
 
 # Which assumption makes a missing size large.
 FORCED_BY = {"m": "A2", "n": "A4", "d": "A1"}
@@ -125,7 +126,7 @@ class Feasible:
 
 
 def feasible(
-    delta: float = 0.1,
+    delta: float = setting.DELTA,
     C: float | None = None,
     *,
     n: int | None = None,
@@ -203,6 +204,7 @@ def feasible(
     failing = [k for k in constants if not allows(constants[k], chosen)]
     clashes = [_clash(k, chosen, lower, delta, given) for k in failing]
     holds = not failing
+    unmet = omega_unmet(corner.omega_init), delta_unmet(delta)
     return Feasible(
         given=given,
         delta=delta,
@@ -213,7 +215,7 @@ def feasible(
         ranges=_ranges(corner, chosen, delta, given) if holds else {},
         corner=corner._asdict() if holds else {},
         clashes=tuple(sorted(clashes, key=lambda clash: clash.limit)),
-        notes=(*unmet_hypotheses(corner, delta), *vacuous_at(delta)),
+        notes=tuple(filter(None, (*unmet, *vacuous_at(delta)))),
     )
 
 

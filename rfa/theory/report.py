@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rfa._tables import aligned, as_html, as_markdown, jsonable
-from rfa.theory.statement import TABLE
+from rfa.theory.hypotheses import SHARED, Unmet
+from rfa.theory.statement import KNOWN
 
 COMPARISONS = {
     ">=": lambda value, bound: value >= bound,
@@ -40,8 +41,10 @@ class Check:
     vacuous : bool
         Whether the statement says nothing here: a right side that any value satisfies, delta of
         1/4 or more, an empty set, or a trigger that is never met; ``reason`` says which.
+    unmet_hypotheses : tuple of Unmet
+        The hypotheses of the statement that do not hold on this run, each with its id.
     unmet : tuple of str
-        The hypotheses of the statement that do not hold on this run.
+        The same as sentences.
     where : dict
         Where the extreme is: ``neuron``, ``sample``, ``cluster``, ``step``.
     constant : str
@@ -69,7 +72,7 @@ class Check:
     tolerance: float = 0.0
     applicable: bool = True
     vacuous: bool = False
-    unmet: tuple[str, ...] = ()
+    unmet_hypotheses: tuple[Unmet, ...] = ()
     where: dict[str, Any] = field(default_factory=dict)
     constant: str | None = None
     constant_used: float | None = None
@@ -82,7 +85,7 @@ class Check:
     @property
     def statement(self) -> str:
         """What is compared, in words and the paper's symbols."""
-        return TABLE[self.id].text
+        return KNOWN[self.id].text
 
     @property
     def slack(self) -> float:
@@ -103,9 +106,14 @@ class Check:
         return bool(COMPARISONS[self.relation](self.value, limit))
 
     @property
+    def unmet(self) -> tuple[str, ...]:
+        """The hypotheses that do not hold on this run, as sentences."""
+        return tuple(hypothesis.text for hypothesis in self.unmet_hypotheses)
+
+    @property
     def hypotheses_met(self) -> bool:
         """Whether all hypotheses of the statement hold on this run."""
-        return not self.unmet
+        return not self.unmet_hypotheses
 
     @property
     def reason(self) -> str:
@@ -128,7 +136,7 @@ class Check:
         -------
         dict
         """
-        number = TABLE[self.id]
+        number = KNOWN[self.id]
         values = {
             "id": self.id,
             "arxiv": number.arxiv,
@@ -164,15 +172,17 @@ def shown(value: float | None) -> str:
 TITLES = ("statement", "arXiv", "JMLR", "value", "", "bound", "result", "constant", "where", "note")
 
 
-def is_about_a_good_run(hypothesis: str) -> bool:
-    """Whether an unmet hypothesis is that there is a good run."""
-    return hypothesis.startswith("not a good run")
+# A report says above its table which of these do not hold. Rows have a mark for them.
+MARKS = dict.fromkeys(SHARED, "*") | {"good_run": "+"}
 
 
-def cells(check: Check, shared: tuple[str, ...]) -> tuple[str, ...]:
-    """A check as a row of a table; unmet hypotheses that are said above it as marks only."""
-    number = TABLE[check.id]
-    own = [line for line in check.unmet if line not in shared and not is_about_a_good_run(line)]
+def cells(check: Check) -> tuple[str, ...]:
+    """A check as a row of a table."""
+    number = KNOWN[check.id]
+    own = [hypothesis.text for hypothesis in check.unmet_hypotheses if hypothesis.id not in MARKS]
+    marks = {
+        MARKS[hypothesis.id] for hypothesis in check.unmet_hypotheses if hypothesis.id in MARKS
+    }
     constants = ""
     if check.constant is not None:
         constants = f"{check.constant}: {shown(check.empirical_constant)}"
@@ -187,9 +197,7 @@ def cells(check: Check, shared: tuple[str, ...]) -> tuple[str, ...]:
         shown(check.value),
         relation,
         shown(check.bound),
-        check.verdict
-        + "*" * bool(set(shared) & set(check.unmet))
-        + "+" * any(map(is_about_a_good_run, check.unmet)),
+        check.verdict + "".join(sorted(marks)),
         constants,
         where,
         "; ".join(filter(None, [check.why, *own])),
@@ -268,10 +276,9 @@ class Report:
 
     def rows(self) -> list[tuple[str, ...]]:
         """The table: titles, then a row a check."""
-        shared = tuple(self.settings["unmet"])
-        later = [cells(check, shared) for check in self.beyond]
+        later = [cells(check) for check in self.beyond]
         marked = [(f"beyond the theorem: {row[0]}", *row[1:]) for row in later]
-        return [TITLES, *(cells(check, shared) for check in self.checks), *marked]
+        return [TITLES, *map(cells, self.checks), *marked]
 
     def __str__(self) -> str:
         return "\n".join([self.heading(), aligned(self.rows()), self.summary()])

@@ -3,68 +3,64 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from rfa import _seeds
-from rfa.theory.amplification import lemma_4_10
-from rfa.theory.comparison import at_most
-from rfa.theory.dynamics import (
-    condition_4_7,
-    condition_4_8,
-    equation_16,
-    lemma_4_6,
-    lemma_4_9,
-    lemma_4_11,
-    lemma_A_1,
-    output_at,
-)
-from rfa.theory.evidence import Constants, Evidence, evidence
-from rfa.theory.generalization import (
-    features_at,
-    proposition_3_2,
-    proposition_B_1,
-    theorem_3_1,
-    theorem_at,
-)
-from rfa.theory.initialization import (
-    definition_4_5,
-    lemma_4_1,
-    lemma_4_2,
-    lemma_4_3,
-    lemma_4_4,
-)
+from rfa import _seeds, setting
+from rfa.theory.amplification import LEMMA_4_10
+from rfa.theory.evaluation import check_of
+from rfa.theory.evidence import Evidence, Needs, Terms, evidence
+from rfa.theory.features import PROPOSITION_3_2
+from rfa.theory.generalization import PROPOSITION_B_1, THEOREM_3_1
+from rfa.theory.growth import LEMMA_A_1
+from rfa.theory.hypotheses import SHARED, unmet
+from rfa.theory.initialization import DEFINITION_4_5, LEMMA_4_1, LEMMA_4_2, LEMMA_4_3, LEMMA_4_4
+from rfa.theory.margin import CONDITION_4_7, CONDITION_4_8, EQUATION_16, LEMMA_4_6, LEMMA_4_9
+from rfa.theory.persistence import LEMMA_4_11
 from rfa.theory.report import Check, Report
-from rfa.theory.statement import STATEMENTS
+from rfa.theory.statement import KNOWN, Statement
 from rfa.training.run import Run
 
-# In the order of STATEMENTS.
-FUNCTIONS: tuple[Callable[..., tuple[Check, ...]], ...] = (
-    lemma_4_1,
-    lemma_4_2,
-    lemma_4_3,
-    lemma_4_4,
-    definition_4_5,
-    lemma_A_1,
-    equation_16,
-    lemma_4_6,
-    condition_4_7,
-    condition_4_8,
-    lemma_4_9,
-    lemma_4_10,
-    lemma_4_11,
-    theorem_3_1,
-    proposition_3_2,
-    proposition_B_1,
+# In the order of the paper's argument.
+ALL: tuple[Statement, ...] = (
+    *LEMMA_4_1,
+    *LEMMA_4_2,
+    *LEMMA_4_3,
+    *LEMMA_4_4,
+    *DEFINITION_4_5,
+    *LEMMA_A_1,
+    *EQUATION_16,
+    *LEMMA_4_6,
+    *CONDITION_4_7,
+    *CONDITION_4_8,
+    *LEMMA_4_9,
+    *LEMMA_4_10,
+    *LEMMA_4_11,
+    *THEOREM_3_1,
+    *PROPOSITION_3_2,
+    *PROPOSITION_B_1,
+)
+
+# The ids of all statements.
+STATEMENTS: tuple[str, ...] = tuple(statement.id for statement in ALL)
+
+
+# Of the statements about T, those that are shown for the last step of a longer run, too. They claim
+# nothing of it.
+BEYOND: tuple[Statement, ...] = (
+    *THEOREM_3_1,
+    # its proof speaks of T alone, so that what it needs and assumes there says nothing later
+    replace(KNOWN["lemma_4_9_norm"], needs=lambda e, k: Needs(clusters=False), hypotheses=SHARED),
+    KNOWN["equation_16"],
+    KNOWN["proposition_3_2"],
 )
 
 
 def check(
     run: Run,
-    delta: float = 0.1,
-    C0: float = 5.0,
+    delta: float = setting.DELTA,
+    C0: float = setting.C0,
     rng: _seeds.Seed = None,
 ) -> Report:
     """Every statement of the paper on a run.
@@ -114,25 +110,24 @@ def check(
     >>> report["lemma_4_2"].bound, report["theorem_3_1_1"].value
     (32.00000000000001, 0.0)
     """
-    e, constants = evidence(run, delta, C0, rng)
+    e, k = evidence(run, delta, C0, rng)
     if e.rounded:
         warnings.warn(
             f"1/(4 alpha) = {1 / (4 * run.alpha):.6g} is not an integer: T is rounded down to "
             f"{e.T}",
             stacklevel=2,
         )
-    if rng is None:
-        rng = run.data.seed if run.data.seed is not None else run.initial.seed
-    origin = _seeds.root(rng)
-    options: dict[str, Any] = {"delta": constants.delta, "C0": constants.C0}
-    found = {
-        entry.id: entry
-        for statement in FUNCTIONS
-        for entry in statement(run, **options, rng=origin)
-    }
-    audit, good = e.audit(constants.delta, constants.C0), found["definition_4_5"]
+    origin = _seeds.root(k.rng)
+    k = replace(k, rng=origin)
+    checks = tuple(check_of(statement, e, k) for statement in ALL)
+    audit, good = e.audit(k.delta, k.C0), check_of(KNOWN["definition_4_5"], e, k)
     settings = {
-        **constants._asdict(),
+        "delta": k.delta,
+        "C0": k.C0,
+        "C1": k.C1,
+        "C2": k.C2,
+        "literal_C0": k.literal_C0,
+        "literal_C2": k.literal_C2,
         "T": e.T,
         "rounded": e.rounded,
         "steps": run.t,
@@ -143,18 +138,11 @@ def check(
         "feasible_C": [audit.lo, audit.hi] if audit is not None else None,
         "assumptions_met": audit is not None and audit.hypotheses_met,
         "good_run": good.holds if good.applicable else None,
-        "unmet": e.unmet(constants),
+        "unmet": [hypothesis.text for hypothesis in unmet(SHARED, e, k)],
     }
-    later = _beyond(e, constants, origin) if run.t > e.T else ()
-    return Report(tuple(found[name] for name in STATEMENTS), settings, later)
+    return Report(checks, settings, _beyond(e, k.at(e.steps)) if run.t > e.T else ())
 
 
-def _beyond(e: Evidence, k: Constants, rng: _seeds.Seed) -> tuple[Check, ...]:
-    """The statements about T on the last step of a longer run, of which they claim nothing."""
-    norm = float(np.linalg.norm(e.W(e.steps)))
-    return (
-        *theorem_at(e, k, e.steps, rng),
-        at_most("lemma_4_9_norm", norm, 1.0, k, unmet=e.unmet(k)),
-        output_at(e, k, e.steps),
-        *features_at(e, k, e.steps)[:1],
-    )
+def _beyond(e: Evidence, k: Terms) -> tuple[Check, ...]:
+    """The checks of a later step."""
+    return tuple(check_of(statement, e, k) for statement in BEYOND)

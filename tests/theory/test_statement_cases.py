@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from statement_cases import ALPHA, CASES, STRAY, Case, N, altered, case, evaluate, owners
 
 import rfa
-from rfa.theory import STATEMENTS, comparison, dynamics, generalization
+from rfa.theory import STATEMENTS, evaluation, generalization, margin
 from rfa.theory.evidence import Evidence
 from rfa.training.run import Run
 
@@ -180,14 +181,15 @@ def holding(statement: str) -> Case:
 
 def change(monkeypatch, statement, values=lambda v: v, bound=lambda relation, b: b) -> None:
     """Compare other values of a statement, or with another bound."""
-    compare = comparison._compare
+    settled = evaluation.settled
 
-    def mutant(name, relation, v, b, constants, **rest):
+    def mutant(name, found, *rest):
         if name == statement:
-            v, b = values(np.array(v, dtype=float)), bound(relation, b)
-        return compare(name, relation, v, b, constants, **rest)
+            left = values(np.array(found.values, dtype=float))
+            found = replace(found, values=left, bound=bound(found.relation, found.bound))
+        return settled(name, found, *rest)
 
-    monkeypatch.setattr(comparison, "_compare", mutant)
+    monkeypatch.setattr(evaluation, "settled", mutant)
 
 
 def assert_fails(statement, name, where) -> None:
@@ -324,10 +326,10 @@ def test_a_run_beyond_the_range_of_squares_has_a_report(size):
 def test_spectral_norm_of_huge_and_tiny_weights():
     W = np.random.Generator(np.random.PCG64(0)).standard_normal((3, 5))
     for scale in (1e-200, 1.0, 1e200):
-        norm = dynamics.spectral_norm(scale * W)
+        norm = margin.spectral_norm(scale * W)
         assert norm / scale == pytest.approx(np.linalg.svd(W)[1][0], rel=1e-12)
-    assert dynamics.spectral_norm(np.zeros((3, 5))) == 0
-    assert math.isnan(dynamics.spectral_norm(W * math.nan))
+    assert margin.spectral_norm(np.zeros((3, 5))) == 0
+    assert math.isnan(margin.spectral_norm(W * math.nan))
 
 
 def test_a_count_that_equals_its_bound_is_enough():

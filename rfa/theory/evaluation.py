@@ -1,0 +1,88 @@
+"""How a statement on a run becomes a Check: what it lacks, what it assumes, the extreme value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from rfa import _seeds
+from rfa.theory.comparison import Absent, Comparison
+from rfa.theory.evidence import Evidence, Terms, evidence
+from rfa.theory.hypotheses import Unmet, unmet
+from rfa.theory.report import Check
+from rfa.theory.statement import Statement
+from rfa.training.run import Run
+
+# From here on the theorem's probability 1 - 4 delta says nothing.
+VACUOUS_DELTA = 0.25
+
+
+def checks_of(
+    statements: Iterable[Statement], run: Run, delta: float, C0: float, rng: _seeds.Seed
+) -> tuple[Check, ...]:
+    """The checks of some statements on a run; ValueError and TypeError as of rfa.theory.check."""
+    e, k = evidence(run, delta, C0, rng)
+    return tuple(check_of(statement, e, k) for statement in statements)
+
+
+def check_of(statement: Statement, e: Evidence, k: Terms) -> Check:
+    """The check of a statement; evaluated once in a call, however often it is a hypothesis."""
+    if statement not in k.known:
+        k.known[statement] = _evaluated(statement, e, k)
+    found: Check = k.known[statement]
+    return found
+
+
+def _evaluated(statement: Statement, e: Evidence, k: Terms) -> Check:
+    why = e.lacks(**statement.needs(e, k))
+    found = Absent(why) if why else statement.evaluate(e, k)
+    if isinstance(found, Absent):
+        return Check(id=statement.id, applicable=False, why=found.why, details=found.details)
+    return settled(statement.id, found, unmet(statement.hypotheses, e, k), k.delta)
+
+
+def settled(
+    name: str, comparison: Comparison, hypotheses: tuple[Unmet, ...], delta: float
+) -> Check:
+    """The check that shows the value with the least slack."""
+    array = np.asarray(comparison.values, dtype=np.float64)
+    limit = np.broadcast_to(np.asarray(comparison.bound, dtype=np.float64), array.shape)
+    reasons = []
+    if delta >= VACUOUS_DELTA:
+        reasons.append(f"delta = {delta:g} makes 1 - 4 delta at most 0")
+    constant = comparison.constant
+    rest: dict[str, Any] = {
+        "id": name,
+        "relation": comparison.relation,
+        "tolerance": comparison.tolerance,
+        "unmet_hypotheses": hypotheses,
+        "details": comparison.details,
+        "constant": constant and constant.name,
+        "constant_used": constant and constant.used,
+        "literal_constant": constant and constant.literal,
+        "empirical_constant": constant and constant.empirical,
+    }
+    if array.size == 0:
+        return Check(vacuous=True, empty=True, why="; ".join([*reasons, comparison.empty]), **rest)
+    slack = array - limit if comparison.relation == ">=" else limit - array
+    # a NaN is worse than any number
+    worst = np.unravel_index(int(np.argmin(np.where(np.isnan(slack), -np.inf, slack))), array.shape)
+    extreme, right = float(array[worst]), float(limit[worst])
+    if comparison.relation == ">=" and right <= 0:
+        reasons.append("the right side is not positive")
+    if comparison.trivial:
+        reasons.append("any value satisfies the bound")
+    where = {}
+    for axis, labels in comparison.axes.items():
+        label = labels[worst]
+        where[axis] = str(label) if isinstance(label, np.str_) else int(label)
+    return Check(
+        value=extreme,
+        bound=right,
+        vacuous=bool(reasons),
+        where=where,
+        why="; ".join(reasons),
+        **rest,
+    )

@@ -1,0 +1,169 @@
+"""Proposition 3.2: the feature map of every sample changes much."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from rfa import _seeds, setting
+from rfa.theory.comparison import (
+    Comparison,
+    Constant,
+    at_least,
+    at_most,
+    by_neuron,
+    of_lower_bound,
+)
+from rfa.theory.evaluation import checks_of
+from rfa.theory.evidence import E2, Evidence, Floats, Needs, Terms, once
+from rfa.theory.hypotheses import SHARED
+from rfa.theory.margin import NO_NEURONS
+from rfa.theory.report import Check
+from rfa.theory.statement import statement
+from rfa.training.run import Run
+
+# The C of Proposition 3.2, at the end of its proof.
+C_FEATURES = 16 * 1024 / E2
+
+ASSUMED = (*SHARED, "whole_horizon")
+
+
+def _weights(e: Evidence, k: Terms) -> Needs:
+    return Needs(omega=True, horizon=True, last=k.t, steps=[0, k.t], weights=[k.t])
+
+
+class FeatureMap(NamedTuple):
+    """Per sample, the length of the feature map relu(W x_i) at t = 0 and that of its change."""
+
+    start: Floats
+    change: Floats
+
+
+@once
+def _feature_map(e: Evidence, k: Terms) -> FeatureMap:
+    start, change = [], []
+    W_0, W_t = e.W(0), e.W(k.t)
+    for block in e.blocks(e.m):
+        X = e.run.data.X[block]
+        features = np.maximum(X @ W_0.T, 0)
+        start.append(np.linalg.norm(features, axis=1))
+        change.append(np.linalg.norm(np.maximum(X @ W_t.T, 0) - features, axis=1))
+    return FeatureMap(np.concatenate(start), np.concatenate(change))
+
+
+@statement(
+    "proposition_3_2",
+    "Proposition 3.2",
+    "2",
+    "relative change of the feature map >= 1/(C omega sqrt(md))",
+    needs=_weights,
+    hypotheses=ASSUMED,
+)
+def _proposition_3_2(e: Evidence, k: Terms) -> Comparison:
+    start, change = _feature_map(e, k)
+    moved = (start > 0) | (change > 0)
+    rho = np.divide(change, start, out=np.full(e.n, np.inf), where=start > 0)[moved]
+    least = float(rho.min(initial=math.inf))
+    empirical = math.inf
+    if least > 0:
+        empirical = 0.0 if e.start == 0 or least == math.inf else 1 / e.start / least
+    return at_least(
+        rho,
+        1 / (C_FEATURES * e.start) if e.start > 0 else math.inf,
+        axes={"sample": np.flatnonzero(moved)},
+        empty="no feature is ever active",
+        details={"left_out": int((~moved).sum())},
+        constant=Constant("C", C_FEATURES, empirical, C_FEATURES),
+    )
+
+
+@statement(
+    "equation_48",
+    "(48)",
+    "(48)",
+    "<w_j^T - w_j^0, mu> >= |a_j| e^-2/256",
+    needs=_weights,
+    hypotheses=ASSUMED,
+)
+def _equation_48(e: Evidence, k: Terms) -> Comparison:
+    j, c = e.pairs(k.C0)
+    growth = np.diff(e.projection([0, k.t])[:, j, c], axis=0)[0] / np.abs(e.a[j])
+    return at_least(
+        growth,
+        E2 / 256,
+        axes=by_neuron(e, k),
+        empty=NO_NEURONS,
+        constant=of_lower_bound("e^-2/256", E2 / 256, growth),
+    )
+
+
+@statement(
+    "equation_53",
+    "(53)",
+    "(53)",
+    "|relu(W^T x_i) - relu(W^0 x_i)|^2 >= e^-4/(8 1024^2)",
+    needs=_weights,
+    hypotheses=ASSUMED,
+)
+def _equation_53(e: Evidence, k: Terms) -> Comparison:
+    change = _feature_map(e, k).change
+    return at_least(change**2, E2**2 / (8 * 1024**2), axes={"sample": np.arange(e.n)})
+
+
+@statement(
+    "proposition_3_2_denominator",
+    "Proposition 3.2",
+    "2",
+    "|relu(W^0 x_i)| <= 3 omega sqrt(md)",
+    needs=_weights,
+    hypotheses=ASSUMED,
+)
+def _proposition_3_2_denominator(e: Evidence, k: Terms) -> Comparison:
+    return at_most(_feature_map(e, k).start, 3 * e.start, axes={"sample": np.arange(e.n)})
+
+
+PROPOSITION_3_2 = (
+    _proposition_3_2,
+    _equation_48,
+    _equation_53,
+    _proposition_3_2_denominator,
+)
+
+
+def proposition_3_2(
+    run: Run,
+    *,
+    delta: float = setting.DELTA,
+    C0: float = setting.C0,
+    rng: _seeds.Seed = None,
+) -> tuple[Check, ...]:
+    """Proposition 3.2: the feature map of every sample changes much; and its inner steps.
+
+    Parameters
+    ----------
+    run : Run
+        A run of T steps on XOR clusters.
+    delta, C0, rng
+        See :func:`rfa.theory.check`; rng is not used.
+
+    Returns
+    -------
+    tuple of Check
+        ``proposition_3_2``, ``equation_48``, ``equation_53``, ``proposition_3_2_denominator``.
+
+    Notes
+    -----
+    rho_i = norm(relu(W_T x_i) - relu(W_0 x_i))/norm(relu(W_0 x_i)) >= 1/(C omega sqrt(md)), C = 16
+    1024 e^2; a zero denominator gives infinity, 0/0 is left out and counted. (48) <w_j^T - w_j^0,
+    mu> >= abs(a_j) e^-2/256 for j in J_mu. (53) the numerator squared is at least e^-4/(8 1024^2);
+    the denominator is at most 3 omega sqrt(md). O(n m d).
+
+    Examples
+    --------
+    >>> import rfa
+    >>> [check.holds for check in proposition_3_2(rfa.preset("theorem").run(rng=0))]
+    [True, True, True, True]
+    """
+    return checks_of(PROPOSITION_3_2, run, delta, C0, rng)

@@ -1,0 +1,150 @@
+"""Hypotheses, each with an id: whether they hold on a run, and a sentence for those that do not.
+
+A hypothesis is a function of the evidence and the terms. It returns a sentence for each way in
+which it does not hold, so nothing if it holds. Those of more than one lemma stand here, the others
+beside their lemma. Where a statement is the hypothesis of another, both have the same id. A derived
+need of the proofs has the id of its :class:`rfa.theory.assumptions.Need` behind ``need_``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from rfa.setting import CLUSTER_NAMES
+from rfa.theory.assumptions import balance_unmet, delta_unmet, noise_unmet, omega_unmet
+from rfa.theory.evidence import Evidence, Terms, once
+
+
+class Unmet(NamedTuple):
+    """A hypothesis that does not hold on a run.
+
+    Attributes
+    ----------
+    id : str
+        The hypothesis, one of HYPOTHESES.
+    text : str
+        What does not hold, as a sentence.
+    """
+
+    id: str
+    text: str
+
+
+Hypothesis = Callable[[Evidence, Terms], list[str]]
+
+HYPOTHESES: dict[str, Hypothesis] = {}
+
+# What nearly all statements assume, Section 2.1. A report says once, above its table, which of
+# these do not hold.
+SHARED = (
+    "second_layer",
+    "A1_A7",
+    "omega_positive",
+    "delta_below_half",
+    "independent_flips",
+    "uniform_clusters",
+    "samples_of_each_cluster",
+)
+
+
+def hypothesis(id: str) -> Callable[[Hypothesis], Hypothesis]:
+    """Enter a function into HYPOTHESES; it then runs once in a call."""
+
+    def entered(function: Hypothesis) -> Hypothesis:
+        if id in HYPOTHESES:
+            raise ValueError(f"there is a hypothesis {id!r} already")
+        HYPOTHESES[id] = once(function)
+        return HYPOTHESES[id]
+
+    return entered
+
+
+def unmet(ids: Iterable[str], e: Evidence, k: Terms) -> tuple[Unmet, ...]:
+    """Those of some hypotheses that do not hold."""
+    return tuple(Unmet(id, text) for id in ids for text in HYPOTHESES[id](e, k))
+
+
+def if_any(sentence: str) -> list[str]:
+    """A sentence as a list, the empty one as none."""
+    return [sentence] if sentence else []
+
+
+# ------------------------------------------------------------------ Section 2.1
+
+
+@hypothesis("second_layer")
+def _second_layer(e: Evidence, k: Terms) -> list[str]:
+    return [] if e.paper_a else ["a_j is not +-1/sqrt(m), half of each"]
+
+
+@hypothesis("A1_A7")
+def _assumptions(e: Evidence, k: Terms) -> list[str]:
+    """One C has to satisfy all seven, so that they hold or fail together."""
+    audit = e.audit(k.delta, k.C0)
+    if audit is None:
+        return ["(A1)-(A7) cannot be checked: parameters of the run are not known"]
+    return [] if audit.holds else ["(A1)-(A7) hold for no C"]
+
+
+@hypothesis("omega_positive")
+def _omega_positive(e: Evidence, k: Terms) -> list[str]:
+    return [] if e.omega is None else if_any(omega_unmet(e.omega))
+
+
+@hypothesis("delta_below_half")
+def _delta_below_half(e: Evidence, k: Terms) -> list[str]:
+    return if_any(delta_unmet(k.delta))
+
+
+@hypothesis("independent_flips")
+def _independent_flips(e: Evidence, k: Terms) -> list[str]:
+    distribution = e.run.data.distribution
+    if distribution is None:
+        return []
+    noise = distribution.noise
+    return if_any(noise_unmet(noise if isinstance(noise, str) else "a function"))
+
+
+@hypothesis("uniform_clusters")
+def _uniform_clusters(e: Evidence, k: Terms) -> list[str]:
+    distribution = e.run.data.distribution
+    return [] if distribution is None else if_any(balance_unmet(distribution.balance))
+
+
+@hypothesis("samples_of_each_cluster")
+def _samples_of_each_cluster(e: Evidence, k: Terms) -> list[str]:
+    if not e.is_xor:
+        return []
+    sizes = np.bincount(e.cluster, minlength=4)
+    return [f"no sample is of {CLUSTER_NAMES[c]}" for c in np.flatnonzero(sizes == 0)]
+
+
+# ------------------------------------------------------------------ of several lemmas
+
+
+@hypothesis("neurons_of_each_cluster")
+def _neurons_of_each_cluster(e: Evidence, k: Terms) -> list[str]:
+    """The J_mu that are empty. If all are, the statement has nothing to compare, and says that."""
+    members = e.J(k.C0).any(axis=0)
+    if not members.any():
+        return []
+    return [f"J_{CLUSTER_NAMES[c]} is empty" for c in np.flatnonzero(~members)]
+
+
+@hypothesis("whole_horizon")
+def _whole_horizon(e: Evidence, k: Terms) -> list[str]:
+    return [f"rounded T: 1/(4 alpha) is not an integer, K = {e.K}"] if e.rounded else []
+
+
+@hypothesis("norm_at_most_1")
+def _norm_at_most_1(e: Evidence, k: Terms) -> list[str]:
+    norm = float(np.linalg.norm(e.W(k.t)))
+    return [] if norm <= 1 else [f"norm_F(W_T) = {norm:.3g} is above 1"]
+
+
+@hypothesis("need_lemma_4_3")
+def _need_lemma_4_3(e: Evidence, k: Terms) -> list[str]:
+    return [] if k.C1 >= 2 else [f"C1 = {k.C1:.3g} is below 2"]

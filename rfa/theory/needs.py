@@ -1,0 +1,73 @@
+"""The inequalities that the proofs need besides (A1)-(A7), which they take for granted."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import NamedTuple
+
+from rfa.setting import Parameters
+from rfa.theory.constants import LITERAL_C0, C2_of, over
+
+RELATIONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
+
+
+class Need(NamedTuple):
+    """An inequality that a proof takes for granted where it says "for C large enough".
+
+    Attributes
+    ----------
+    id : str
+        Its name; those that end in ``_literal`` are evaluated with the paper's literal C0.
+    statement : str
+        The inequality.
+    value, bound : float
+        Its left and right side.
+    holds : bool
+        Whether it is true.
+    source : str
+        Where the paper uses it, in the arXiv numbering (the journal version's in brackets).
+    """
+
+    id: str
+    statement: str
+    value: float
+    bound: float
+    holds: bool
+    source: str
+
+
+def derived_needs(p: Parameters, delta: float, C: float, C0: float, C1: float) -> tuple[Need, ...]:
+    """The inequalities of the proofs, with C the largest feasible one."""
+    needs: list[Need] = []
+
+    def need(id: str, statement: str, value: float, bound: float, source: str) -> None:
+        (sign,) = RELATIONS.keys() & statement.split()
+        needs.append(Need(id, statement, value, bound, RELATIONS[sign](value, bound), source))
+
+    e2 = math.exp(-2)
+    start, near = p.start, C1 * p.spread
+    noisy = min(1.0, p.eta + C1 * math.sqrt(-math.log(delta) / p.n)) if p.eta else 0.0
+    twice_root = over(0.5, math.sqrt(C))
+    need("lemma_4_3", "C1 >= 2", C1, 2.0, "Lemma 4.3 [5]")
+    need("lemma_a_1", "omega_init sqrt(md) <= alpha/3", start, p.alpha / 3, "Lemma A.1 [14]")
+    need("lemma_4_9", "alpha <= 1/4", p.alpha, 0.25, "Lemma 4.9 [11], norm of W_T")
+    need("eq_37_noise", "2 size(N)/n <= e^-2/128", 2 * noisy, e2 / 128, "(37), Lemma 4.11 [13]")
+    need("eq_37_sigma", "2 C1 sigma sqrt(d) <= e^-2/128", 2 * near, e2 / 128, "(37), 4.11 [13]")
+    need("after_38", "C > 512 C1 e^2", C, 512 * C1 / e2, "after (38), Lemma 4.11 [13]")
+    need("after_40", "C1/C < 1/(2 sqrt C)", over(C1, C), twice_root, "after (40), 4.11 [13]")
+    need("eq_49", "alpha <= 1/10", p.alpha, 0.1, "(49), Proposition 3.2 [2]")
+    need("eq_50", "8 C1 sigma sqrt(d) <= e^-2/512", 8 * near, e2 / 512, "(50), 3.2 [2]")
+    need("eq_52", "omega_init sqrt(md) <= e^-2/4096", start, e2 / 4096, "before (52), 3.2 [2]")
+    for lit, c0 in (("", C0), ("_literal", LITERAL_C0)):
+        C2, share = C2_of(c0), (1 - 1 / c0) * (1 - 1 / c0)
+        width, margin = 16 * c0 * c0 * (math.log(32) - math.log(delta)), e2 * share / 6144
+        need("lemma_4_2" + lit, "m >= 16 C0^2 log(32/delta)", p.m, width, "Lemma 4.2 [4]")
+        need("eq_20" + lit, "alpha <= e^-2 (1-1/C0)^2/6144", p.alpha, margin, "(20), 4.9 [11]")
+        need("eq_31_noise" + lit, "size(N)/n <= 1/(2 C2)", noisy, 0.5 / C2, "(31), 4.10 [12]")
+        need("eq_31_eta" + lit, "eta <= 1/(4 C2)", p.eta, 0.25 / C2, "(31), 4.10 [12]")
+        need(
+            "eq_32" + lit, "omega_init sqrt(md) <= 1/(16 C2)", start, 1 / C2 / 16, "(32), 4.10 [12]"
+        )
+        need("eq_34" + lit, "C1 sigma sqrt(d) <= 1/(64 C2)", near, 1 / C2 / 64, "(34), 4.10 [12]")
+    return tuple(needs)

@@ -1,0 +1,232 @@
+"""Lemma 4.11 (Section 4.3): alignment and almost-orthogonality persist until T-1."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfa import _seeds, setting
+from rfa.setting import CLUSTER_NAMES, OPPOSITE, OTHER
+from rfa.theory.comparison import (
+    Comparison,
+    at_least,
+    at_most,
+    below,
+    by_neuron,
+    by_step,
+    of_lower_bound,
+)
+from rfa.theory.evaluation import checks_of
+from rfa.theory.evidence import E2, Evidence, Floats, Needs, Terms, once
+from rfa.theory.hypotheses import SHARED
+from rfa.theory.margin import NO_NEURONS, orthogonality, share_aligned
+from rfa.theory.report import Check
+from rfa.theory.statement import statement
+from rfa.training.run import Run
+
+ASSUMED = (*SHARED, "good_run", "neurons_of_each_cluster")
+
+
+def _followed(e: Evidence, k: Terms) -> Needs:
+    return Needs(horizon=True, last=e.T, steps=range(e.T + 1))
+
+
+@statement(
+    "lemma_4_11_alignment",
+    "Lemma 4.11",
+    "13",
+    "share of J aligned at t = 1..T-1",
+    needs=_followed,
+    hypotheses=ASSUMED,
+)
+def _lemma_4_11_alignment(e: Evidence, k: Terms) -> Comparison:
+    return at_least(
+        share_aligned(e, k, range(1, e.T)),
+        1.0,
+        axes={"step": np.arange(1, e.T)},
+        empty=NO_NEURONS,
+    )
+
+
+@statement(
+    "lemma_4_11_orthogonality",
+    "Lemma 4.11",
+    "13",
+    "|<w_j^t, mu'>| <= 3 alpha |a_j|, t = 0..T-1",
+    needs=_followed,
+    hypotheses=ASSUMED,
+)
+def _lemma_4_11_orthogonality(e: Evidence, k: Terms) -> Comparison:
+    return orthogonality(e, k, range(e.T))
+
+
+@statement(
+    "equation_38",
+    "(38)",
+    "(38)",
+    "<w_j^t, mu>/|w_j^t| >= e^-2/256, t = 2..T",
+    needs=_followed,
+    hypotheses=ASSUMED,
+)
+def _equation_38(e: Evidence, k: Terms) -> Comparison:
+    j, c = e.pairs(k.C0)
+    steps = range(2, e.T + 1)
+    cosine = e.cosine(steps)[:, j, c]
+    return at_least(
+        cosine,
+        E2 / 256,
+        axes=by_step(steps, **by_neuron(e, k)),
+        empty=NO_NEURONS,
+        constant=of_lower_bound("e^-2/256", E2 / 256, cosine),
+    )
+
+
+class Drift(NamedTuple):
+    """The neurons of J and steps t = 1, ..., T-1 of which (41) and (42) speak, an entry for each.
+
+    With o_t = <w_j^t, mu_other>/(alpha abs(a_j)), these are the ones with abs(o_t) >= 1. The mean
+    on the side of which the neuron is, is +mu_other if o_t > 0 and -mu_other if o_t < 0.
+
+    Attributes
+    ----------
+    neuron, cluster, step : ndarray
+        The neuron, the mean of its J_mu, and t.
+    near : ndarray
+        The mean on the side of which the neuron is.
+    outward : ndarray
+        o_(t+1) - o_t, away from 0.
+    of : int
+        Number of neurons of J, times T-1.
+    """
+
+    neuron: NDArray[np.int64]
+    cluster: NDArray[np.int64]
+    step: NDArray[np.int64]
+    near: NDArray[np.int64]
+    outward: Floats
+    of: int
+
+    def comparison(self) -> dict[str, object]:
+        """What both comparisons have: where, how often, and what to say without any."""
+        return {
+            "axes": {
+                "neuron": self.neuron,
+                "cluster": np.array(CLUSTER_NAMES)[self.cluster],
+                "step": self.step,
+            },
+            "details": {"triggers": len(self.step), "of": self.of},
+            "empty": "no neuron of J has abs<w_j, mu_other> >= alpha abs(a_j)",
+        }
+
+
+@once
+def _drift(e: Evidence, k: Terms) -> Drift:
+    j, c = e.pairs(k.C0)
+    o = e.sideways(range(e.T + 1), k.C0)
+    side = np.sign(o[1:-1]) * (np.abs(o[1:-1]) >= 1)
+    row, pair = np.nonzero(side)
+    side_of = side[row, pair]
+    return Drift(
+        neuron=j[pair],
+        cluster=c[pair],
+        step=row + 1,
+        near=np.where(side_of > 0, OTHER[c[pair]], OPPOSITE[OTHER[c[pair]]]),
+        outward=side_of * np.diff(o, axis=0)[1:][row, pair],
+        of=side.size,
+    )
+
+
+@statement(
+    "equation_41",
+    "(41)",
+    "(41)",
+    "where |<w_j^t, mu'>| >= alpha |a_j|: the clean of +-mu' on, of -+mu' off",
+    needs=_followed,
+    hypotheses=ASSUMED,
+)
+def _equation_41(e: Evidence, k: Terms) -> Comparison:
+    drift = _drift(e, k)
+    row, j, near = drift.step - 1, drift.neuron, drift.near
+    active = e.rows("active", range(1, e.T))
+    on = active[row, j, 2 * near] == e.sizes[2 * near]
+    off = active[row, j, 2 * OPPOSITE[near]] == 0
+    return at_least((on & off).astype(float), 1.0, **drift.comparison())
+
+
+@statement(
+    "equation_42",
+    "(42)",
+    "(42)",
+    "where |<w_j^t, mu'>| >= alpha |a_j|: it moves towards 0",
+    needs=_followed,
+    hypotheses=ASSUMED,
+)
+def _equation_42(e: Evidence, k: Terms) -> Comparison:
+    drift = _drift(e, k)
+    return below(drift.outward, 0.0, **drift.comparison())
+
+
+@statement(
+    "equation_43",
+    "(43)",
+    "(43)",
+    "|<w_j^(t+1) - w_j^t, mu'>| <= 2 alpha |a_j|",
+    needs=_followed,
+    hypotheses=ASSUMED,
+)
+def _equation_43(e: Evidence, k: Terms) -> Comparison:
+    change = np.diff(e.sideways(range(e.T + 1), k.C0), axis=0)
+    return at_most(
+        np.abs(change), 2.0, axes=by_step(range(e.T), **by_neuron(e, k)), empty=NO_NEURONS
+    )
+
+
+LEMMA_4_11 = (
+    _lemma_4_11_alignment,
+    _lemma_4_11_orthogonality,
+    _equation_38,
+    _equation_41,
+    _equation_42,
+    _equation_43,
+)
+
+
+def lemma_4_11(
+    run: Run,
+    *,
+    delta: float = setting.DELTA,
+    C0: float = setting.C0,
+    rng: _seeds.Seed = None,
+) -> tuple[Check, ...]:
+    """Lemma 4.11: alignment and almost-orthogonality persist until T-1; and its inner steps.
+
+    Parameters
+    ----------
+    run : Run
+        A run of T steps on XOR clusters.
+    delta, C0, rng
+        See :func:`rfa.theory.check`; rng is not used.
+
+    Returns
+    -------
+    tuple of Check
+        ``lemma_4_11_alignment``, ``lemma_4_11_orthogonality``, ``equation_38``, ``equation_41``,
+        ``equation_42``, ``equation_43``. (41) and (42) speak of the neurons and steps with abs(o_t)
+        >= alpha abs(a_j), whose number is in their details; without any they are vacuous.
+
+    Notes
+    -----
+    With o_t = <w_j^t, mu_other>: (38) cos_t >= e^-2/256 for t = 2, ..., T; (41) where o_t >= alpha
+    abs(a_j), t = 1, ..., T-1, the neuron is active on all clean samples of +mu_other and on none of
+    -mu_other, and the other way round where o_t <= -alpha abs(a_j); (42) there o moves towards 0;
+    (43) abs(o_(t+1) - o_t) <= 2 alpha abs(a_j).
+
+    Examples
+    --------
+    >>> import rfa
+    >>> [check.holds for check in lemma_4_11(rfa.preset("theorem").run(rng=2))]
+    [True, True, True, True, True, True]
+    """
+    return checks_of(LEMMA_4_11, run, delta, C0, rng)
