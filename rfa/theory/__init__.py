@@ -4,18 +4,22 @@ Map
 ---
 constants       C0, C1, C2 and delta
 needs           the inequalities that the proofs take for granted
-assumptions     (A1)-(A7): the audit; inverse: what they leave for missing parameters
+assumptions     (A1)-(A7): the audit
+inverse         what (A1)-(A7) leave for missing parameters
 
 evidence        what statements read of a run, each quantity once
+terms           the constants, the step and the seed of one call
 hypotheses      what statements assume, by ids
 comparison      what a statement compares
 statement       a statement as one object
 report          Check and Report
 evaluation      from a statement and a run to a Check
 
-initialization  Section 4.1: Lemmas 4.1 to 4.4, Definition 4.5
+initialization  Section 4.1: Lemmas 4.1, 4.2 and 4.4, Definition 4.5
+samples         Section 4.1: Lemma 4.3
 growth          Lemma A.1
-margin          Section 4.2: (16), Lemmas 4.6 and 4.9, Conditions 4.7 and 4.8
+conditions      Section 4.2: Conditions 4.7 and 4.8
+margin          Section 4.2: (16), Lemmas 4.6 and 4.9
 amplification   Section 4.3: Lemma 4.10, the first step
 persistence     Section 4.3: Lemma 4.11
 generalization  Theorem 3.1, Proposition B.1
@@ -35,14 +39,16 @@ from rfa.estimates.risk import ErrorEstimate, test_error
 from rfa.setting import horizon
 from rfa.theory.amplification import lemma_4_10
 from rfa.theory.assumptions import Audit, audit
+from rfa.theory.conditions import condition_4_7, condition_4_8
 from rfa.theory.features import proposition_3_2
 from rfa.theory.generalization import proposition_B_1, theorem_3_1
 from rfa.theory.growth import lemma_A_1
-from rfa.theory.initialization import definition_4_5, lemma_4_1, lemma_4_2, lemma_4_3, lemma_4_4
+from rfa.theory.initialization import definition_4_5, lemma_4_1, lemma_4_2, lemma_4_4
 from rfa.theory.inverse import Feasible, feasible
-from rfa.theory.margin import condition_4_7, condition_4_8, equation_16, lemma_4_6, lemma_4_9
+from rfa.theory.margin import equation_16, lemma_4_6, lemma_4_9
 from rfa.theory.persistence import lemma_4_11
 from rfa.theory.report import Check, Report
+from rfa.theory.samples import lemma_4_3
 from rfa.theory.verification import STATEMENTS, check
 
 __all__ = [

@@ -10,12 +10,13 @@ import numpy as np
 from rfa import _seeds, setting
 from rfa.setting import CLUSTER_LABELS, OPPOSITE
 from rfa.theory.comparison import Comparison, Constant, at_least, at_most, by_neuron, inverse
+from rfa.theory.conditions import NO_NEURONS
 from rfa.theory.evaluation import checks_of
-from rfa.theory.evidence import Evidence, Floats, Needs, Terms, once
+from rfa.theory.evidence import Evidence, Floats, Needs
 from rfa.theory.hypotheses import SHARED, hypothesis
-from rfa.theory.margin import NO_NEURONS
 from rfa.theory.report import Check
 from rfa.theory.statement import statement
+from rfa.theory.terms import Terms, once
 from rfa.training.run import Run
 
 # Reals of W of a piece of neurons; ten arrays of that size are held at once.

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rfa.setting import CLUSTER_NAMES
-from rfa.theory.evidence import Evidence, Terms
+from rfa.theory.evidence import Evidence
+from rfa.theory.terms import Terms
 
 
 class Constant(NamedTuple):

@@ -9,10 +9,11 @@ import numpy as np
 
 from rfa import _seeds
 from rfa.theory.comparison import Absent, Comparison
-from rfa.theory.evidence import Evidence, Terms, evidence
+from rfa.theory.evidence import Evidence, evidence
 from rfa.theory.hypotheses import Unmet, unmet
 from rfa.theory.report import Check
 from rfa.theory.statement import Statement
+from rfa.theory.terms import Terms
 from rfa.training.run import Run
 
 # From here on the theorem's probability 1 - 4 delta says nothing.

@@ -6,13 +6,11 @@ t = 0 and T (and at the last step beyond T) only, in blocks of samples, never n 
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import weakref
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, TypedDict, TypeVar
+from collections.abc import Iterable
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +26,9 @@ from rfa.setting import (
     second_layer,
 )
 from rfa.theory.assumptions import Audit, audit_parameters
-from rfa.theory.constants import LITERAL_C0, C2_of, above_one, largest_C1, probability
+from rfa.theory.constants import C2_of, above_one, largest_C1, probability
+from rfa.theory.terms import Terms
 from rfa.training.run import Run
-
-Shared = TypeVar("Shared")
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -40,57 +37,6 @@ Bools = NDArray[np.bool_]
 BLOCK_REALS = 2**21
 
 E2 = math.exp(-2)
-
-
-@dataclass(frozen=True, eq=False)
-class Terms:
-    """The terms on which one call evaluates statements: constants, a step, and where draws start.
-
-    Attributes
-    ----------
-    delta, C0, C1, C2 : float
-        The constants with which bounds are evaluated; C1 is NaN where sigma is not known.
-    literal_C0, literal_C2 : float
-        The paper's.
-    t : int
-        The step at which statements about T look: T, or the last step of a longer run.
-    rng : int, SeedSequence, Generator or None
-        Where fresh points and signs come from.
-    known : dict
-        What statements of this call share; see :func:`once`.
-    """
-
-    delta: float
-    C0: float
-    C1: float
-    C2: float
-    t: int
-    rng: _seeds.Seed
-    literal_C0: float = LITERAL_C0
-    literal_C2: float = C2_of(LITERAL_C0)
-    known: dict[Any, Any] = field(default_factory=dict)
-
-    @property
-    def shrink(self) -> float:
-        """(1 - 1/C0)^2."""
-        return (1 - 1 / self.C0) ** 2
-
-    def at(self, t: int) -> Terms:
-        """The same for another step."""
-        return replace(self, t=t, known={})
-
-
-def once(compute: Callable[[Evidence, Terms], Shared]) -> Callable[[Evidence, Terms], Shared]:
-    """Let the statements of a call share what a function finds: it runs once for them all."""
-
-    @functools.wraps(compute)
-    def shared(e: Evidence, k: Terms) -> Shared:
-        if compute not in k.known:
-            k.known[compute] = compute(e, k)
-        found: Shared = k.known[compute]
-        return found
-
-    return shared
 
 
 class Needs(TypedDict, total=False):

@@ -16,12 +16,13 @@ from rfa.theory.comparison import (
     by_neuron,
     of_lower_bound,
 )
+from rfa.theory.conditions import NO_NEURONS
 from rfa.theory.evaluation import checks_of
-from rfa.theory.evidence import E2, Evidence, Floats, Needs, Terms, once
+from rfa.theory.evidence import E2, Evidence, Floats, Needs
 from rfa.theory.hypotheses import SHARED
-from rfa.theory.margin import NO_NEURONS
 from rfa.theory.report import Check
 from rfa.theory.statement import statement
+from rfa.theory.terms import Terms, once
 from rfa.training.run import Run
 
 # The C of Proposition 3.2, at the end of its proof.

@@ -20,10 +20,11 @@ from rfa.network import Network
 from rfa.setting import CLUSTER_NAMES
 from rfa.theory.comparison import Absent, Comparison, Constant, at_least, at_most, of_lower_bound
 from rfa.theory.evaluation import checks_of
-from rfa.theory.evidence import E2, Evidence, Needs, Terms, once
+from rfa.theory.evidence import E2, Evidence, Needs
 from rfa.theory.hypotheses import SHARED
 from rfa.theory.report import Check
 from rfa.theory.statement import statement
+from rfa.theory.terms import Terms, once
 from rfa.training.run import Run
 
 # The margin (45).

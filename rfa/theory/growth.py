@@ -7,10 +7,11 @@ import numpy as np
 from rfa import _seeds, setting
 from rfa.theory.comparison import Absent, Comparison, at_most, by_step
 from rfa.theory.evaluation import checks_of
-from rfa.theory.evidence import Evidence, Needs, Terms
+from rfa.theory.evidence import Evidence, Needs
 from rfa.theory.hypotheses import SHARED, hypothesis
 from rfa.theory.report import Check
 from rfa.theory.statement import statement
+from rfa.theory.terms import Terms
 from rfa.training.run import Run
 
 ASSUMED = (*SHARED, "good_run", "need_lemma_a_1")

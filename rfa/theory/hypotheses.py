@@ -15,7 +15,8 @@ import numpy as np
 
 from rfa.setting import CLUSTER_NAMES
 from rfa.theory.assumptions import balance_unmet, delta_unmet, noise_unmet, omega_unmet
-from rfa.theory.evidence import Evidence, Terms, once
+from rfa.theory.evidence import Evidence
+from rfa.theory.terms import Terms, once
 
 
 class Unmet(NamedTuple):

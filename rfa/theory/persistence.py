@@ -18,12 +18,13 @@ from rfa.theory.comparison import (
     by_step,
     of_lower_bound,
 )
+from rfa.theory.conditions import NO_NEURONS, orthogonality, share_aligned
 from rfa.theory.evaluation import checks_of
-from rfa.theory.evidence import E2, Evidence, Floats, Needs, Terms, once
+from rfa.theory.evidence import E2, Evidence, Floats, Needs
 from rfa.theory.hypotheses import SHARED
-from rfa.theory.margin import NO_NEURONS, orthogonality, share_aligned
 from rfa.theory.report import Check
 from rfa.theory.statement import statement
+from rfa.theory.terms import Terms, once
 from rfa.training.run import Run
 
 ASSUMED = (*SHARED, "good_run", "neurons_of_each_cluster")

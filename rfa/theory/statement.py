@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rfa.theory.comparison import Absent, Comparison
-from rfa.theory.evidence import Evidence, Needs, Terms
+from rfa.theory.evidence import Evidence, Needs
+from rfa.theory.terms import Terms
 
 Evaluate = Callable[[Evidence, Terms], Comparison | Absent]
 

@@ -9,17 +9,20 @@ import numpy as np
 
 from rfa import _seeds, setting
 from rfa.theory.amplification import LEMMA_4_10
+from rfa.theory.conditions import CONDITION_4_7, CONDITION_4_8
 from rfa.theory.evaluation import check_of
-from rfa.theory.evidence import Evidence, Needs, Terms, evidence
+from rfa.theory.evidence import Evidence, Needs, evidence
 from rfa.theory.features import PROPOSITION_3_2
 from rfa.theory.generalization import PROPOSITION_B_1, THEOREM_3_1
 from rfa.theory.growth import LEMMA_A_1
 from rfa.theory.hypotheses import SHARED, unmet
-from rfa.theory.initialization import DEFINITION_4_5, LEMMA_4_1, LEMMA_4_2, LEMMA_4_3, LEMMA_4_4
-from rfa.theory.margin import CONDITION_4_7, CONDITION_4_8, EQUATION_16, LEMMA_4_6, LEMMA_4_9
+from rfa.theory.initialization import DEFINITION_4_5, LEMMA_4_1, LEMMA_4_2, LEMMA_4_4
+from rfa.theory.margin import EQUATION_16, LEMMA_4_6, LEMMA_4_9
 from rfa.theory.persistence import LEMMA_4_11
 from rfa.theory.report import Check, Report
+from rfa.theory.samples import LEMMA_4_3
 from rfa.theory.statement import KNOWN, Statement
+from rfa.theory.terms import Terms
 from rfa.training.run import Run
 
 # In the order of the paper's argument.

@@ -1,0 +1,86 @@
+"""Statements and hypotheses as objects: ids are unique, and every id that is named exists."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import rfa
+from rfa.theory import STATEMENTS
+from rfa.theory.hypotheses import HYPOTHESES, SHARED, hypothesis
+from rfa.theory.needs import derived_needs
+from rfa.theory.report import MARKS
+from rfa.theory.statement import KNOWN, statement
+from rfa.theory.verification import ALL
+
+pytestmark = pytest.mark.filterwarnings("ignore:1/.4 alpha.*rounded down:UserWarning")
+
+SMALL = rfa.Experiment(n=40, d=3, m=8, alpha=0.3, sigma=0.5, steps=2)
+
+
+def test_every_statement_is_listed_once():
+    assert [s.id for s in ALL] == list(STATEMENTS)
+    assert set(ALL) == set(KNOWN.values()) and len(set(STATEMENTS)) == len(ALL)
+    for s in ALL:
+        assert KNOWN[s.id] is s and s.id.isidentifier()
+
+
+def test_every_hypothesis_is_of_a_statement():
+    assert {name for s in ALL for name in s.hypotheses} == set(HYPOTHESES)
+    assert set(MARKS) <= set(HYPOTHESES) and set(SHARED) <= set(MARKS)
+    for s in ALL:
+        assert len(set(s.hypotheses)) == len(s.hypotheses)
+
+
+def test_a_need_of_the_proofs_is_a_hypothesis_of_its_name():
+    needs = {need.id for need in derived_needs(SMALL.parameters(), 0.1, 2.0, 5.0, 2.0)}
+    named = {name.removeprefix("need_") for name in HYPOTHESES if name.startswith("need_")}
+    assert named and named <= needs
+
+
+def test_a_hypothesis_that_is_a_statement_fails_with_it():
+    """Lemma 4.9 assumes Lemma 4.2 and Conditions 4.7 and 4.8."""
+    for seed in range(8):
+        report = rfa.theory.check(SMALL.replace(alpha=0.125, steps=3).run(rng=seed))
+        unmet = {u.id for u in report["lemma_4_9_norm"].unmet_hypotheses}
+        for name in HYPOTHESES.keys() & KNOWN.keys():
+            assert (name in unmet) == (not report[name].holds)
+
+
+def test_ids_and_sentences_of_what_is_not_met():
+    report = rfa.theory.check(SMALL.replace(m=9).run(rng=0))
+    found = {u.id: u.text for u in report["lemma_4_10_alignment"].unmet_hypotheses}
+    assert found["A1_A7"] == "(A1)-(A7) hold for no C"
+    assert found["need_lemma_4_9"] == "alpha is above 1/4"
+    failing = report["definition_4_5"].details["failing"]
+    assert found["good_run"] == "not a good run: " + ", ".join(failing)
+    assert set(report["lemma_4_10_alignment"].unmet) >= set(found.values())
+    # a mark for what the heading says, and a sentence for the rest
+    (row,) = (row for row in report.rows() if row[0] == "lemma_4_10_alignment")
+    assert row[6].endswith("*+") and "alpha is above 1/4" in row[-1]
+    assert found["A1_A7"] not in row[-1] and found["good_run"] not in row[-1]
+
+
+def test_an_id_that_is_taken_is_refused():
+    entered = dict(HYPOTHESES), dict(KNOWN)
+    with pytest.raises(ValueError, match="a hypothesis 'good_run' already"):
+        hypothesis("good_run")(lambda e, k: [])
+    with pytest.raises(ValueError, match="a statement 'equation_16' already"):
+        statement("equation_16", "", "", "", needs=lambda e, k: {})(lambda e, k: None)
+    assert (HYPOTHESES, KNOWN) == entered
+
+
+def test_what_statements_share_is_shared_within_a_call_only():
+    """A second call with the same Generator draws anew."""
+    run = SMALL.replace(alpha=0.125, steps=3).run(rng=0)
+    rng = np.random.default_rng(0)
+    one, other = (rfa.theory.theorem_3_1(run, rng=rng) for _ in range(2))
+    assert one[4].value == one[5].value
+    assert one[4].value != other[4].value
+
+
+def test_a_statement_is_not_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        ALL[0].text = "something else"
