@@ -19,7 +19,6 @@ Block = tuple[str, list[tuple[str, ...]]]  # title, rows of which the first is t
 # Bounds count as met within this relative distance, which is rounding.
 TOLERANCE = 1e-12
 
-
 # Number in the paper -> (number in the journal version, what it says).
 ASSUMPTIONS = {
     "A1": ("A1", "d >= C max(log^2(n/delta), log(m/delta))"),
@@ -33,7 +32,7 @@ ASSUMPTIONS = {
 
 
 class Binding(NamedTuple):
-    """What makes the ends of the interval of C: names of assumptions, or "C > 1"."""
+    """What determines the ends of the interval of C: names of assumptions, or "C > 1"."""
 
     lo: tuple[str, ...]
     hi: tuple[str, ...]
@@ -54,11 +53,11 @@ class Audit:
     lo, hi : float
         The feasible C are those in [lo, hi] above 1; none if hi < lo.
     holds : bool
-        Whether there are any: hi > 1 and hi >= lo, the latter within a relative 1e-12. That is
-        necessary for the theorem and not sufficient, since the paper asks for a C "large enough"
+        Whether there are feasible C: hi > 1 and hi >= lo, the latter within a relative 1e-12. That
+        is necessary for the theorem and not sufficient, since the paper asks for a C "large enough"
         and never says how large.
     binding : Binding
-        Names of what makes ``lo`` and ``hi``.
+        The assumptions that determine ``lo`` and ``hi``.
     constants : dict of str to (float, float)
         For each of "A1", ..., "A7" the interval of C that it allows.
     needs : tuple of Need
@@ -66,7 +65,7 @@ class Audit:
     unmet : tuple of str
         Hypotheses of the theorem other than (A1)-(A7) that the experiment does not meet.
     notes : tuple of str
-        What else to know.
+        Reservations, as sentences.
     """
 
     parameters: dict[str, Any]
@@ -192,9 +191,8 @@ def audit(exp: HasParameters, delta: float = setting.DELTA, C0: float = setting.
     -----
     Section 2.1. The proofs leave C1 and C2 open. Here C1 = min((sigma sqrt d)^(-1/2),
     1/(sigma sqrt d), (n/log(1/delta))^(1/4)), the largest for which the second inequalities of
-    Lemma 4.3 hold, under both C0; and C2 = 12 C0 sqrt(2 pi e), from (12). size(N)/n is taken to be
-    the largest that Lemma 4.3(c) allows, eta + C1 sqrt(log(1/delta)/n), and 0 if eta = 0. Costs
-    O(1).
+    Lemma 4.3 hold, whatever C0 is. C2 = 12 C0 sqrt(2 pi e), from (12). size(N)/n is taken to be the
+    largest that Lemma 4.3(c) allows, eta + C1 sqrt(log(1/delta)/n), and 0 if eta = 0. Costs O(1).
 
     Examples
     --------

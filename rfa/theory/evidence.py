@@ -226,7 +226,7 @@ class Evidence:
         return int(self.run.data.noisy.sum())
 
     def blocks(self, width: int) -> Iterable[slice]:
-        """Samples in pieces of which a matrix with that many columns stays small."""
+        """The samples in pieces, so that a matrix (samples of a piece, width) stays small."""
         rows = max(1, BLOCK_REALS // width)
         return (slice(begin, begin + rows) for begin in range(0, self.n, rows))
 

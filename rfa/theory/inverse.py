@@ -25,20 +25,16 @@ from rfa.theory.constants import probability
 # Which assumption makes a missing size large.
 FORCED_BY = {"m": "A2", "n": "A4", "d": "A1"}
 
-
+# Larger sizes that are given are refused: as floats they would overflow.
 LARGEST_SIZE = 10**300
 
-
-# Ends of ranges of n, d and m beyond what can be addressed count as infinite.
+# Ends of ranges of n, d and m above this count as infinite: no array can have so large a size.
 ADDRESSABLE = 2**62
 
-
-LARGEST_C = 1e100
-
-
 # The inverse solves for C in this range: C > 1 has no smallest value, and powers must stay finite.
-# What allows any C above 1 allows the smallest up to TOLERANCE / 2.
+# An assumption that allows every C above 1 allows the smallest one up to TOLERANCE / 2.
 SMALLEST_C = 1 + TOLERANCE / 4
+LARGEST_C = 1e100
 
 
 class Clash(NamedTuple):
@@ -89,7 +85,7 @@ class Feasible:
     clashes : tuple of Clash
         If not ``holds``, what contradicts what, the worst first.
     notes : tuple of str
-        What else to know: hypotheses of the theorem that the given parameters do not meet.
+        Hypotheses of the theorem that the given parameters do not meet.
     """
 
     given: dict[str, Any]

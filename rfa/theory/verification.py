@@ -97,12 +97,12 @@ def check(
 
     Notes
     -----
-    Statements speak of T = 1 + 1/(4 alpha), whatever the length of the run; where it is longer, the
-    last step is shown too, marked "beyond the theorem". Fixed constants take the place of the
-    paper's, which no experiment can reach: C0; C1 = min((sigma sqrt d)^(-1/2), 1/(sigma sqrt d),
-    (n/log(1/delta))^(1/4)), the largest for which Lemma 4.3's outer inequalities hold; C2 = 12 C0
-    sqrt(2 pi e), from (12). Each check has the paper's constant and the one that this run would
-    need. Costs a few evaluations of the network, O(n m d).
+    Statements speak of T = 1 + 1/(4 alpha), whatever the length of the run. The last step of a
+    longer run is shown too, marked "beyond the theorem". No experiment can reach the paper's
+    constants, so that bounds have others: C0 as given; C1 = min((sigma sqrt d)^(-1/2),
+    1/(sigma sqrt d), (n/log(1/delta))^(1/4)), the largest for which the second inequalities of
+    Lemma 4.3 hold; C2 = 12 C0 sqrt(2 pi e), from (12). Each check has the paper's constant and the
+    one that this run would need. Costs a few evaluations of the network, O(n m d).
 
     Examples
     --------
