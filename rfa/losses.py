@@ -1,4 +1,9 @@
-"""The losses of the margin s = y f(x), a row for each."""
+"""The losses, each a function of the margin s = y f(x).
+
+A loss is a row of ``LOSSES``, and two vector loops with a line of the list in
+``kernels/simd/losses.h``. The compiled engines know a loss by its place in that list, Python by its
+name; the order of the rows here means nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +17,23 @@ Array = NDArray[np.floating]
 
 
 class Loss(NamedTuple):
-    """A loss and its derivative.
+    """A loss, its derivative, and how far rounding of the margin moves them.
 
     Attributes
     ----------
     value : callable
         l(s) of margins of any shape.
     weight : callable
-        -l'(s), the weight of a sample in the gradient.
+        g(s) = -l'(s), the weight of a sample in the gradient.
+    spread : callable
+        spread(s, e) bounds abs(g(s') - g(s)) for all s' with abs(s' - s) <= e. This bounds the
+        effect of a rounding error of s on g, and by the mean value theorem that on l. Tests
+        compare the engines with the oracle within bounds made from it.
     """
 
     value: Callable[[Array], Array]
     weight: Callable[[Array], Array]
+    spread: Callable[[Array, Array], Array]
 
 
 def logistic_loss(s: Array) -> Array:
@@ -71,10 +81,29 @@ def loss_weights(s: Array) -> Array:
     return np.where(s >= 0, e, 1) / (1 + e)
 
 
-# The hinge's derivative at its kink is taken as 0.
 LOSSES = {
-    "logistic": Loss(logistic_loss, loss_weights),
-    "exponential": Loss(lambda s: np.exp(-s), lambda s: np.exp(-s)),
-    "hinge": Loss(lambda s: np.maximum(1 - s, 0), lambda s: (s < 1).astype(s.dtype)),
-    "square": Loss(lambda s: (1 - s) ** 2 / 2, lambda s: 1 - s),
+    # log(1 + exp(-s)); the slope of g is at most 1/4
+    "logistic": Loss(
+        value=logistic_loss,
+        weight=loss_weights,
+        spread=lambda s, e: e / 4,
+    ),
+    # exp(-s)
+    "exponential": Loss(
+        value=lambda s: np.exp(-s),
+        weight=lambda s: np.exp(-s),
+        spread=lambda s, e: np.exp(-s) * np.expm1(e),
+    ),
+    # max(0, 1 - s); its derivative at the kink is taken as 0
+    "hinge": Loss(
+        value=lambda s: np.maximum(1 - s, 0),
+        weight=lambda s: (s < 1).astype(s.dtype),
+        spread=lambda s, e: np.where(np.abs(s - 1) <= e, 1.0, 0.0),
+    ),
+    # (1 - s)^2 / 2
+    "square": Loss(
+        value=lambda s: (1 - s) ** 2 / 2,
+        weight=lambda s: 1 - s,
+        spread=lambda s, e: e,
+    ),
 }

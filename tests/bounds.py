@@ -135,22 +135,17 @@ def oracle_step(X, y, W, a, alpha, variant=PLAIN):
 
 
 def weight_error(loss, s, g, e, v):
-    """Bound on the error of g = -l'(s) (n,) where s is off by up to e and g(s) takes 4 v."""
-    if loss == "logistic":
-        return e / 4 + 4 * v
-    if loss == "exponential":
-        # exp is computed to 4 v too (tested by itself)
-        return g * (np.expm1(e) + 4 * v * np.exp(e))
-    if loss == "hinge":
-        return np.where(np.abs(s - 1) <= e, 1.0, 0.0)
-    return e + v * (np.abs(g) + e)
+    """Bound on the error of g = -l'(s) (n,) where s is off by up to e.
+
+    The leaf computes g to a relative error of 4 v, which is tested by itself.
+    """
+    spread = LOSSES[loss].spread(s, e)
+    return spread + 4 * v * (np.abs(g) + spread)
 
 
 def loss_error(loss, s, e):
-    """Bound on the error of l(s) where s is off by up to e."""
-    if loss == "exponential":
-        return np.exp(-s) * np.expm1(e)
-    return np.abs(1 - s) * e + e**2 / 2 if loss == "square" else e
+    """Bound on the change of l(s) where s is off by up to e: e times the largest slope there."""
+    return e * (np.abs(LOSSES[loss].weight(s)) + LOSSES[loss].spread(s, e))
 
 
 def preactivation_error(X, W, u):

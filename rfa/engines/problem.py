@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rfa import _validate
 from rfa._forks import cached_property
 from rfa.data.dataset import Dataset
+from rfa.kernels import levels
 from rfa.losses import LOSSES
 from rfa.setting import groups_of
 
@@ -77,8 +78,8 @@ class Problem:
 
     @property
     def loss_number(self) -> int:
-        """The loss as the compiled engines call it."""
-        return list(LOSSES).index(self.loss)
+        """The number of the loss in the compiled engines."""
+        return levels.LOSSES.index(self.loss)
 
     @cached_property
     def weighted_y(self) -> NDArray[np.float64]:

@@ -13,7 +13,9 @@ cdef extern from "leaves.h" nogil:
         LANE "RFA_LANE"     # samples packed, and whose signs are evaluated, together
         LANES "RFA_LANES"   # segments of a planar ring that are scanned side by side
         PER_WORD "(RFA_WORD / RFA_LANE)"   # lanes of a word of samples
+        LOSS_COUNT "RFA_LOSS_COUNT"
     int rfa_supported_level()
+    const char* rfa_loss_name(int number)
     double rfa_seconds()
     ctypedef struct rfa_leaves_f32:
         void (*matmul_tile)(const float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, int,
@@ -81,8 +83,8 @@ cdef extern from "leaves.h" nogil:
                         Py_ssize_t) noexcept nogil
     ctypedef void rfa_margins(const double*, Py_ssize_t, double*) noexcept nogil
     ctypedef struct rfa_leaves:
-        rfa_margins* loss_weights[4]
-        rfa_margins* losses[4]
+        rfa_margins* loss_weights[LOSS_COUNT]
+        rfa_margins* losses[LOSS_COUNT]
         void (*count)(const uint64_t*, uint64_t, Py_ssize_t, Py_ssize_t, int32_t*) noexcept nogil
         void (*transpose)(const uint64_t*, uint64_t*) noexcept nogil
         void (*certify)(const float*, const float*, const double*, const double*, Py_ssize_t,

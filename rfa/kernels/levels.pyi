@@ -1,3 +1,4 @@
 LEVELS: tuple[str, ...]
+LOSSES: tuple[str, ...]
 SIMD_LEVEL: str
 SIZES: dict[str, int]

@@ -17,6 +17,8 @@ def _chosen_level():
 
 cdef int _level = _chosen_level()
 SIMD_LEVEL = LEVELS[_level]
+# the losses: each one's place is its number in the kernels, its row in rfa.losses says what it is
+LOSSES = tuple([rfa_loss_name(number).decode() for number in range(LOSS_COUNT)])
 # for those who allocate
 SIZES = {"word": WORD, "lane": LANE, "tile": TILE, "lanes": LANES, "block": BLOCK}
 

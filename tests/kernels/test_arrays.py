@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import rfa
 from rfa import _kernels, kernels, reference
-from rfa.kernels import plans
+from rfa.kernels import levels, plans
 
 SIZES = st.sampled_from([1, 2, 3, 5, 6, 7, 48, 49, 63, 64, 65, 127, 130])
 
@@ -97,6 +97,12 @@ def test_types():
     assert kernels.forward(X.astype(">f4"), W.astype(">f8"), a).tolist() == [8.0] * 3
 
 
+def test_every_loss_has_its_leaf():
+    assert sorted(levels.LOSSES) == sorted(reference.LOSSES)
+    # rfa.kernels takes the first one
+    assert levels.LOSSES[0] == "logistic"
+
+
 @pytest.mark.parametrize("loss", list(reference.LOSSES))
 @pytest.mark.parametrize("leaf", ["loss_weights", "losses"])
 def test_leaves_have_the_error_that_the_bounds_assume(leaf, loss):
@@ -109,7 +115,7 @@ def test_leaves_have_the_error_that_the_bounds_assume(leaf, loss):
     found = np.empty_like(s)
     if loss == "exponential":
         s = np.maximum(s, -709)
-    getattr(_kernels, leaf)(s, found, list(reference.LOSSES).index(loss))
+    getattr(_kernels, leaf)(s, found, levels.LOSSES.index(loss))
     exact = reference.LOSSES[loss][leaf == "loss_weights"](s.astype(np.longdouble))
     allowed = (4 if leaf == "loss_weights" else 8) * bounds.FLOAT64
     # below the normal range a result, or twice it, is rounded to a multiple of 2^-1074
@@ -128,7 +134,7 @@ def test_leaves_at_huge_margins():
     assert found.tolist() == [0, 1] * 4
     _kernels.losses(s, found)
     assert found.tolist() == [0, 1e3, 0, 1e16, 0, 1e308, 0, 800.5]
-    _kernels.loss_weights(s, found, list(reference.LOSSES).index("exponential"))
+    _kernels.loss_weights(s, found, levels.LOSSES.index("exponential"))
     assert found.tolist() == [0, np.inf] * 4
 
 
@@ -137,7 +143,7 @@ def test_leaves_at_huge_margins():
 def test_leaves_keep_what_is_not_a_number(leaf, loss):
     s = np.where(np.arange(24) % 3 == 1, np.nan, np.linspace(-3, 3, 24))
     found = np.zeros(24)
-    getattr(_kernels, leaf)(s, found, list(reference.LOSSES).index(loss))
+    getattr(_kernels, leaf)(s, found, levels.LOSSES.index(loss))
     assert (np.isnan(found) == np.isnan(s)).all()
 
 

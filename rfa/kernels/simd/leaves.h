@@ -87,12 +87,23 @@ _Static_assert(sizeof(1.0) == 8, "rfa needs double constants: build without "
 RFA_LEAVES(rfa_leaves_f32, float)
 RFA_LEAVES(rfa_leaves_f64, double)
 
+#include "losses.h" /* here the list of losses alone */
+#define RFA_ONE(name, weight, loss) +1
+enum { RFA_LOSS_COUNT = RFA_LOSSES(RFA_ONE) };
+#define RFA_LOSS_NAME(name, weight, loss) name,
+/* The name of the loss of this number. */
+static inline const char *rfa_loss_name(int number)
+{
+    static const char *const names[] = {RFA_LOSSES(RFA_LOSS_NAME)};
+    return names[number];
+}
+
 /* Leaves that exist in float64 only: O(n) a step, where single precision would gain nothing. */
 typedef void rfa_margins(const double *s, ptrdiff_t n, double *out);
 typedef struct {
-    /* g = -l'(s) and l(s) of the losses, in the order of rfa.reference.LOSSES */
-    rfa_margins *loss_weights[4];
-    rfa_margins *losses[4];
+    /* g = -l'(s) and l(s) of the losses, by their number */
+    rfa_margins *loss_weights[RFA_LOSS_COUNT];
+    rfa_margins *losses[RFA_LOSS_COUNT];
     void (*count)(const uint64_t *masks, uint64_t keep, ptrdiff_t neurons, ptrdiff_t stride,
                   int32_t *counts);
     void (*transpose)(const uint64_t *words, uint64_t *out);

@@ -204,10 +204,11 @@ static int64_t RFA_NAME(rfa_differences)(const uint64_t *masks, const uint64_t *
 
 #include "ring.h"
 
+#define RFA_WEIGHT_LOOP(name, weight, loss) RFA_NAME(weight),
+#define RFA_LOSS_LOOP(name, weight, loss) RFA_NAME(loss),
 static const rfa_leaves RFA_JOIN(rfa, common, RFA_LEVEL) = {
-    {RFA_NAME(rfa_logistic), RFA_NAME(rfa_exponential), RFA_NAME(rfa_hinge), RFA_NAME(rfa_square)},
-    {RFA_NAME(rfa_logistic_loss), RFA_NAME(rfa_exponential), RFA_NAME(rfa_hinge_loss),
-     RFA_NAME(rfa_square_loss)},
+    {RFA_LOSSES(RFA_WEIGHT_LOOP)},
+    {RFA_LOSSES(RFA_LOSS_LOOP)},
     RFA_NAME(rfa_count),
     RFA_NAME(rfa_transpose),
     RFA_NAME(rfa_certify),
@@ -231,5 +232,7 @@ static const rfa_leaves RFA_JOIN(rfa, common, RFA_LEVEL) = {
 #undef FMA
 #undef WHERE
 #undef POSITIVE
+#undef RFA_WEIGHT_LOOP
+#undef RFA_LOSS_LOOP
 #undef RFA_REAL
 #undef REAL

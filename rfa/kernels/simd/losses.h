@@ -1,5 +1,18 @@
-/* The losses l(s) and their weights -l'(s), in float64; _leaves_level.h includes this, whose names
- * it uses. */
+/* The losses: their list, then the vector loops of l(s) and of the weight g(s) = -l'(s), in float64.
+ *
+ * leaves.h includes this file for the list alone; level.h includes it again for the loops, once a
+ * level, and defines the names that they use. */
+#ifndef RFA_LOSSES
+/* X(name in rfa.losses, loop of the weight, loop of the loss). The place in the list is the number
+ * of a loss in the kernels; logistic comes first and is the loss of rfa.kernels. */
+#define RFA_LOSSES(X)                                                                              \
+    X("logistic", rfa_logistic, rfa_logistic_loss)                                                 \
+    X("exponential", rfa_exponential, rfa_exponential)                                             \
+    X("hinge", rfa_hinge, rfa_hinge_loss)                                                          \
+    X("square", rfa_square, rfa_square_loss)
+#endif
+
+#ifdef RFA_LEVEL
 /* exp(x) for x <= 800: x = k log 2 + r, the Taylor series of degree 13 on abs(r) <= log(2)/2
  * (truncated below 2^-57), scaled by 2^k, in two factors where there is no instruction for it, so
  * that results below the normal range are rounded once. NaN stays NaN; below -800 the result is
@@ -111,3 +124,4 @@ static void RFA_NAME(rfa_square_loss)(const double *s, ptrdiff_t n, double *loss
         STORE(loss + i, 0.5 * v * v);
     }
 }
+#endif /* RFA_LEVEL */
