@@ -1,7 +1,9 @@
 """The steps in NumPy: preallocated arrays, in-place operations, matrix products by its BLAS.
 
 A form takes a start and a number of threads and returns a function of the number of steps, which
-gives the last W. What is allocated once is allocated before the time that is measured.
+gives the last W. What is allocated once is allocated before the time that is measured. The
+algorithms of the gram and the planar engine are written for speed here; to be read they are in
+rfa/engines/gram/plain.py and planar/plain.py.
 """
 
 from concurrent.futures import ThreadPoolExecutor
