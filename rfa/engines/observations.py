@@ -1,11 +1,17 @@
-"""What engines observe: a table of quantities, from which all arrays and their sizes follow."""
+"""What engines observe: a table of quantities, from which arrays, sizes and documentation follow.
+
+To add an observed quantity, add a row to ``OBSERVED`` and let each engine write it. One that can be
+computed from those that are observed needs no engine: it is a row of
+:data:`rfa.training.history.ENTRIES`.
+"""
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,33 +26,67 @@ class Quantity(NamedTuple):
     ----------
     name : str
         Its name.
+    text : str
+        What it is, a sentence for the documentation.
     dtype : type
-        Its type; whole numbers are counts, which an engine adds to.
+        Its type. Arrays of whole numbers begin at 0, since engines count by adding to them.
     axes : str
-        Shape of a row, a letter an axis: m neurons, k means, G training groups, K groups of
-        training and test together.
+        Shape of a row, a letter for each axis: m neurons, k means, G groups of training samples,
+        K groups of training and test samples together.
     early : bool
         Whether only the steps up to the horizon have a row.
     """
 
     name: str
+    text: str
     dtype: type[np.generic]
     axes: str = ""
     early: bool = False
 
+    def documented(self) -> str:
+        """The quantity as an entry of a docstring's list of attributes."""
+        shape = ", ".join(["r" if self.early else "R", *self.axes]) + ("" if self.axes else ",")
+        text = textwrap.fill(self.text, 90, initial_indent="    ", subsequent_indent="    ")
+        return f"{self.name} : ndarray of {np.dtype(self.dtype)}, shape ({shape})\n{text}"
 
-# What an engine observes: Observations, their allocation and the bytes they take follow from this.
+
 OBSERVED = (
-    Quantity("right", np.int64, "K"),
-    Quantity("loss", np.float64, "K"),
-    Quantity("flips", np.int64),
-    Quantity("norm", np.float64, "m"),
-    Quantity("projection", np.float64, "mk"),
-    Quantity("active", np.int32, "mG"),
-    Quantity("margin_low", np.float64, "K"),
-    Quantity("margin_high", np.float64, "K"),
-    Quantity("h_low", np.float64, "mG", early=True),
-    Quantity("h_high", np.float64, "mG", early=True),
+    Quantity("right", "Samples of each group with y f > 0.", np.int64, "K"),
+    Quantity(
+        "loss",
+        "Sum of l(y f) over each group; that of a training sample is multiplied by its weight.",
+        np.float64,
+        "K",
+    ),
+    Quantity(
+        "flips",
+        "Entries of the activation matrix A that the step t-1 -> t changed; 0 at t = 0.",
+        np.int64,
+    ),
+    Quantity("norm", "Euclidean norm of each neuron.", np.float64, "m"),
+    Quantity(
+        "projection",
+        "<w_j, mu> of each neuron on each mean, in the order +mu1, -mu1, +mu2, -mu2.",
+        np.float64,
+        "mk",
+    ),
+    Quantity("active", "Samples of each group on which neuron j is active.", np.int32, "mG"),
+    Quantity("margin_low", "Smallest y f of each group; inf for an empty one.", np.float64, "K"),
+    Quantity("margin_high", "Largest y f of each group; -inf for an empty one.", np.float64, "K"),
+    Quantity(
+        "h_low",
+        "Smallest <w_j, x_i> over each group, for the steps t <= T; inf for an empty group.",
+        np.float64,
+        "mG",
+        early=True,
+    ),
+    Quantity(
+        "h_high",
+        "Largest <w_j, x_i> over each group, for the steps t <= T; -inf for an empty group.",
+        np.float64,
+        "mG",
+        early=True,
+    ),
 )
 
 
@@ -62,7 +102,7 @@ class Extent(NamedTuple):
 
     @classmethod
     def of(cls, problem: Problem, m: int, at: IntArray) -> Extent:
-        """That of m neurons and the steps in ``at`` (ascending)."""
+        """The extent for m neurons and the steps in ``at`` (ascending)."""
         return cls(
             R=len(at),
             r=int(np.searchsorted(at, problem.horizon, side="right")),
@@ -78,54 +118,51 @@ class Extent(NamedTuple):
         return (rows, *(getattr(self, axis) for axis in quantity.axes))
 
     def nbytes(self, quantities: Iterable[Quantity]) -> int:
-        """Bytes that the arrays of quantities take together."""
+        """Bytes that the arrays of the quantities take together."""
         return sum(math.prod(self.shape(q)) * np.dtype(q.dtype).itemsize for q in quantities)
 
 
-@dataclass(frozen=True, eq=False)
+Documented = TypeVar("Documented", bound=type)
+
+
+def lists(quantities: Iterable[Quantity]) -> Callable[[Documented], Documented]:
+    """Decorate a class: its docstring gets the quantities as its list of attributes."""
+
+    def decorated(cls: Documented) -> Documented:
+        if cls.__doc__ is not None:  # python -OO
+            entries = [quantity.documented() for quantity in quantities]
+            parts = [inspect.cleandoc(cls.__doc__), "Attributes\n----------", *entries]
+            cls.__doc__ = "\n\n".join(parts[:2]) + "\n" + "\n".join(parts[2:]) + "\n"
+        return cls
+
+    return decorated
+
+
+@lists(OBSERVED)
 class Observations:
-    """Rows that an engine fills, one for each recorded step.
+    """Arrays that an engine fills, with one row for each recorded step.
 
-    Training groups come first, then test groups (K of both together). Empty groups keep
-    margin_low = inf, margin_high = -inf.
-
-    Attributes
-    ----------
-    right : ndarray of int64, shape (R, K)
-        Samples with y f > 0.
-    loss : ndarray of float64, shape (R, K)
-        Sum of the loss of y f, times the weights of training samples.
-    flips : ndarray of int64, shape (R,)
-        Entries of the activation matrix A that the step t-1 -> t changed; 0 at t = 0.
-    norm : ndarray of float64, shape (R, m)
-        Euclidean norm of each neuron.
-    projection : ndarray of float64, shape (R, m, k)
-        <w_j, mu> on each mean.
-    active : ndarray of int32, shape (R, m, n_groups)
-        Samples on which a neuron is active.
-    margin_low, margin_high : ndarray of float64, shape (R, K)
-        Smallest and largest y f.
-    h_low, h_high : ndarray of float64, shape (r, m, n_groups)
-        Smallest and largest <w_j, x_i> per group, for the r first rows: those at t <= horizon.
+    There are R recorded steps, r of them up to the horizon T, m neurons, k means, G groups of
+    training samples, and K groups of training and test samples, the former first.
     """
 
-    right: IntArray
-    loss: NDArray[np.float64]
-    flips: IntArray
-    norm: NDArray[np.float64]
-    projection: NDArray[np.float64]
-    active: NDArray[np.int32]
-    margin_low: NDArray[np.float64]
-    margin_high: NDArray[np.float64]
-    h_low: NDArray[np.float64]
-    h_high: NDArray[np.float64]
+    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        vars(self).update(arrays)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NDArray[Any]: ...
 
     @classmethod
     def allocate(cls, problem: Problem, m: int, at: IntArray) -> Observations:
-        """Rows for the steps in ``at`` (ascending)."""
+        """Room for the steps in ``at`` (ascending)."""
         extent = Extent.of(problem, m, at)
         arrays: dict[str, NDArray[Any]] = {}
         for quantity in OBSERVED:
             make = np.zeros if np.issubdtype(quantity.dtype, np.integer) else np.empty
             arrays[quantity.name] = make(extent.shape(quantity), quantity.dtype)
-        return cls(**arrays)
+        return cls(arrays)
+
+    def rows(self, begin: int, end: int) -> Observations:
+        """Views of the rows begin, ..., end-1, as far as a quantity has them."""
+        return Observations({name: array[begin:end] for name, array in vars(self).items()})

@@ -3,65 +3,172 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rfa import _validate
-from rfa.engines.observations import OBSERVED, Extent, Observations, Quantity
-from rfa.engines.problem import Problem
+from rfa.engines.observations import OBSERVED, Extent, Observations, Quantity, lists
+from rfa.engines.problem import IntArray, Problem
 
-# What a history is made of, in the order in which it is listed and stored: numbers that derive
-# computes (flips alone is as observed), and observed arrays, which have training groups only.
-NUMBERS = (
-    Quantity("t", np.int64),
-    Quantity("loss", np.float64),
-    Quantity("clean_wrong", np.int64),
-    Quantity("noisy_fitted", np.int64),
-    Quantity("flips", np.int64),
-    Quantity("test_error", np.float64),
-)
-ARRAYS = tuple(
-    quantity._replace(axes=quantity.axes.replace("K", "G"))
-    for quantity in OBSERVED
-    if quantity.axes and quantity.name not in ("right", "loss")
-)
-ENTRIES = (*NUMBERS, *ARRAYS)
+Array = NDArray[Any]
+
+LARGEST = float(np.finfo(np.float64).max)
 
 
-class History:
-    """What was recorded, one row for each of R recorded steps.
+class Limits(NamedTuple):
+    """What bounds the entries of a history: the problem, m, the steps, and how many were taken.
 
-    Entries are read-only arrays, as attributes or by name (``history["loss"]``); which ones there
-    are is listed by iterating. Data without clusters is one group, has no ``clean_wrong`` and
-    ``noisy_fitted``, and no ``projection``; ``test_error`` is there if test data was given.
+    ``top`` bounds sums and products of the run's numbers; it is inf if they may overflow.
+    """
+
+    problem: Problem
+    m: int
+    t: IntArray
+    last: int
+    top: float
+
+    def groups(self, size: float, empty: float) -> tuple[Array, Array]:
+        """From -size to size, but exactly ``empty`` for a group without samples."""
+        some = self.problem.group_sizes > 0
+        return np.where(some, -size, empty), np.where(some, size, empty)
+
+
+class Entry(NamedTuple):
+    """An entry of a history.
 
     Attributes
     ----------
-    t : ndarray of int64, shape (R,)
-        The recorded steps.
-    loss : ndarray of float64, shape (R,)
-        Empirical risk, the mean of log(1 + exp(-y f)).
-    clean_wrong : ndarray of int64, shape (R,)
-        Clean samples with y f <= 0 (Theorem 3.1, part 1 says none at T).
-    noisy_fitted : ndarray of int64, shape (R,)
-        Noisy samples with y f > 0 for their observed label (Theorem 3.1: none at T).
-    flips : ndarray of int64, shape (R,)
-        Entries of the activation matrix that changed in the step t-1 -> t.
-    test_error : ndarray of float64, shape (R,)
-        Fraction of the test data with y f <= 0 on its own observed labels.
-    norm : ndarray of float64, shape (R, m)
-        Norms of the neurons.
-    projection : ndarray of float64, shape (R, m, 4)
-        <w_j, mu> for mu = +mu1, -mu1, +mu2, -mu2.
-    active : ndarray of int32, shape (R, m, 8)
-        Number of samples on which neuron j is active, in group 2c (clean) and 2c+1 (noisy) of
-        cluster c.
-    margin_low, margin_high : ndarray of float64, shape (R, 8)
-        Smallest and largest y f of each group; inf and -inf for an empty one.
-    h_low, h_high : ndarray of float64, shape (r, m, 8)
-        Smallest and largest <w_j, x_i> of each group, for the first r rows, those with t <= T.
+    quantity : Quantity
+        Its name, meaning, type and shape.
+    limits : callable(Limits) -> (least, most)
+        Between which values it lies; a file with others is refused.
+    compute : callable(problem, t, observations) -> ndarray, optional
+        Its rows at the steps t (R,), of which these are the observations. None: as observed, the
+        training groups alone.
+    needs : str
+        An array of the problem; if it is empty, the history does not have the entry.
+    at_most : str
+        Another entry, which this one does not exceed in any group that has samples.
+    overflows : bool
+        Whether it may be anything, even not a number, where sums overflow.
+    since_first : bool
+        Whether every version recorded it, so that a file without it is damaged.
+    """
+
+    quantity: Quantity
+    limits: Callable[[Limits], tuple[Any, Any]]
+    compute: Callable[[Problem, IntArray, Observations], Array] | None = None
+    needs: str = ""
+    at_most: str = ""
+    overflows: bool = False
+    since_first: bool = True
+
+    @property
+    def name(self) -> str:
+        """The name of the quantity."""
+        return self.quantity.name
+
+    def has(self, problem: Problem) -> bool:
+        """Whether the history of a run of the problem has the entry."""
+        return not self.needs or len(getattr(problem, self.needs)) > 0
+
+
+def _observed(name: str) -> Quantity:
+    """The row of OBSERVED of this name, with training groups alone."""
+    quantity = next(q for q in OBSERVED if q.name == name)
+    return quantity._replace(axes=quantity.axes.replace("K", "G"))
+
+
+# The entries of a history in the order in which they are listed and stored. To add one that can be
+# computed from what the engines observe, add a row. Files of earlier versions do not have it:
+# since_first is False. Of the paper's clusters, groups 2c are the clean samples of cluster c,
+# groups 2c+1 its noisy ones.
+ENTRIES = (
+    Entry(
+        Quantity("t", "The recorded steps.", np.int64),
+        limits=lambda run: (0, run.last),
+        compute=lambda problem, t, seen: t,
+    ),
+    Entry(
+        Quantity("loss", "Empirical risk, the mean of the loss of y f.", np.float64),
+        limits=lambda run: (0, run.top),
+        compute=lambda problem, t, seen: (
+            seen.loss[:, : problem.n_groups].sum(axis=1) / len(problem.y)
+        ),
+    ),
+    Entry(
+        Quantity(
+            "clean_wrong",
+            "Clean samples with y f <= 0 (Theorem 3.1, part 1: none at T).",
+            np.int64,
+        ),
+        limits=lambda run: (0, run.problem.group_sizes[0::2].sum()),
+        compute=lambda problem, t, seen: (
+            problem.group_sizes[0::2].sum() - seen.right[:, 0 : problem.n_groups : 2].sum(axis=1)
+        ),
+        needs="means",
+    ),
+    Entry(
+        Quantity(
+            "noisy_fitted",
+            "Noisy samples with y f > 0 for their observed label y (Theorem 3.1: none at T).",
+            np.int64,
+        ),
+        limits=lambda run: (0, run.problem.group_sizes[1::2].sum()),
+        compute=lambda problem, t, seen: seen.right[:, 1 : problem.n_groups : 2].sum(axis=1),
+        needs="means",
+    ),
+    Entry(
+        _observed("flips"),
+        limits=lambda run: (0, np.where(run.t == 0, 0, len(run.problem.y) * run.m)),
+    ),
+    Entry(
+        Quantity(
+            "test_error",
+            "Fraction of the test data with y f <= 0 for their own observed labels y.",
+            np.float64,
+        ),
+        limits=lambda run: (0, 1),
+        compute=lambda problem, t, seen: (
+            1 - seen.right[:, problem.n_groups :].sum(axis=1) / len(problem.test_y)
+        ),
+        needs="test_y",
+    ),
+    Entry(_observed("norm"), limits=lambda run: (0, run.top), overflows=True),
+    Entry(
+        _observed("projection"),
+        limits=lambda run: (-run.top, run.top),
+        needs="means",
+        overflows=True,
+    ),
+    Entry(_observed("active"), limits=lambda run: (0, run.problem.group_sizes)),
+    Entry(
+        _observed("margin_low"),
+        limits=lambda run: run.groups(LARGEST, np.inf),
+        at_most="margin_high",
+    ),
+    Entry(_observed("margin_high"), limits=lambda run: run.groups(LARGEST, -np.inf)),
+    Entry(
+        _observed("h_low"),
+        limits=lambda run: run.groups(run.top, np.inf),
+        at_most="h_high",
+    ),
+    Entry(_observed("h_high"), limits=lambda run: run.groups(run.top, -np.inf)),
+)
+
+
+@lists(entry.quantity for entry in ENTRIES)
+class History:
+    """What was recorded, one row for each of R recorded steps.
+
+    Entries are read-only arrays, as attributes or by name (``history["loss"]``); iterating lists
+    the names. Data without clusters is one group, and its history has no ``clean_wrong``,
+    ``noisy_fitted`` and ``projection``. ``test_error`` is there if test data was given.
+
+    Of the R rows the first r are those of steps t <= T. There are m neurons, k = 4 means and G = 8
+    groups of samples: 2c are the clean ones of cluster c, 2c+1 the noisy ones.
 
     Examples
     --------
@@ -73,15 +180,16 @@ class History:
     np.int64(0)
     """
 
-    def __init__(self, entries: dict[str, NDArray[Any]]) -> None:
-        ordered = {q.name: entries[q.name] for q in ENTRIES if q.name in entries}
+    def __init__(self, entries: dict[str, Array]) -> None:
+        names = (entry.name for entry in ENTRIES)
+        ordered = {name: entries[name] for name in names if name in entries}
         for array in ordered.values():
             array.flags.writeable = False
         object.__setattr__(self, "_entries", ordered)
 
-    _entries: dict[str, NDArray[Any]]
+    _entries: dict[str, Array]
 
-    def __getattr__(self, name: str) -> NDArray[Any]:
+    def __getattr__(self, name: str) -> Array:
         if name.startswith("_"):
             raise AttributeError(name)
         try:
@@ -94,7 +202,7 @@ class History:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a History is read-only: cannot set {name!r}")
 
-    def __getitem__(self, name: str) -> NDArray[Any]:
+    def __getitem__(self, name: str) -> Array:
         return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -115,10 +223,10 @@ class History:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __getstate__(self) -> dict[str, NDArray[Any]]:
+    def __getstate__(self) -> dict[str, Array]:
         return dict(self._entries)
 
-    def __setstate__(self, state: dict[str, NDArray[Any]]) -> None:
+    def __setstate__(self, state: dict[str, Array]) -> None:
         History.__init__(self, state)
 
     def __repr__(self) -> str:
@@ -168,37 +276,26 @@ class Row:
 def nbytes(extent: Extent) -> int:
     """Bytes that a run of this extent takes for what it records: observations and history.
 
-    The arrays of a history are those of the observations, or copies of less than half of the rows,
-    the only ones that are filled then.
+    An entry that is as observed takes none of its own: it is a view, or a copy of less than half of
+    the rows, which are then the only ones whose memory is touched.
     """
-    return extent.nbytes({*OBSERVED, *NUMBERS})
+    computed = [entry.quantity for entry in ENTRIES if entry.compute is not None]
+    return extent.nbytes([*OBSERVED, *computed])
 
 
-def derive(
-    problem: Problem, out: Observations, at: NDArray[np.int64], begin: int, end: int
-) -> History:
-    """The history of the rows begin, ..., end-1, for which at holds the steps.
-
-    Groups 2c are the clean samples of cluster c, groups 2c+1 its noisy ones.
-    """
-    G, rows = problem.n_groups, slice(begin, end)
-    right = out.right[rows, :G]
-    entries: dict[str, NDArray[Any]] = {
-        "t": at[rows],
-        "loss": out.loss[rows, :G].sum(axis=1) / len(problem.y),
-        "flips": out.flips[rows],
-    }
-    for quantity in ARRAYS:
-        array = getattr(out, quantity.name)[rows]
-        entries[quantity.name] = array[:, :G] if quantity.axes == "G" else array
-    if len(problem.means):
-        clean = problem.group_sizes[0::2].sum()
-        entries["clean_wrong"] = clean - right[:, 0::2].sum(axis=1)
-        entries["noisy_fitted"] = right[:, 1::2].sum(axis=1)
-    else:
-        del entries["projection"]
-    if len(problem.test_y):
-        entries["test_error"] = 1 - out.right[rows, G:].sum(axis=1) / len(problem.test_y)
+def derive(problem: Problem, out: Observations, at: IntArray, begin: int, end: int) -> History:
+    """The history of the rows begin, ..., end-1 of the observations; ``at`` has all their steps."""
+    t, seen = at[begin:end], out.rows(begin, end)
+    entries: dict[str, Array] = {}
+    for entry in ENTRIES:
+        if not entry.has(problem):
+            continue
+        if entry.compute is not None:
+            entries[entry.name] = entry.compute(problem, t, seen)
+        else:
+            array = getattr(seen, entry.name)
+            in_groups = entry.quantity.axes == "G"
+            entries[entry.name] = array[:, : problem.n_groups] if in_groups else array
     if 2 * (end - begin) < len(at):
         # the memory of rows that were not filled, or not asked for, is not kept
         entries = {name: array.copy() for name, array in entries.items()}
@@ -209,7 +306,7 @@ def restore(
     problem: Problem,
     m: int,
     last: int,
-    read: Callable[[str, str], NDArray[Any]],
+    read: Callable[[str, str], Array],
     names: Iterable[str],
     finite: bool,
 ) -> History:
@@ -222,58 +319,42 @@ def restore(
     m, last : int
         Number of neurons, and of steps taken.
     read : callable(name, type) -> ndarray
-        The entries, of a type like "f8".
+        Reads an entry, of a type like "f8".
     names : iterable of str
-        The entries there are. The test error may be there without test data.
+        The entries that the file has. It may have a test error without having the test data.
     finite : bool
         Whether all quantities must be finite: nothing in the run is so large that sums overflow.
     """
     at = read("t", "i8")
     if at.ndim != 1 or (np.diff(at) <= 0).any():
         raise ValueError(f"history_t must be ascending steps, got {_validate.shown(at)}")
-    extent, n = Extent.of(problem, m, at), len(problem.y)
-    sizes = problem.group_sizes
-    some = sizes > 0
-    largest = np.finfo(np.float64).max
-    top = largest if finite else np.inf
-    # smallest and largest value of each entry; groups without samples have no range
-    ranges: dict[str, tuple[Any, Any]] = {
-        "t": (0, last),
-        "loss": (0, top),
-        "flips": (0, np.where(at == 0, 0, n * m)),
-        "norm": (0, top),
-        "active": (0, sizes),
-        "margin_low": tuple(np.where(some, [[-largest], [largest]], np.inf)),
-        "margin_high": tuple(np.where(some, [[-largest], [largest]], -np.inf)),
-        "h_low": tuple(np.where(some, [[-top], [top]], np.inf)),
-        "h_high": tuple(np.where(some, [[-top], [top]], -np.inf)),
-    }
-    if extent.k:
-        ranges["clean_wrong"] = (0, sizes[0::2].sum())
-        ranges["noisy_fitted"] = (0, sizes[1::2].sum())
-        ranges["projection"] = (-top, top)
-    if len(problem.test_y) or "test_error" in names:
-        ranges["test_error"] = (0, 1)
-    entries = {}
-    for quantity in ENTRIES:
-        name, shape = quantity.name, extent.shape(quantity)
-        if name not in ranges:
+    extent, names = Extent.of(problem, m, at), set(names)
+    run = Limits(problem, m, at, last, LARGEST if finite else np.inf)
+    entries: dict[str, Array] = {}
+    for entry in ENTRIES:
+        name, stored = entry.name, entry.name in names
+        if not (entry.has(problem) or (entry.needs == "test_y" and stored)):
             continue
-        entries[name] = array = read(name, np.dtype(quantity.dtype).str[1:])
+        if not (entry.since_first or stored):
+            continue
+        shape = extent.shape(entry.quantity)
+        entries[name] = array = read(name, np.dtype(entry.quantity.dtype).str[1:])
         if array.shape != shape:
             raise ValueError(
                 f"history_{name} has shape {array.shape}, not {shape} as {len(at)} steps, m={m} "
                 f"and the data have it"
             )
-        if finite or name not in ("norm", "projection"):
-            _within(array, f"history_{name}", *ranges[name])
-    for low, high in (("margin_low", "margin_high"), ("h_low", "h_high")):
-        if (entries[low] > entries[high])[..., some].any():
-            raise ValueError(f"history_{low} must be at most history_{high}")
+        if finite or not entry.overflows:
+            _within(array, f"history_{name}", *entry.limits(run))
+    for entry in ENTRIES:
+        if entry.at_most and entry.name in entries:
+            above = entries[entry.name] > entries[entry.at_most]
+            if above[..., problem.group_sizes > 0].any():
+                raise ValueError(f"history_{entry.name} must be at most history_{entry.at_most}")
     return History(entries)
 
 
-def _within(array: NDArray[Any], name: str, least: Any, most: Any) -> None:
+def _within(array: Array, name: str, least: Any, most: Any) -> None:
     """Refuse an array with an entry that is not a number, or out of its range."""
     wrong = ~((array >= least) & (array <= most))
     if wrong.any():

@@ -10,6 +10,8 @@ import problems
 import pytest
 
 import rfa
+from rfa.engines.observations import OBSERVED, Observations, Quantity
+from rfa.training import history as histories
 
 ENGINES = [("direct", 4), ("direct", 2), ("gram", 4), ("planar", 2), ("reference", 4)]
 
@@ -158,3 +160,59 @@ def test_row_repr_equality_and_copies(run):
         assert not again.loss.flags.writeable
     other = rfa.train(run.initial, run.data, steps=25, record="all", engine=run.engine)
     assert other.history != history and history != 1
+
+
+def test_documentation_lists_the_table():
+    """With the type and the shape that a run has: 4 means, 8 groups."""
+    for cls, quantities in (
+        (rfa.History, [entry.quantity for entry in histories.ENTRIES]),
+        (Observations, OBSERVED),
+    ):
+        listed = cls.__doc__.split("Attributes\n----------\n")[1].splitlines()
+        assert [line.partition(" : ")[0] for line in listed[::2]] == [q.name for q in quantities]
+        assert [line.strip() for line in listed[1::2]] == [q.text for q in quantities]
+        assert "margin_low : ndarray of float64, shape (R, " in cls.__doc__
+        assert "h_low : ndarray of float64, shape (r, m, G)" in cls.__doc__
+
+
+@pytest.fixture
+def least_margin(monkeypatch):
+    """An entry that follows from the observations, added to the table."""
+    entry = histories.Entry(
+        Quantity("least_margin", "Smallest y f of all samples.", np.float64),
+        limits=lambda run: (-histories.LARGEST, histories.LARGEST),
+        compute=lambda problem, t, seen: seen.margin_low[:, : problem.n_groups].min(axis=1),
+        since_first=False,
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(histories, "ENTRIES", (*histories.ENTRIES, entry))
+        yield
+
+
+@pytest.mark.parametrize(("engine", "d"), ENGINES)
+def test_an_entry_is_added_by_a_row(engine, d, least_margin, tmp_path):
+    exp = rfa.Experiment(n=40, d=d, m=9, steps=12, n_test=7)
+    rows = []
+    run = exp.run(rng=1, engine=engine, stop=lambda t, row: rows.append(row.least_margin))
+    assert run.history.least_margin.tolist() == run.history.margin_low.min(axis=1).tolist()
+    assert rows == run.history.least_margin.tolist()
+    run.save(tmp_path / "run.npz")
+    assert rfa.load(tmp_path / "run.npz").history == run.history
+
+
+def test_files_without_an_entry_that_was_added_are_read(least_margin, tmp_path):
+    run = rfa.Experiment(n=40, d=2, m=9, steps=3).run(rng=1)
+    run.save(tmp_path / "run.npz")
+    with np.load(tmp_path / "run.npz") as file:
+        arrays = dict(file)
+    for changed in (np.full(4, np.inf), np.zeros(3)):
+        np.savez(tmp_path / "bad.npz", **{**arrays, "history_least_margin": changed})
+        with pytest.raises(ValueError, match="history_least_margin"):
+            rfa.load(tmp_path / "bad.npz")
+    del arrays["history_least_margin"]
+    np.savez(tmp_path / "old.npz", **arrays)
+    assert set(run.history) - set(rfa.load(tmp_path / "old.npz").history) == {"least_margin"}
+    del arrays["history_loss"]
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(ValueError, match="history_loss"):
+        rfa.load(tmp_path / "bad.npz")
