@@ -1,4 +1,4 @@
-"""What an engine minimises, and the points and directions that it observes on the way."""
+"""What an engine minimises, and the points and directions that it observes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ from rfa.setting import groups_of
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.int64]
 
-# What 1 - alpha * lambda can be at least, if it is not 0.
+# The smallest 1 - alpha * lambda. In float64 it is 0 or at least this.
 SMALLEST_SHRINK = 2.0**-53
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What is minimised and what is observed on the way; validated by its maker.
+    """The risk that is minimised and what is observed of each step.
+
+    Who makes it has checked X, y, groups and alpha.
 
     Attributes
     ----------
-    X, y : ndarray of shapes (n, d) and (n,)
-        Training samples, float32 or float64, and their observed labels (int64, in {-1, +1}).
+    X : ndarray of shape (n, d)
+        Training samples, float32 or float64.
+    y : ndarray of int64, shape (n,)
+        Their observed labels, in {-1, +1}.
     groups : ndarray of int64, shape (n,)
         Group of each sample, 0, ..., n_groups-1.
     n_groups : int
@@ -36,20 +40,25 @@ class Problem:
     means : ndarray of float64, shape (k, d)
         Directions on which the neurons are projected.
     test_X, test_y, test_groups, n_test_groups
-        The same for points that are only observed; arrays of length 0 if there are none.
+        The same for test points, which are observed only; arrays of length 0 if there are none.
     alpha : float
         Step size.
     horizon : int
-        Up to this step the range of the pre-activations is observed too.
+        Up to this step the range of the pre-activations is observed.
     weights : ndarray of float64, shape (n,), optional
-        Weight of each sample in the risk, at least 0; None is 1 for all.
+        Weight of each sample in the risk, at least 0. None: 1 for all.
     loss : str
-        One of ``rfa.reference.LOSSES``.
+        A key of ``rfa.losses.LOSSES``.
     slope : float
-        Of the leaky ReLU max(h, slope h), in [0, 1).
+        Slope of the leaky ReLU max(h, slope h), in [0, 1); 0 is the ReLU.
     shrink : float
-        W is multiplied by this before the gradient is taken off, in [2^-53, 1]: 1 - alpha * lambda
-        for a weight decay of lambda.
+        In [2^-53, 1]. A step multiplies W by it and then subtracts alpha times the gradient: it is
+        1 - alpha * lambda for a weight decay of lambda.
+
+    Raises
+    ------
+    ValueError
+        If loss, slope or shrink is out of range.
     """
 
     X: FloatArray
@@ -93,7 +102,10 @@ class Problem:
 
     @classmethod
     def of(cls, data: Dataset, test: Dataset | None, alpha: float, horizon: int) -> Problem:
-        """The problem of data sets whose dimensions agree."""
+        """The problem of training data and, if given, test data of the same dimension.
+
+        ValueError if a test point is out of the range of the type of data.X.
+        """
         groups, n_groups = _groups(data)
         test_groups, n_test_groups = _groups(test) if test is not None else (groups[:0], 0)
         return cls(
@@ -114,7 +126,7 @@ class Problem:
 
 
 def _groups(data: Dataset) -> tuple[IntArray, int]:
-    """The group of each sample, and the number of groups: two a cluster, or one without any."""
+    """The group of each sample, and the number of groups: two for each cluster, else one in all."""
     if data.cluster is None or data.y_clean is None or data.means is None:
         return np.zeros(data.n, np.int64), 1
     return groups_of(data.cluster, data.noisy), 2 * len(data.means)

@@ -21,13 +21,13 @@ class ReferenceEngine:
     def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
         self.problem = problem
         self.a = a
-        # of the type of X, so that nothing is computed in another
+        # in the type of X, so that all is computed in it
         self.y = problem.y.astype(W.dtype)
         self.weights_of_samples = None
         if problem.weights is not None:
             self.weights_of_samples = problem.weights.astype(W.dtype)
         self.alpha, self.slope = float(problem.alpha), float(problem.slope)
-        # t, W_t and A_{t-1} in one: whatever interrupts a step leaves them whole
+        # t, W_t and A_{t-1}, assigned at once: an interrupted step leaves all three as they were
         self.state: State = (0, W.copy(), np.zeros((len(problem.X), len(W)), dtype=bool))
         self.rows = 0
         self.diverged = False
@@ -35,7 +35,7 @@ class ReferenceEngine:
 
     @staticmethod
     def refuses(problem: Problem) -> str:
-        """Nothing."""
+        """Nothing: the engine takes every problem."""
         return ""
 
     @property
@@ -53,7 +53,7 @@ class ReferenceEngine:
         problem, due = self.problem, set(at.tolist())
         self.rows, self.diverged = row, False
         while self.t in due or self.t < until:
-            # out of range is what is looked for, not an accident
+            # numbers out of range are found below and are no reason to warn
             with np.errstate(over="ignore", invalid="ignore"):
                 H = reference.preactivations(problem.X, self.W)
                 f = reference.forward(problem.X, self.W, self.a, self.slope)
@@ -84,7 +84,7 @@ class ReferenceEngine:
         return self.rows - row
 
     def observe(self, H: FloatArray, f: FloatArray, out: Observations, row: int) -> None:
-        """Fill one row of the observations."""
+        """Fill a row of the observations with those of W_t, where H and f are its values."""
         problem, A, margin = self.problem, H > 0, self.problem.y * f
         G = problem.n_groups
         test_f = reference.forward(problem.test_X, self.W, self.a, self.slope)

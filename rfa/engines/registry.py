@@ -1,4 +1,4 @@
-"""The engines by name: which one takes the steps, and those that wait for the next run."""
+"""The engines by name, which one takes the steps, and the one that waits for the next run."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ ENGINES: dict[str, type[Engine]] = {
     "reference": ReferenceEngine,
 }
 
-# An engine of up to this many bytes waits for the next run of its thread: in many small runs fresh
-# memory costs as much as the steps.
+# The pool: each thread keeps the engine of its last run, if it can be reused and has at most this
+# many bytes. In many small runs fresh memory would cost as much as the steps.
 KEPT_BYTES = 2**26
 _waiting = threading.local()
 
 
 def chosen(engine: str, problem: Problem, m: int) -> str:
-    """The name of the engine that takes the steps.
+    """The name of the engine that takes the steps, or ValueError if it refuses the problem.
 
-    "auto" is the cheapest one, by sizes alone, that accepts the problem. So a short run is a prefix
-    of a long one.
+    "auto" is the cheapest engine that accepts the problem. It does not depend on the number of
+    steps, so that the steps of a short run are the first ones of a long run.
     """
     if isinstance(engine, str) and engine == "auto":
         n, d = problem.X.shape
@@ -47,8 +47,8 @@ def chosen(engine: str, problem: Problem, m: int) -> str:
 
 
 def make(name: str, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> Engine:
-    """An engine at t = 0: a new one, or that of this thread's last run if it fits."""
-    # taken out, for a run within this one (in stop) must have another
+    """An engine at t = 0: that of this thread's last run if it fits, else a new one."""
+    # out of the pool: stop may train, within this run, and that run must have another engine
     last = _waiting.__dict__.pop("engine", None)
     made = ENGINES[name]
     if type(last) is made and isinstance(last, Reusable) and last.fits(problem, W, n_threads):
@@ -58,6 +58,6 @@ def make(name: str, problem: Problem, W: FloatArray, a: FloatArray, n_threads: i
 
 
 def keep(engine: Engine) -> None:
-    """Let an engine whose run has ended wait for the next one, if it can be used again."""
+    """Put an engine whose run has ended into the pool, if it belongs there."""
     if isinstance(engine, Reusable) and engine.nbytes <= KEPT_BYTES:
         _waiting.engine = engine
