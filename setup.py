@@ -14,18 +14,8 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-MODULES = (
-    "rfa.kernels.threads",
-    "rfa.kernels.levels",
-    "rfa.kernels.guards",
-    "rfa.kernels.plans",
-    "rfa._kernels",
-    "rfa.engines.observing",
-    "rfa.engines.direct.certify",
-    "rfa.engines.direct.loop",
-    "rfa.engines.gram.loop",
-    "rfa.engines.planar.loop",
-)
+SOURCES = sorted(Path("rfa").rglob("*.pyx"))
+SIMD = "rfa/kernels/simd"
 HEADERS = sorted(str(path) for path in Path("rfa").rglob("*.h"))
 DECLARATIONS = sorted(str(path) for path in Path("rfa").rglob("*.pxd"))
 
@@ -128,8 +118,8 @@ def extensions():
     from Cython.Build import cythonize
 
     found = [
-        Extension(name, [name.replace(".", "/") + ".pyx"], include_dirs=["rfa/kernels/simd"])
-        for name in MODULES
+        Extension(".".join(path.with_suffix("").parts), [str(path)], include_dirs=[SIMD])
+        for path in SOURCES
     ]
     checked = os.environ.get("RFA_CHECKS") == "1"
     directives = {
