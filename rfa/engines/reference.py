@@ -72,7 +72,7 @@ class ReferenceEngine:
                 self.diverged = True
                 break
             if self.t in due:
-                self.observe(H, f, out, self.rows)
+                observe(problem, self.W, self.a, self.state[2], out, self.rows, self.t)
                 self.rows += 1
                 due.discard(self.t)
             if self.t >= until:
@@ -82,33 +82,6 @@ class ReferenceEngine:
                 break
             self.state = (self.t + 1, W, H > 0)
         return self.rows - row
-
-    def observe(self, H: FloatArray, f: FloatArray, out: Observations, row: int) -> None:
-        """Fill a row of the observations with those of W_t, where H and f are its values."""
-        problem, A, margin = self.problem, H > 0, self.problem.y * f
-        G = problem.n_groups
-        test_f = reference.forward(problem.test_X, self.W, self.a, self.slope)
-        test_margin = problem.test_y * test_f
-        margins = [margin[problem.groups == g] for g in range(G)]
-        margins += [test_margin[problem.test_groups == g] for g in range(problem.n_test_groups)]
-        weight = problem.y * problem.weighted_y
-        weights = [weight[problem.groups == g] for g in range(G)]
-        for group, s in enumerate(margins):
-            out.right[row, group] = np.count_nonzero(s > 0)
-            out.margin_low[row, group] = s.min(initial=np.inf)
-            out.margin_high[row, group] = s.max(initial=-np.inf)
-            losses = LOSSES[problem.loss].value(s)
-            out.loss[row, group] = (losses * weights[group] if group < G else losses).sum()
-        W = self.W.astype(np.float64)
-        out.norm[row] = np.linalg.norm(W, axis=1)
-        out.projection[row] = W @ problem.means.T
-        out.flips[row] = np.count_nonzero(A != self.state[2]) if self.t else 0
-        for group in range(G):
-            members = H[problem.groups == group]
-            out.active[row, :, group] = (members > 0).sum(axis=0)
-            if row < len(out.h_low):
-                out.h_low[row, :, group] = members.min(axis=0, initial=np.inf)
-                out.h_high[row, :, group] = members.max(axis=0, initial=-np.inf)
 
     def weights(self) -> tuple[FloatArray, FloatArray]:
         """Copies of W_t and a."""
@@ -121,3 +94,44 @@ class ReferenceEngine:
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what get_state returned."""
         self.state = (state["t"], state["W"].copy(), state["previous"].copy())
+
+
+def observe(
+    problem: Problem,
+    W: FloatArray,
+    a: FloatArray,
+    previous: NDArray[np.bool_],
+    out: Observations,
+    row: int,
+    t: int,
+) -> None:
+    """Fill a row of the observations from W_t alone, for an engine in NumPy.
+
+    ``previous`` (n, m) are the activations of step t - 1. Costs O(n m d).
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        H = reference.preactivations(problem.X, W)
+        f = reference.forward(problem.X, W, a, float(problem.slope))
+    test_f = reference.forward(problem.test_X, W, a, float(problem.slope))
+    margin, test_margin = problem.y * f, problem.test_y * test_f
+    G = problem.n_groups
+    margins = [margin[problem.groups == g] for g in range(G)]
+    margins += [test_margin[problem.test_groups == g] for g in range(problem.n_test_groups)]
+    weight = problem.y * problem.weighted_y
+    weights = [weight[problem.groups == g] for g in range(G)]
+    for group, s in enumerate(margins):
+        out.right[row, group] = np.count_nonzero(s > 0)
+        out.margin_low[row, group] = s.min(initial=np.inf)
+        out.margin_high[row, group] = s.max(initial=-np.inf)
+        losses = LOSSES[problem.loss].value(s)
+        out.loss[row, group] = (losses * weights[group] if group < G else losses).sum()
+    long_W = W.astype(np.float64)
+    out.norm[row] = np.linalg.norm(long_W, axis=1)
+    out.projection[row] = long_W @ problem.means.T
+    out.flips[row] = np.count_nonzero((H > 0) != previous) if t else 0
+    for group in range(G):
+        members = H[problem.groups == group]
+        out.active[row, :, group] = (members > 0).sum(axis=0)
+        if row < len(out.h_low):
+            out.h_low[row, :, group] = members.min(axis=0, initial=np.inf)
+            out.h_high[row, :, group] = members.max(axis=0, initial=-np.inf)
