@@ -81,11 +81,10 @@ def tree(tmp_path):
     """rfa's build scripts around extensions that are quickly compiled."""
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    for package in settings["tool"]["setuptools"]["packages"]:
-        folder = tmp_path / package.replace(".", "/")
-        folder.mkdir(parents=True)
-        (folder / "__init__.py").touch()
+    for package in (ROOT / "rfa").rglob("__init__.py"):
+        copy = tmp_path / package.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.touch()
     for source in (ROOT / "rfa").rglob("*.pyx"):
         (tmp_path / source.relative_to(ROOT)).write_text(PYX)
     return tmp_path
