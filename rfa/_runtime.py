@@ -23,6 +23,11 @@ from rfa import _validate
 from rfa.kernels import levels, openmp
 from rfa.kernels import threads as openmp_threads
 
+try:
+    __version__ = metadata.version("rfa")
+except metadata.PackageNotFoundError:
+    __version__ = "unknown: not installed"
+
 # Beyond this the OpenMP runtime may end the process, for want of threads, in place of failing.
 MAX_THREADS = 1024
 
@@ -137,15 +142,6 @@ def quota_of(group: Path) -> float:
     else:
         return math.inf
     return math.inf if limit in ("max", "-1") else int(limit) / int(period)
-
-
-@functools.cache
-def version() -> str:
-    """Version of the installed package."""
-    try:
-        return metadata.version("rfa")
-    except metadata.PackageNotFoundError:
-        return "unknown: not installed"
 
 
 @functools.cache
@@ -320,7 +316,7 @@ class ProgressBar:
 def provenance(engine: str, n_threads: int, seeds: dict[str, Any]) -> dict[str, Any]:
     """What produced a run, JSON-able."""
     return {
-        "rfa": version(),
+        "rfa": __version__,
         "commit": commit(),
         "seeds": seeds,
         "engine": engine,
@@ -335,7 +331,7 @@ def provenance(engine: str, n_threads: int, seeds: dict[str, Any]) -> dict[str, 
 def configuration() -> dict[str, Any]:
     """What show_config prints, JSON-able."""
     return {
-        "rfa": version(),
+        "rfa": __version__,
         "commit": commit(),
         "simd": levels.SIMD_LEVEL,
         "openmp": f"specification of {openmp_threads.OPENMP}" if openmp_threads.OPENMP else None,

@@ -40,6 +40,7 @@ LAYERS = (
     "rfa._tables",
     "rfa._forks",
     "rfa._validate",
+    "rfa._lazy",
 )
 
 # An import of Cython's: the module, and what is taken from it, which may go on for several lines.

@@ -82,7 +82,7 @@ def _parser() -> Parser:
         "theory of random feature amplification.",
         epilog="With RFA_DEBUG=1 in the environment a failure shows its traceback.",
     )
-    parser.add_argument("--version", action="version", version=_runtime.version())
+    parser.add_argument("--version", action="version", version=_runtime.__version__)
     choices = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in commands.items():
         summary = command.SUMMARY
