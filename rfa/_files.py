@@ -1,4 +1,8 @@
-"""rfa's files: NumPy .npz without pickles, with a JSON record, replaced at once when complete."""
+"""Reads and writes rfa's files.
+
+A file is a NumPy ``.npz`` archive: plain arrays, no pickles, and a JSON record. A new file takes
+the place of an old one in a single move, once it is complete.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +27,14 @@ from rfa import _validate
 
 SCHEMA = 1
 
-# A temporary file: the host of its writer, and a number of its own.
+# The name of a temporary file: a number for its writer's host, and a random number of its own.
 HOST = f"{zlib.crc32(os.uname().nodename.encode()):08x}"
 TEMPORARY = re.compile(r"\.rfa-(?:([0-9a-f]{8})-)?[0-9a-f]{16}\.tmp")
 
-# Seconds without a write after which the writer of a temporary file is gone, wherever it ran.
+# After this many seconds without a write, a temporary file of any host counts as abandoned.
 SILENCE = 24 * 3600
 
-# What the system says where a folder has no fsync.
+# The errors of a file system that has no fsync for folders.
 NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
 
 
@@ -39,17 +43,17 @@ def _text(path: str | os.PathLike[str]) -> str:
     try:
         name = os.fsdecode(path)
     except TypeError:
-        raise TypeError(f"path must be a path, got {type(path).__name__}") from None
+        raise TypeError(f"path must be a str or path-like, got {type(path).__name__}") from None
     if "\0" in name:
-        raise ValueError("path must not have a null character in it")
+        raise ValueError("path must not contain a null character")
     return name
 
 
 def destination(path: str | os.PathLike[str]) -> tuple[str, os.stat_result | None]:
-    """Where writing to path would write, links followed, and what is there; or why it cannot.
+    """The file that writing to path would write to, links followed, and its status if it exists.
 
-    What the system says of the place is asked before anything is written, so that a long
-    computation does not find out at its end.
+    Raises the error that writing would meet: a long computation calls this at its beginning, so
+    that it does not fail at its end.
     """
     path = _text(path)
     folder, name = os.path.split(path)
@@ -75,23 +79,24 @@ def destination(path: str | os.PathLike[str]) -> tuple[str, os.stat_result | Non
 
 
 def replace(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
-    """Let write fill a temporary file beside path, then put it in path's place.
+    """Let ``write`` fill a temporary file beside path, then move that file to path.
 
-    A link stays and the file it points to is replaced; a file keeps its mode. What is not a file
-    (a device, a pipe) is written into. Temporary files of writers that were killed are removed.
+    If path is a link, the link stays and the file that it points to is replaced. The new file has
+    the mode of the old one. A device or a pipe is not replaced but written into. Temporary files
+    that killed writers left in the folder are removed.
     """
     path = _text(path)
     file, status = destination(path)
     if status is not None and not stat.S_ISREG(status.st_mode):
-        # whole or not at all here too, and a pipe has no places to go back to
+        # in memory first: a failing write must leave nothing here either, and a pipe cannot seek
         content = io.BytesIO()
         write(content)
         with _named(path, path), open(path, "wb") as device:
             device.write(content.getbuffer())
         return
     folder = os.path.dirname(file)
-    _remove_abandoned(folder)  # first, since they may be what the disk is full of
-    # the kernel takes the umask from the mode of a new file
+    _remove_abandoned(folder)  # before writing, since the disk may be full of them
+    # for a new file the kernel clears the umask's bits of this mode
     mode = 0o666 if status is None else stat.S_IMODE(status.st_mode) & 0o777
     with _named(path, folder), _temporary(folder, mode) as (opened, temporary):
         write(opened)
@@ -99,7 +104,7 @@ def replace(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -
         if status is not None:
             os.fchmod(opened.fileno(), mode)
         os.fsync(opened.fileno())
-        # while it is open, and so locked
+        # while the file is open: it is locked, so no other writer removes it as abandoned
         os.replace(temporary, file)
     with _named(path, folder):
         _sync(folder)
@@ -107,30 +112,30 @@ def replace(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -
 
 @contextlib.contextmanager
 def _temporary(folder: str, mode: int) -> Iterator[tuple[BinaryIO, str]]:
-    """A new file and its path, locked as long as it is open; removed if anything is raised.
+    """A new file and its path. The file is locked while it is open, and removed if anything raises.
 
-    A process that is killed removes nothing, but the system takes its locks away. So a temporary
-    file that nobody locks is abandoned, and the next writer in the folder removes it. This needs
-    no numbers of processes, which are given again, and no system but one with locks. An unnamed
-    file (Linux's O_TMPFILE) would vanish with its writer, but it cannot take the place of a file
-    that is there without having a name first, and not every file system has them.
+    A killed process cannot remove its file, but the system releases its locks. So a temporary file
+    without a lock is abandoned, and the next writer in the folder removes it. Process numbers would
+    not do: the system gives them out again. Neither would an unnamed file (Linux's O_TMPFILE): it
+    vanishes with its writer, but it needs a name before it can replace an existing file, and some
+    file systems have none.
     """
     path = os.path.join(folder, f".rfa-{HOST}-{os.urandom(8).hex()}.tmp")
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(handle, "wb") as opened:
-            # a file system without locks has none for _remove_abandoned either, which needs one
+            # without locks _remove_abandoned removes nothing, since it needs a lock itself
             with contextlib.suppress(OSError):
                 fcntl.flock(handle, fcntl.LOCK_EX)
             if os.fstat(handle).st_nlink:
                 yield opened, path
                 return
     except BaseException:
-        # what went wrong first is what to tell, also where there is no temporary file yet
+        # the first error is the one to report, not that of the removal
         with contextlib.suppress(OSError):
             os.unlink(path)
         raise
-    # removed by another writer before it was locked
+    # another writer removed the file before it was locked
     with _temporary(folder, mode) as another:
         yield another
 
@@ -138,8 +143,9 @@ def _temporary(folder: str, mode: int) -> Iterator[tuple[BinaryIO, str]]:
 def _remove_abandoned(folder: str) -> None:
     """Remove the temporary files in folder whose writers are gone.
 
-    Those of another host only after a time of silence: a network's file system may be mounted so
-    that locks are seen on one host alone. What cannot be opened, locked or removed is left.
+    A file of another host must also be without a write for SILENCE seconds, because some mounts of
+    network file systems show a lock only on its own host. A file that cannot be opened, locked or
+    removed stays.
     """
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         found = [match for entry in entries if (match := TEMPORARY.fullmatch(entry.name))]
@@ -154,15 +160,15 @@ def _remove_abandoned(folder: str) -> None:
 
 
 def _without_following(path: str, flags: int) -> int:
-    """Open a file itself, and wait for nobody: what looks like a temporary file may be a pipe."""
+    """Open a file without following links and without waiting: the name may belong to a pipe."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _sync(folder: str) -> None:
-    """Have the names of a folder's files written to the disk, so that a power cut changes none."""
+    """Write the names of a folder's files to the disk, so that they survive a power cut."""
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except PermissionError:  # a folder in which one may make files but not list them
+    except PermissionError:  # the folder may be written but not read
         return
     try:
         os.fsync(handle)
@@ -175,7 +181,10 @@ def _sync(folder: str) -> None:
 
 @contextlib.contextmanager
 def _named(path: str, place: str) -> Iterator[None]:
-    """Let the system's errors about no file, place or a temporary file in it name the path."""
+    """Make system errors name the path that the user gave.
+
+    This applies to errors that name no file, the place, or a temporary file in the place.
+    """
     try:
         yield
     except OSError as error:
@@ -193,48 +202,50 @@ def _named(path: str, place: str) -> Iterator[None]:
 def write_npz(
     path: str | os.PathLike[str], arrays: dict[str, np.ndarray[Any, Any]], meta: dict[str, Any]
 ) -> None:
-    """Write arrays and a JSON record with the kind of thing they are."""
+    """Write arrays and a JSON record; the record's ``kind`` says what they describe."""
     record = np.array(json.dumps({"schema": SCHEMA, **meta}))
     replace(path, lambda file: np.savez(file, meta=record, **arrays))  # type: ignore[arg-type]
 
 
 class Stored:
-    """The content of a file of write_npz: its record, and arrays, each read when it is asked for.
+    """The content of a file of write_npz: its record, and its arrays, each read on request.
 
-    Every method raises ValueError for what is wrong, in words that follow the file's name.
+    Every method raises ValueError for wrong content. The caller puts the file's name before the
+    message, so "it" in a message is the file.
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        with _understood("it is no .npz archive"):
+        with _understood("it is not an .npz archive"):
             self._archive = zipfile.ZipFile(file)
         self._members = {info.filename: info for info in self._archive.infolist()}
         if len(self._members) < len(self._archive.infolist()):
-            raise ValueError("it has two arrays of one name")
-        # a damaged length of a comment would hide the arrays that follow
+            raise ValueError("it has two arrays with the same name")
+        # if the length of a comment is damaged, the comment can hide the arrays behind it
         if any(info.comment for info in self._archive.infolist()):
             raise ValueError("it has a comment on an array; rfa writes none")
         self._read: set[str] = set()
-        # members may claim the same bytes, but not more of them than there are
+        # arrays may share bytes of the file, but their sizes together must not exceed it
         self._left = os.fstat(file.fileno()).st_size
         self.record = self._record()
 
     def _record(self) -> dict[str, Any]:
         text = self.array("meta")
         if text.ndim:
-            raise ValueError(f"meta has shape {text.shape}, not one text")
+            raise ValueError(f"meta must be a single text, but has shape {text.shape}")
         with _understood("meta is not JSON"):
             record = json.loads(str(text))
         return fields(record, "meta", ["schema", "kind"], further=True)
 
     def names(self) -> list[str]:
-        """The names of the arrays, whether or not they can be read."""
+        """The names of the arrays. The arrays themselves may be unreadable."""
         return [name.removesuffix(".npy") for name in self._members if name.endswith(".npy")]
 
     def finish(self, prefixes: tuple[str, ...], owner: str) -> None:
-        """Refuse arrays that nobody has asked for if their names begin as those of the owner do.
+        """Refuse unread arrays whose names begin with one of ``prefixes``, those of the owner.
 
-        Others are not read. But a name is in the archive twice, and must be the same in both
-        places, or a damaged name would let an array that may be absent go unmissed.
+        Unread arrays with other names are left alone, except for one check. An archive has every
+        name twice, and both must agree: otherwise an optional array with a damaged name would
+        count as absent.
         """
         for file in self._members.keys() - self._read:
             if file.startswith(prefixes):
@@ -244,7 +255,7 @@ class Stored:
                 self._archive.open(self._members[file]).close()
 
     def array(self, name: str, types: str = "U") -> np.ndarray[Any, Any]:
-        """An array of one of these types, read-only. Its size in memory is that in the file."""
+        """An array of one of these types, read-only, and no larger in memory than in the file."""
         info = self._members.get(f"{name}.npy")
         if info is None:
             raise ValueError(f"it lacks {name!r}")
@@ -252,15 +263,15 @@ class Stored:
         if info.flag_bits & 1:
             raise ValueError(f"{name} is encrypted; rfa writes plain arrays")
         if info.compress_type != zipfile.ZIP_STORED:
-            # a small file is to take little memory
+            # a small compressed file could take any amount of memory
             raise ValueError(f"{name} is compressed; rfa writes plain arrays")
         self._left -= info.file_size
         if self._left < 0:
             raise ValueError(f"{name} is larger than the file")
-        with _understood(f"{name} is damaged: wrong bytes, or in a wrong place", MemoryError):
+        with _understood(f"{name} is damaged: its bytes or their place are wrong", MemoryError):
             content = self._archive.read(info)
         stream = io.BytesIO(content)
-        with _understood(f"{name} is not as NumPy writes arrays"):
+        with _understood(f"{name} is not in NumPy's format for arrays"):
             version = np.lib.format.read_magic(stream)
             shape, in_columns, dtype = np.lib.format.read_array_header_1_0(stream)
         begin = stream.tell()
@@ -276,7 +287,7 @@ class Stored:
         array: np.ndarray[Any, Any] = np.ndarray(
             shape, dtype, content, begin, order="F" if in_columns else "C"
         )
-        # the type and the layout of this machine, should the file be of another's
+        # the file may come from a machine with another byte order
         array = np.require(array, dtype.newbyteorder("="), ["C", "A"])
         array.flags.writeable = False
         return array
@@ -284,9 +295,10 @@ class Stored:
 
 @contextlib.contextmanager
 def _understood(complaint: str, *but: type[Exception]) -> Iterator[None]:
-    """Let whatever a library raises about content that it does not understand be a ValueError.
+    """Turn any exception of a library about wrong content into a ValueError with this complaint.
 
-    Libraries promise no kinds of exceptions for that. What the disk says stays as it is.
+    Libraries do not promise which exceptions they raise for wrong content. Errors of the disk, and
+    the exceptions in ``but``, stay as they are.
     """
     try:
         yield
@@ -305,7 +317,10 @@ def fields(
     *,
     further: bool = False,
 ) -> dict[str, Any]:
-    """A JSON object that has these names and, but for optional and further ones, no others."""
+    """A JSON object that has all of ``names``.
+
+    Its other names must be among ``optional``, unless ``further`` allows any.
+    """
     if not isinstance(record, dict):
         raise ValueError(f"{place} is {_validate.shown(record)}, not an object")
     for name in names:
@@ -319,7 +334,7 @@ def fields(
 
 @contextlib.contextmanager
 def _damage(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Let what is raised about a file's content name the file, as a ValueError."""
+    """Turn errors about a file's content into ValueErrors that name the file."""
     try:
         yield
     except (ValueError, TypeError) as error:
@@ -330,7 +345,7 @@ def _damage(path: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def read_npz(path: str | os.PathLike[str]) -> Iterator[Stored]:
-    """The content of a file of write_npz; a ValueError raised about it names the file."""
+    """The content of a file of write_npz; a ValueError about the content names the file."""
     path = _text(path)
     try:
         status = os.stat(path)
@@ -345,7 +360,9 @@ def read_npz(path: str | os.PathLike[str]) -> Iterator[Stored]:
             stored = Stored(opened)
             schema = stored.record["schema"]
             if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
-                raise ValueError(f"schema {_validate.shown(schema)} is no integer of at least 1")
+                raise ValueError(
+                    f"schema must be an integer of at least 1, got {_validate.shown(schema)}"
+                )
         if schema > SCHEMA:
             raise ValueError(
                 f"{path!r} has schema {_validate.shown(schema)}, written by a later rfa; "

@@ -1,4 +1,4 @@
-"""What rfa runs on: version, commit, SIMD level, threads."""
+"""The surroundings of a run: version, commit, SIMD level, threads, BLAS, progress bars."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ try:
 except metadata.PackageNotFoundError:
     __version__ = "unknown: not installed"
 
-# Beyond this the OpenMP runtime may end the process, for want of threads, in place of failing.
+# With more threads the OpenMP runtime may end the process if it lacks resources, without an error
+# that Python could catch.
 MAX_THREADS = 1024
 
-# Free memory that many small runs are to find again; glibc looks at blocks of up to 32 MiB only.
+# See keep_freed_memory. glibc adapts to freed blocks of up to 32 MiB only.
 FREED_BYTES = 2**24
 
-# Where Linux shows its cgroups; those of v1 by controller.
+# The folder of Linux's cgroups. Version 1 has a folder for each controller in it.
 CGROUPS = Path("/sys/fs/cgroup")
 
 # File names of OpenMP's and BLAS's shared libraries, as systems and wheels call them.
@@ -44,9 +45,9 @@ RUNTIMES = re.compile(
 
 
 def threads(n_threads: int | None = None) -> int:
-    """The number of threads for parallel regions that this thread is about to run.
+    """The number of threads for the parallel regions that this thread is about to run.
 
-    As wanted_threads has it, or fewer, with a warning, if the system starts no more.
+    This is :func:`wanted_threads`, or fewer, with a warning, if the system does not start more.
     """
     wanted = wanted_threads(n_threads)
     found = openmp_threads.available(wanted)
@@ -58,11 +59,9 @@ def threads(n_threads: int | None = None) -> int:
 
 
 def wanted_threads(n_threads: int | None = None) -> int:
-    """The number of threads to use.
+    """The number of threads to use: n_threads, or :func:`default_threads` for None.
 
-    As given; None: OMP_NUM_THREADS if it is set, else the CPUs that this process may use by its
-    affinity and its cgroup's quota, and in either case at most the limit that threadpoolctl has set
-    in this thread. Always 1 without OpenMP.
+    It is always 1 in a build without OpenMP.
     """
     if n_threads is not None:
         n_threads = _validate.positive_int(n_threads, "n_threads")
@@ -74,37 +73,37 @@ def wanted_threads(n_threads: int | None = None) -> int:
 
 
 def warn_of_fewer(found: int, wanted: int) -> None:
-    """Say that the system does not start the threads that were asked for."""
+    """Warn that the system starts fewer threads than were asked for."""
     warnings.warn(
-        f"the system lets this process have {found} of {wanted} threads (a limit on processes, "
-        "ulimit -u or a cgroup's pids.max, or on memory, or a large OMP_STACKSIZE), so that is how "
-        "many are used",
+        f"rfa uses {found} of {wanted} threads, because the system starts no more: there is a "
+        "limit on processes (ulimit -u, or pids.max of a cgroup) or on memory, or OMP_STACKSIZE "
+        "is large",
         RuntimeWarning,
         stacklevel=3,
     )
 
 
 def default_threads() -> int:
-    """OMP_NUM_THREADS or the CPUs this process may use, at most threadpoolctl's limit if any."""
+    """:func:`environment_threads`, or threadpoolctl's limit for this thread if that is less."""
     limit = openmp_threads.limit()
     return environment_threads() if limit is None else min(environment_threads(), limit)
 
 
 def environment_threads() -> int:
-    """OMP_NUM_THREADS (its first number, up to MAX_THREADS) or the CPUs this process may use."""
+    """OMP_NUM_THREADS (its first number, up to MAX_THREADS), or :func:`usable_cpus`."""
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    # isdigit would take a superscript, which int refuses
+    # not isdigit: it accepts superscripts, which int refuses
     if asked.isdecimal() and asked.strip("0"):
-        # a number of more digits is larger than any that is allowed
+        # nine digits suffice for min, and int refuses very long numbers
         return min(int(asked.lstrip("0")[:9]), MAX_THREADS)
     return usable_cpus()
 
 
 def usable_cpus() -> int:
-    """CPUs of the affinity mask, or fewer if cgroups (v2 or v1) grant less time than that.
+    """The number of CPUs in the affinity mask, or fewer if cgroups (v2 or v1) grant less CPU time.
 
-    The mask is read anew, since a process pins itself, or the workers it forks, when it likes; what
-    the OpenMP runtime has bound the thread to is no such choice.
+    The mask is read at every call, since a process can pin itself or its forked workers at any
+    time. If the OpenMP runtime has bound this thread, the mask from before counts.
     """
     pins = hasattr(os, "sched_getaffinity")
     cpus = len(openmp.affinity()) if pins else os.cpu_count() or 1
@@ -114,10 +113,10 @@ def usable_cpus() -> int:
 
 @functools.cache
 def cgroup_quota() -> float:
-    """CPUs' worth of time that this process's cgroup and those above it grant: the least."""
+    """The CPU time, in CPUs, of this process's cgroup or one above it, whichever grants least."""
     try:
         entries = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:  # not Linux: no cgroups, not a fault
+    except OSError:  # another system than Linux has no cgroups
         return math.inf
     quotas = [math.inf]
     for entry in entries:
@@ -133,7 +132,7 @@ def cgroup_quota() -> float:
 
 
 def quota_of(group: Path) -> float:
-    """CPUs' worth of time that one cgroup grants, infinite if it sets no limit."""
+    """The CPU time, in CPUs, that one cgroup grants; infinite if it sets no limit."""
     if (group / "cpu.max").exists():
         limit, period = (group / "cpu.max").read_text().split()
     elif (group / "cpu.cfs_quota_us").exists():
@@ -146,9 +145,10 @@ def quota_of(group: Path) -> float:
 
 @functools.cache
 def commit() -> str | None:
-    """The commit rfa was installed from, where it can be known.
+    """The commit that rfa was installed from, or None if it is not known.
 
-    pip notes it for a repository's address; a package that is run from a checkout finds it there.
+    pip writes it down if it installs from the address of a repository. A package that runs from a
+    checkout finds it there.
     """
     try:
         return _installed_commit() or _checkout_commit()
@@ -184,27 +184,29 @@ def _checkout_commit() -> str | None:
 
 
 def keep_freed_memory() -> None:
-    """Ask the C library to keep what is freed, up to twice FREED_BYTES for each thread.
+    """Make glibc keep freed memory, up to twice FREED_BYTES for each thread.
 
-    glibc gives the arrays of a run back to the system when they are freed, and page faults of the
-    next run's cost as much as many steps. How much it keeps follows the largest block that it has
-    seen freed, unless the user has set it; elsewhere this has no effect.
+    By default glibc returns the arrays of a run to the system, and the page faults of the next run
+    then cost as much as many steps. glibc keeps up to twice the largest block that was ever freed,
+    unless the user has set another limit: so this frees one block. With another C library it has
+    no effect.
     """
     np.empty(FREED_BYTES, np.uint8)
 
 
 class OneBlasThread:
-    """NumPy's matrix products on one thread, while anybody in the process wants that.
+    """A context in which NumPy's matrix products run on one thread.
 
-    Several studies may want it at once, in threads, and one that put back what it had found would
-    put back the limit of another: so the first sets the limit, and the last takes it away. What it
-    has found is kept until all of it is put back, for a child that is forked in between.
+    Several threads may be in it at once, with a study each. If each restored the number of threads
+    that it found, it could restore the 1 of another study. So the first one to enter sets the
+    limit, and the last one to leave restores the numbers that the first one found. A child that is
+    forked in between restores them from ``found``.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.holders: list[tuple[int, Any]] = []  # threads and their own limits
-        self.found: list[tuple[Any, int]] = []  # libraries and how many threads they had
+        self.holders: list[tuple[int, Any]] = []  # a thread, and its own limit
+        self.found: list[tuple[Any, int]] = []  # a library, and its number of threads before
 
     def __enter__(self) -> None:
         with self.lock:
@@ -214,7 +216,7 @@ class OneBlasThread:
                 self.found = [(each, each.num_threads) for each in shared]
                 for library, _ in self.found:
                     _limit(library, 1)
-            # a library may have a limit for each thread instead
+            # for libraries in which each thread has a limit of its own
             own = threadpoolctl.threadpool_limits(1, user_api="blas")
             self.holders.append((threading.get_ident(), own))
 
@@ -232,9 +234,9 @@ class OneBlasThread:
         self.found = []
 
     def in_child(self) -> None:
-        """After a fork: the studies of other threads are not in the child.
+        """Forget the other threads: none of them is in the forked child.
 
-        Nor is the thread that may hold the lock, in the middle of setting or taking away the limit.
+        One of them may have held the lock during the fork, so the child gets a new lock.
         """
         self.lock = threading.RLock()
         me = threading.get_ident()
@@ -250,23 +252,23 @@ def _is_shared(library: Any) -> bool:
 
 
 def _limit(library: Any, number: int) -> None:
-    """Set the number of threads of a shared library.
+    """Set the number of threads of a library in which all threads share it.
 
-    Newer threadpoolctl lets only one thread, the first as long as it lives, set that of OpenBLAS,
-    lest several fight over it; here it is agreed upon.
+    A newer threadpoolctl lets only one thread set the number for OpenBLAS, so that threads do not
+    undo each other's settings. OneBlasThread already prevents that, so it goes around the check.
     """
     getattr(library, "_real_set_num_threads", library.set_num_threads)(number)
 
 
 one_blas_thread = OneBlasThread()
-# no hook before the fork: it would wait for other threads, and one that is registered while a fork
-# is under way is not called
+# No hook before the fork: it would have to wait for other threads, and a hook that is registered
+# during a fork is not called.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=one_blas_thread.in_child)
 
 
 class _NoLock:
-    """Stands for a lock that nobody waits for."""
+    """A lock that is always free."""
 
     def acquire(self, *args: Any) -> bool:
         return True
@@ -281,28 +283,29 @@ class _NoLock:
         pass
 
 
-# What writing to a stream raises that is full, closed, or None.
+# Raised by a write to a stream on a full disk, to a closed stream, and to None.
 NOT_SHOWN = (OSError, ValueError, AttributeError)
 
 
 class ProgressBar:
-    """A tqdm bar that waits for no lock, has no thread that watches it, and ends no run.
+    """A tqdm bar without a lock, without a monitor thread, and without errors.
 
-    The lock that tqdm's bars share stays taken where drawing has failed or was interrupted, and in
-    a child that was forked while another thread drew. One of rfa's bars is drawn by one thread, so
-    it needs none. What the thread that is left out would do, draw again after a while, happens
-    anyway. What cannot be shown, on a full disk, a closed pipe or no stream at all, is not shown.
+    All bars of tqdm share a lock. It stays taken after a drawing that failed or was interrupted,
+    and in a child that was forked while another thread drew. Each bar of rfa is drawn by one
+    thread, so it needs no lock. tqdm's monitor thread redraws bars that are updated too rarely;
+    rfa updates its bars often enough. If the stream cannot be written (a full disk, a closed pipe,
+    no stream), the bar is not shown and the run goes on.
     """
 
     def __init__(self, **options: Any) -> None:
         self._bar: Any = None
-        # nor does a bar that could not be drawn try once more when it is freed
+        # without __del__, or a bar that could not be drawn would try again when it is freed
         own = {"monitor_interval": 0, "_lock": _NoLock(), "__del__": lambda bar: None}
         with contextlib.suppress(*NOT_SHOWN):
             self._bar = type("Bar", (tqdm.tqdm,), own)(**options)
 
     def show(self, done: int) -> None:
-        """Show that so much is done."""
+        """Show the number of units that are done."""
         if self._bar is not None:
             with contextlib.suppress(*NOT_SHOWN):
                 self._bar.update(done - self._bar.n)
@@ -314,7 +317,7 @@ class ProgressBar:
 
 
 def provenance(engine: str, n_threads: int, seeds: dict[str, Any]) -> dict[str, Any]:
-    """What produced a run, JSON-able."""
+    """What produced a run, as values that JSON can express."""
     return {
         "rfa": __version__,
         "commit": commit(),
@@ -329,7 +332,7 @@ def provenance(engine: str, n_threads: int, seeds: dict[str, Any]) -> dict[str, 
 
 
 def configuration() -> dict[str, Any]:
-    """What show_config prints, JSON-able."""
+    """What :func:`show_config` prints, as values that JSON can express."""
     return {
         "rfa": __version__,
         "commit": commit(),
@@ -346,15 +349,15 @@ def configuration() -> dict[str, Any]:
 
 
 def runtimes() -> str:
-    """The OpenMP and BLAS libraries in this process, as far as the system tells (Linux does).
+    """The names of the OpenMP and BLAS libraries in this process; "unknown" except on Linux.
 
-    A name that comes twice is two libraries, which may get in each other's way.
+    A name that comes twice stands for two libraries, which may slow each other down.
     """
     try:
         lines = Path("/proc/self/maps").read_bytes().splitlines()
-    except OSError:  # another system, or one that hides it
+    except OSError:  # not Linux, or /proc is hidden
         return "unknown"
-    # address, rights, offset, device, inode, and the path of a mapped file
+    # a line: address, rights, offset, device, inode, and the path if a file is mapped
     mapped = {os.fsdecode(line.split(maxsplit=5)[-1]) for line in lines}
     names = sorted(os.path.basename(path) for path in mapped)
     return ", ".join(name for name in names if RUNTIMES.match(name)) or "none"
@@ -365,9 +368,9 @@ def show_config() -> None:
 
     Notes
     -----
-    The SIMD level (baseline, avx2 or avx512) is the best that CPU and operating system support;
-    the environment variable ``RFA_SIMD`` lowers it. Results are the same bits for any number of
-    threads, with and without OpenMP, but may differ in rounding between SIMD levels.
+    The SIMD level (baseline, avx2 or avx512) is the best that the CPU and the operating system
+    support. The environment variable ``RFA_SIMD`` lowers it. Results have the same bits for any
+    number of threads, with and without OpenMP. Between SIMD levels they may differ in rounding.
 
     Examples
     --------

@@ -1,4 +1,7 @@
-"""Seeds: named streams of one seed, so that equal seeds for data and network are independent."""
+"""Seeds. One seed has several independent streams, each with a name.
+
+Data and network draw from different streams, so they are independent even with the same seed.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +13,24 @@ from rfa import _validate
 
 Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator | None
 
-# A stream's place in this list is its key: append only.
+# The key of a stream is its place in this list, so new streams are only appended.
 STREAMS = ("mu", "data", "noise", "init", "test", "check")
 
-# Largest pool of a SeedSequence in a file: it is mixed in a time that grows with its square.
+# Limits for a SeedSequence that is read from a file. NumPy mixes a pool in a time that grows with
+# the square of its size. The entropy may be a nested list.
 MAX_POOL = 2**12
-
-# And of how deep the lists of its entropy are nested.
 MAX_NESTING = 8
 
 
 def root(rng: Seed) -> np.random.SeedSequence | np.random.Generator:
-    """What streams are taken from: the SeedSequence of an int, fresh entropy for None."""
+    """The origin of all streams: a SeedSequence, from fresh entropy for None, or a Generator."""
     if isinstance(rng, np.random.Generator):
         return rng
     return _seed(rng, "rng", "an int, a SeedSequence, a Generator or None")
 
 
 def sequence(rng: Seed, name: str = "rng") -> np.random.SeedSequence:
-    """The SeedSequence behind a seed; a Generator, which cannot be split by key, is refused."""
+    """The SeedSequence of a seed. A Generator is refused, because it has no key to split it by."""
     if isinstance(rng, np.random.Generator):
         raise TypeError(
             f"{name} must be an int, a SeedSequence or None here: a Generator has no key"
@@ -41,7 +43,7 @@ def _seed(rng: Any, name: str, kinds: str) -> np.random.SeedSequence:
         return rng
     if rng is None:
         return np.random.SeedSequence()
-    # NumPy counts its times as integers
+    # a NumPy timedelta64 passes as an integer
     if isinstance(rng, (int, np.integer)) and not isinstance(rng, (bool, np.timedelta64)):
         if rng < 0:
             raise ValueError(
@@ -52,14 +54,14 @@ def _seed(rng: Any, name: str, kinds: str) -> np.random.SeedSequence:
 
 
 def known(seed: int | np.random.SeedSequence | None) -> np.random.SeedSequence | None:
-    """The seed of something that exists already; None if it is not known."""
+    """The seed that something was drawn with; None if it is not known."""
     return None if seed is None else sequence(seed, "seed")
 
 
 def generator(
     origin: np.random.SeedSequence | np.random.Generator, stream: str
 ) -> np.random.Generator:
-    """The generator of a stream; a Generator is drawn from directly."""
+    """The generator of a stream. If the origin is a Generator, it is that one for all streams."""
     if isinstance(origin, np.random.Generator):
         return origin
     key = (*origin.spawn_key, STREAMS.index(stream))
@@ -68,7 +70,7 @@ def generator(
 
 
 def child(origin: np.random.SeedSequence, k: int) -> np.random.SeedSequence:
-    """The seed of trial k, with the key (k,) behind that of its origin."""
+    """The seed of trial k: its key is the origin's, followed by k."""
     key = (*origin.spawn_key, k)
     return np.random.SeedSequence(origin.entropy, spawn_key=key, pool_size=origin.pool_size)
 
@@ -82,12 +84,12 @@ def describe(origin: np.random.SeedSequence | None) -> dict[str, Any] | None:
         "spawn_key": [int(k) for k in origin.spawn_key],
         "pool_size": origin.pool_size,
     }
-    restore(described)  # what could not be read again is refused here
+    restore(described)  # a file must not be written with a seed that cannot be read back
     return described
 
 
 def _plain(entropy: Any) -> int | list[Any]:
-    """Entropy as an int or nested lists of ints: NumPy takes digits and arrays, too."""
+    """Entropy as an int or nested lists of ints. NumPy also takes text and arrays."""
     if isinstance(entropy, str):
         return int(entropy, 16 if entropy.startswith("0x") else 10)
     if isinstance(entropy, (int, np.integer)):
@@ -96,7 +98,7 @@ def _plain(entropy: Any) -> int | list[Any]:
 
 
 def _check_entropy(entropy: Any, nesting: int) -> None:
-    """Refuse what _plain does not return: it returns an int, or lists of such, nested so deep."""
+    """Refuse entropy other than an int at least 0, or lists of such, nested up to ``nesting``."""
     if not isinstance(entropy, list):
         _validate.nonnegative_int(entropy, "entropy")
     elif nesting == 0:
@@ -107,7 +109,7 @@ def _check_entropy(entropy: Any, nesting: int) -> None:
 
 
 def restore(described: dict[str, Any] | None) -> np.random.SeedSequence | None:
-    """The seed that describe was given."""
+    """The seed of a record that :func:`describe` made."""
     if described is None:
         return None
     if not isinstance(described, dict) or set(described) != {"entropy", "spawn_key", "pool_size"}:

@@ -1,4 +1,7 @@
-"""Results in other forms: rows as tables (the first has the titles), values as strict JSON."""
+"""Results in other forms: rows as tables, values as strict JSON.
+
+The first row of a table holds the titles of its columns.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +42,10 @@ def as_html(rows: Iterable[tuple[str, ...]], caption: str = "") -> str:
 
 
 def jsonable(value: Any) -> Any:
-    """Strict JSON has no NaN and no infinity: they become the strings nan, inf and -inf.
+    """A value that strict JSON can express.
 
-    NumPy's arrays and numbers become lists and Python's numbers.
+    JSON has no NaN and no infinity: they become the strings "nan", "inf" and "-inf". NumPy arrays
+    become lists, NumPy numbers become Python numbers.
     """
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()

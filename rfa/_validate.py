@@ -1,7 +1,8 @@
-"""The only place that coerces and rejects input: each argument is checked here once.
+"""The checks of arguments: this module alone converts and rejects what users pass.
 
-Every function takes the argument's name and raises ValueError or TypeError with one sentence that
-names it, says what was wrong and what is right.
+Every function takes a value and the argument's name, and returns the value in a type that rfa
+computes with. For a wrong value it raises ValueError or TypeError, with one sentence that begins
+with the name and says what is right and what was given.
 """
 
 from __future__ import annotations
@@ -12,34 +13,34 @@ import operator
 from typing import Any
 
 import numpy as np
-import numpy.ma  # np.ma would be imported when it is first asked for
+import numpy.ma  # here, since NumPy imports np.ma only with its first use
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.floating]
 
-# Largest defect of an orthonormal pair that passes as rounding.
+# mu counts as orthonormal if no entry of mu mu^T - I is larger than this.
 ORTHONORMAL_TOLERANCE = 1e-8
 
-# Largest number of a group: counts of every group are kept for every neuron.
+# The largest number of a group. Every neuron has a count for every group.
 MAX_GROUP = 2**16 - 1
 
-# Bytes that an array can have at the most.
+# The largest size of an array in bytes.
 MAX_BYTES = np.iinfo(np.intp).max
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it: on one line, cut short."""
+    """The text of a value in a message: one line of at most 80 characters."""
     if isinstance(value, int) and abs(value) > 10**60:
         return f"about {'-' if value < 0 else ''}2^{value.bit_length()}"
     try:
         text = " ".join(repr(value).split())
-    except Exception:  # of an object of the caller's, or of more digits than Python writes
+    except Exception:  # the caller's own __repr__ fails, or Python refuses to write a huge int
         return f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def integer(value: Any, name: str, minimum: int) -> int:
-    """An int (or NumPy integer) of at least minimum."""
+    """A Python or NumPy integer of at least ``minimum``."""
     try:
         if isinstance(value, (bool, np.bool_, np.ma.MaskedArray)):
             raise TypeError
@@ -69,7 +70,7 @@ def real(value: Any, name: str) -> float:
     if wrong:
         raise TypeError(f"{name} must be a real number, got {shown(value)}")
     try:
-        with np.errstate(over="ignore"):  # of a longer type; found to be infinite below
+        with np.errstate(over="ignore"):  # a longdouble may overflow: isfinite finds it below
             result = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a real number, got {shown(value)}") from None
@@ -113,7 +114,7 @@ def open_fraction(value: Any, name: str) -> float:
 
 
 def choice(value: Any, name: str, *choices: str) -> str:
-    """One of some words."""
+    """One of the given words."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}, got {shown(value)}")
     return value
@@ -127,12 +128,12 @@ def flag(value: Any, name: str) -> bool | None:
 
 
 def entries(values: Any, name: str, most: int) -> tuple[Any, ...]:
-    """The entries of an iterable that is no text; more than most, or no end, is refused."""
+    """The entries of an iterable other than text, at most ``most``; it need not end by itself."""
     if isinstance(values, (str, bytes, bytearray)):
         raise TypeError(f"{name} must be several values, got {shown(values)}")
     try:
         iterator = iter(values)
-    except TypeError:  # an array of no dimension too, though it has a method for it
+    except TypeError:  # also for an array without dimensions, although it has __iter__
         raise TypeError(f"{name} must be several values, got {shown(values)}") from None
     result = tuple(itertools.islice(iterator, most + 1))
     if len(result) > most:
@@ -141,13 +142,13 @@ def entries(values: Any, name: str, most: int) -> tuple[Any, ...]:
 
 
 def instance(value: Any, name: str, kind: type, label: str) -> None:
-    """An object of a class, which the message calls by the label."""
+    """An instance of ``kind``; ``label`` names the class in the message."""
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be {label}, got {type(value).__name__}")
 
 
 def sizes(**named: int) -> None:
-    """Sizes of an array whose bytes can be counted in a machine word."""
+    """Sizes of an array of 8-byte entries that a machine word can address."""
     if math.prod(named.values()) * 8 > MAX_BYTES:
         listed = ", ".join(f"{name}={shown(size)}" for name, size in named.items())
         raise ValueError(f"{' and '.join(named)} make an array too large to address: {listed}")
@@ -157,7 +158,7 @@ def dtype(value: Any) -> np.dtype[Any]:
     """float32 or float64."""
     try:
         result = np.dtype(value)
-    except Exception:  # whatever NumPy, or the repr that it writes of the value, makes of it
+    except Exception:  # NumPy raises many types here, and the caller's __repr__ may raise any
         result = np.dtype(object)
     if result not in (np.float32, np.float64):
         raise TypeError(f"dtype must be float32 or float64, got {shown(value)}")
@@ -165,7 +166,7 @@ def dtype(value: Any) -> np.dtype[Any]:
 
 
 def _asarray(value: ArrayLike, name: str) -> NDArray[Any]:
-    """np.asarray, with the argument's name where rows have different lengths."""
+    """np.asarray, with errors that name the argument."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} must be an array without a mask: fill or drop masked entries")
     try:
@@ -177,10 +178,12 @@ def _asarray(value: ArrayLike, name: str) -> NDArray[Any]:
 
 
 def array(value: ArrayLike, name: str, ndim: int) -> FloatArray:
-    """A non-empty finite real array: float32 stays, all else becomes float64, in native order.
+    """A non-empty, finite, real array with ``ndim`` dimensions.
 
-    A view where nothing has to be converted; always read-only, the caller's array untouched. Its
-    entries are aligned, which those of a packed structure or a file at an odd offset are not.
+    float32 stays float32; any other type becomes float64. The result is read-only, in native byte
+    order, and aligned. It is a view of the caller's array unless something must be converted, and
+    the caller's array itself is never changed. (A field of a packed structure and a memory map at
+    an odd offset are not aligned; they are copied.)
     """
     given = _asarray(value, name)
     if given.dtype.kind not in "fiub":
@@ -192,11 +195,11 @@ def array(value: ArrayLike, name: str, ndim: int) -> FloatArray:
     if given.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {given.shape}")
     kind = np.float32 if given.dtype.newbyteorder("=") == np.float32 else np.float64
-    with np.errstate(over="ignore"):  # of a longer type; found to be infinite below
+    with np.errstate(over="ignore"):  # a longdouble may overflow: isfinite finds it below
         result = np.require(given.astype(kind, copy=False), requirements="A").view(np.ndarray)
-    # entries that stand in memory once are looked at once
+    # a broadcast array repeats entries by strides of 0: each stored entry is checked once
     distinct = result[tuple(slice(0, 1) if step == 0 else slice(None) for step in result.strides)]
-    # a finite sum shows in one pass, without a temporary of X's size, that all entries are
+    # if the sum is finite, so are all entries: one pass, and no temporary array of the same size
     with np.errstate(over="ignore", invalid="ignore"):
         suspect = not math.isfinite(float(distinct.sum(dtype=np.float64)))
     if suspect:
@@ -215,7 +218,7 @@ def in_range(
     name: str,
     whose: str = "the type of the training data's X",
 ) -> FloatArray:
-    """A finite array in a type that may have a smaller range; a copy only if that is another."""
+    """A finite array in the given type, which may have a smaller range; no copy if it has it."""
     with np.errstate(over="ignore"):
         result = array.astype(dtype, copy=False)
     if array.dtype != dtype and not np.isfinite(result).all():
@@ -227,7 +230,7 @@ def in_range(
 
 
 def samples(X: ArrayLike, name: str = "X", n_features: int | None = None) -> FloatArray:
-    """A matrix (n, d) with a sample in each row."""
+    """A matrix (n, d) with one sample per row."""
     result = array(X, name, 2)
     if n_features is not None and result.shape[1] != n_features:
         raise ValueError(f"{name} must have {n_features} columns, got {result.shape[1]}")
@@ -298,7 +301,7 @@ def groups(values: ArrayLike, size: int, name: str = "groups") -> NDArray[np.int
 
 
 def indices(J: ArrayLike, size: int, name: str) -> NDArray[np.int64]:
-    """Indices below size, or a mask of that length, as indices."""
+    """Different indices below ``size``, given as such or as a mask with ``size`` entries."""
     given = _asarray(J, name)
     if given.dtype.kind == "b":
         if given.shape != (size,):
@@ -317,13 +320,13 @@ def indices(J: ArrayLike, size: int, name: str) -> NDArray[np.int64]:
 
 
 def orthonormal_pair(mu: ArrayLike, d: int) -> NDArray[np.float64]:
-    """Two orthonormal vectors (2, d)."""
+    """Two orthonormal vectors, the rows of an array (2, d)."""
     result = array(mu, "mu", 2).astype(np.float64)
     if result.shape != (2, d):
         raise ValueError(f"mu must have shape (2, {d}), got {result.shape}")
     with np.errstate(over="ignore", invalid="ignore"):
         defect = float(np.abs(result @ result.T - np.eye(2)).max())
-    if not defect <= ORTHONORMAL_TOLERANCE:  # or not a number
+    if not defect <= ORTHONORMAL_TOLERANCE:  # true for NaN, too
         raise ValueError(
             f"mu must be orthonormal, but mu mu^T differs from the identity by {defect:.3g}"
         )

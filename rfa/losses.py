@@ -37,7 +37,7 @@ class Loss(NamedTuple):
 
 
 def logistic_loss(s: Array) -> Array:
-    """The logistic loss l(s) = log(1 + exp(-s)) of the margin s = y f, for s of any size.
+    """The logistic loss l(s) = log(1 + exp(-s)) of the margin s = y f; it does not overflow.
 
     Parameters
     ----------

@@ -18,12 +18,14 @@ class Network:
     Parameters
     ----------
     W : array-like of shape (m, d)
-        First layer; float32 stays, anything else becomes float64.
+        First layer; float32 stays float32, any other type becomes float64.
     a : array-like of shape (m,), optional
         Second layer; None: +1/sqrt(m) for the first half of the neurons, -1/sqrt(m) for the second,
         and 0 for the last if m is odd.
-    omega_init, seed
-        For a random network, the standard deviation of W and the seed it was drawn with.
+    omega_init : float, optional
+        Standard deviation of the entries of W, if they were drawn at random.
+    seed : int or SeedSequence, optional
+        The seed that W was drawn with.
 
     Attributes
     ----------
@@ -32,9 +34,9 @@ class Network:
     a : ndarray of float64, shape (m,)
         Second layer.
     omega_init : float or None
-        Standard deviation of the initial entries, if the network was drawn at random.
+        Standard deviation of the initial entries of W; None if it is not known.
     seed : SeedSequence or None
-        The seed it was drawn with, if there was one.
+        The seed that the initial W was drawn with; None if it is not known.
     m, d : int
         Number of neurons and dimension.
 
@@ -65,7 +67,7 @@ class Network:
         omega_init: float | None = None,
         seed: int | np.random.SeedSequence | None = None,
     ) -> None:
-        # a copy, or a later change of the caller's array would change the network
+        # copied: the caller may change the array later
         weights = _validate.weights(W).copy()
         second = second_layer(len(weights)) if a is None else a
         second = _validate.vector(second, len(weights), "a").copy()
@@ -89,7 +91,7 @@ class Network:
         omega_init: float | None,
         seed: np.random.SeedSequence | None,
     ) -> Network:
-        """A network of valid arrays that nobody else changes: not copied, not looked at again."""
+        """A network of arrays that are valid and not used elsewhere: no checks, no copies."""
         result = cls.__new__(cls)
         W.flags.writeable = a.flags.writeable = False
         result.__dict__.update(W=W, a=a, omega_init=omega_init, seed=seed)
@@ -181,7 +183,7 @@ class Network:
         Returns
         -------
         ndarray of shape (n,)
-            In float32 if X and W are, else float64.
+            float32 if X and W both are, else float64.
 
         Examples
         --------
@@ -193,7 +195,7 @@ class Network:
         )
 
     def predict(self, X: ArrayLike, n_threads: int | None = None) -> NDArray[np.int64]:
-        """sgn f(x; W): -1, +1, or 0 where f is 0, which is neither label.
+        """sgn f(x; W): -1, +1, or, where f is 0, neither label but 0.
 
         Parameters
         ----------
@@ -209,7 +211,7 @@ class Network:
         Raises
         ------
         ValueError
-            If f overflows: what is beyond the range has no sign to rely on.
+            If f overflows, since its sign is then not reliable.
 
         Examples
         --------
@@ -220,7 +222,7 @@ class Network:
         undefined = ~np.isfinite(f)
         if undefined.any():
             i = int(np.argmax(undefined))
-            raise ValueError(f"X must not be so large that f overflows, but f(X[{i}]) is {f[i]}")
+            raise ValueError(f"X must be smaller: f(X[{i}]) overflows and is {f[i]}")
         return np.sign(f).astype(np.int64)
 
     def features(self, X: ArrayLike) -> NDArray[np.floating]:
@@ -248,7 +250,7 @@ class Network:
         with np.errstate(over="ignore", invalid="ignore"):
             H = _validate.samples(X, n_features=self.d) @ self.W.T
         if not np.isfinite(H).all():
-            raise ValueError("X must not be so large that <w, x> overflows")
+            raise ValueError("X must be smaller: <w, x> overflows")
         return np.maximum(H, 0)
 
     def subnetwork(self, J: ArrayLike) -> Network:
@@ -257,7 +259,7 @@ class Network:
         Parameters
         ----------
         J : array-like of int, or of bool of shape (m,)
-            Which neurons; at least one.
+            The neurons, at least one: their indices, or a mask.
 
         Returns
         -------
@@ -284,8 +286,8 @@ class Network:
         Parameters
         ----------
         path : path-like
-            The file, a NumPy ``.npz`` (the name is kept as given) without pickled objects; an
-            existing file is replaced at once, when the new one is complete.
+            The file, a NumPy ``.npz`` without pickled objects. No extension is appended to the
+            name. An existing file is replaced only once the new one is complete.
 
         Examples
         --------
@@ -320,7 +322,7 @@ class Network:
         Raises
         ------
         ValueError, TypeError
-            If no network can have been saved so.
+            If no network can have been saved with this content.
         """
         _files.fields(meta, "meta", ["schema", "kind", "omega_init", "seed"])
         seed = _seeds.restore(meta["seed"])

@@ -1,11 +1,12 @@
-"""The oracle: every computation of rfa in plain NumPy, an equation per function.
+"""The oracle: every computation of rfa in plain NumPy, one equation per function.
 
-Slow and obvious on purpose. The compiled kernels (:mod:`rfa.kernels`, same names and signatures)
-and the engines are tested against these functions; read them to learn what rfa computes. Arguments
-are taken as they are, arrays of the documented shapes: the compiled functions of the same names
-check theirs. Imports NumPy and rfa.losses alone. References are to Frei, Chatterji and Bartlett,
-*Random Feature Amplification: Feature Learning and Generalization in Neural Networks*, arXiv
-2202.07626.
+These functions are slow and obvious on purpose. Read them to learn what rfa computes. The compiled
+functions in :mod:`rfa.kernels`, which have the same names and signatures, and the engines are
+tested against them. Arguments must be arrays of the documented shapes; they are not checked here,
+unlike in the compiled functions. The module imports only NumPy and rfa.losses.
+
+References are to Frei, Chatterji and Bartlett, *Random Feature Amplification: Feature Learning and
+Generalization in Neural Networks*, arXiv 2202.07626.
 
 Shapes: X (n, d) samples, y (n,) labels in {-1, +1}, W (m, d) first layer, a (m,) second layer.
 """
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfa.losses import LOSSES
-from rfa.losses import logistic_loss as logistic_loss  # public here
+from rfa.losses import logistic_loss as logistic_loss  # public names of this module, too
 from rfa.losses import loss_weights as loss_weights
 
 Array = NDArray[np.floating]
@@ -282,7 +283,7 @@ def step(
     weights, loss, slope
         As in :func:`loss`.
     shrink : float
-        1 - alpha * lambda for a weight decay of lambda, the risk plus (lambda / 2) norm(W)^2.
+        1 - alpha * lambda for weight decay lambda, which adds (lambda / 2) norm(W)^2 to the risk.
 
     Returns
     -------

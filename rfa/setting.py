@@ -1,7 +1,7 @@
 """The setting of the paper (Section 2.1): its clusters, default widths, constants and horizon T.
 
-Everything here follows from the parameters alone. Data, networks, training and theory read it from
-here, so that each convention stands once.
+Everything here follows from the parameters alone. Each convention of the paper stands here once;
+data, networks, training and theory import it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rfa import _validate
 
 # ------------------------------------------------------------------ clusters and groups
 
-# The clusters in their order, the clean label of each, and the number of the opposite one.
+# The clusters 0 to 3: their names, their clean labels, and the cluster with the opposite mean.
 CLUSTER_NAMES = ("+mu1", "-mu1", "+mu2", "-mu2")
 CLUSTER_LABELS = np.array([1, 1, -1, -1])
 CLUSTER_LABELS.flags.writeable = False
@@ -37,17 +37,17 @@ def groups_of(cluster: NDArray[np.int64], noisy: NDArray[np.bool_]) -> NDArray[n
 
 # ------------------------------------------------------------------ parameters
 
-# The failure probability and the constant of Lemma 4.2 that everything takes unless it is told.
+# Defaults: the failure probability delta, and the constant C0 of Lemma 4.2.
 DELTA, C0 = 0.1, 5.0
 
 
 def default_sigma(d: int) -> float:
-    """The width of a cluster in Figure 1, 1/(5 sqrt(d))."""
+    """The standard deviation of a cluster in Figure 1, 1/(5 sqrt(d))."""
     return float(1 / (5 * np.sqrt(d)))
 
 
 def default_omega_init(m: int, d: int) -> float:
-    """The width of the initial weights in Figure 1, 1/(4 sqrt(m d))."""
+    """The standard deviation of the initial weights in Figure 1, 1/(4 sqrt(m d))."""
     return 1 / (4 * math.sqrt(m * d))
 
 
@@ -64,18 +64,18 @@ class Parameters(NamedTuple):
 
     @property
     def spread(self) -> float:
-        """Sigma sqrt(d), kept finite."""
+        """Sigma sqrt(d), at most the largest float64."""
         return min(self.sigma * math.sqrt(self.d), sys.float_info.max)
 
     @property
     def start(self) -> float:
-        """Omega_init sqrt(m d), kept finite."""
+        """Omega_init sqrt(m d), at most the largest float64."""
         return min(self.omega_init * math.sqrt(self.m) * math.sqrt(self.d), sys.float_info.max)
 
 
 @runtime_checkable
 class HasParameters(Protocol):
-    """What the assumptions are checked on, an Experiment for one."""
+    """An object whose parameters the paper's assumptions can be checked on: an Experiment."""
 
     @property
     def noise(self) -> str: ...
@@ -87,7 +87,9 @@ class HasParameters(Protocol):
 
 
 def second_layer(m: int) -> NDArray[np.float64]:
-    """The paper's fixed second layer: half +1/sqrt(m), half -1/sqrt(m), 0 for an odd last one.
+    """The paper's fixed second layer: half +1/sqrt(m), half -1/sqrt(m).
+
+    If m is odd, the last neuron has 0.
 
     Parameters
     ----------
@@ -113,16 +115,16 @@ def second_layer(m: int) -> NDArray[np.float64]:
 
 
 class Horizon(NamedTuple):
-    """How long the theory follows gradient descent (Section 4.3).
+    """The number of steps over which the theory follows gradient descent (Section 4.3).
 
     Attributes
     ----------
     T : int
-        The step T = K + 1 at which Theorem 3.1 speaks of the network.
+        T = K + 1. Theorem 3.1 is about the network at step T.
     K : int
         1/(4 alpha), rounded to an integer.
     rounded : bool
-        Whether 1/(4 alpha) is no integer, so that it was rounded down.
+        Whether 1/(4 alpha) was rounded down, because it is not an integer.
     """
 
     T: int
@@ -131,7 +133,7 @@ class Horizon(NamedTuple):
 
     @classmethod
     def of(cls, alpha: float) -> Horizon:
-        """That of a step size; ValueError if 1/(4 alpha) is not finite."""
+        """The horizon of a step size; ValueError if 1/(4 alpha) is not finite."""
         exact = 1 / (4 * alpha)
         if not math.isfinite(exact):
             raise ValueError(
@@ -145,7 +147,7 @@ class Horizon(NamedTuple):
 
 
 def horizon(alpha: float) -> int:
-    """The step T = 1 + 1/(4 alpha) at which Theorem 3.1 speaks of the network.
+    """The horizon T = 1 + 1/(4 alpha): Theorem 3.1 is about the network at this step.
 
     Parameters
     ----------
@@ -155,8 +157,9 @@ def horizon(alpha: float) -> int:
     Returns
     -------
     int
-        T = K + 1 with K = 1/(4 alpha), rounded where it is within a relative 1e-9 of an integer and
-        rounded down, with a warning, where it is not: the paper leaves open what happens then.
+        T = K + 1, where K is 1/(4 alpha) as an integer. If 1/(4 alpha) is within a relative 1e-9 of
+        an integer, K is that integer. Otherwise 1/(4 alpha) is rounded down, with a warning; the
+        paper does not say what T is in this case.
 
     Raises
     ------

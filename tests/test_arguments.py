@@ -441,12 +441,12 @@ def whole():
 CONTRADICTIONS = {
     "a law of another dimension": (
         {"distribution": rfa.XORClusters(d=7)},
-        "distribution has d=7, X has 3 columns",
+        "distribution has d=7, but X has 3 columns",
     ),
     "another law's means": ({"means": 2 * np.eye(4, 3)}, "means must be those of the distribution"),
     "the other label of the clusters": (
         {"y_clean": -whole()["y_clean"]},
-        r"y_clean must have the distribution's label of each cluster, but y_clean\[0\]",
+        r"y_clean must be the distribution's label of each cluster, but y_clean\[0\]",
     ),
     "another rate": (
         {"eta": np.full(40, 0.1)},
@@ -454,8 +454,8 @@ CONTRADICTIONS = {
     ),
     "no law but a word": ({"distribution": "x"}, "distribution must be a rfa.XORClusters or None"),
     "no seed but a word": ({"seed": "x"}, "seed must be an int, a SeedSequence"),
-    "no split": ({"split": object()}, "split must be text or None"),
-    "clusters without means": ({"means": None}, "y_clean, cluster, means go together"),
+    "no split": ({"split": object()}, "split must be a str or None"),
+    "clusters without means": ({"means": None}, "y_clean, cluster, means must be given together"),
     "another number of labels": (
         {"y": [1, -1]},
         "y must have one label for each",
@@ -585,5 +585,5 @@ def test_intervals_of_many_trials_are_those_of_the_normal_law(share, confidence)
 def test_a_step_for_ever_is_not_waited_for():
     data, net = rfa.XORClusters(d=3).sample(40), rfa.Network.random(8, 3)
     for name in ("record", "snapshots"):
-        with pytest.raises(ValueError, match=f"^{name} has step 4, the run ends at 3"):
+        with pytest.raises(ValueError, match=f"^{name} has step 4, but the run ends at 3"):
             rfa.train(net, data, steps=3, **{name: itertools.count()})

@@ -305,7 +305,7 @@ def test_proportions_of_one_cell():
         axes = rfa.plot.proportions(study, ax=new_axes(), m=m)
         marks = [line for line in axes.get_lines() if list(line.get_ydata()) == [row]]
         assert [line.get_xdata()[0] for line in marks] == [share]
-    with pytest.raises(ValueError, match="a value of m must say which cell is meant"):
+    with pytest.raises(ValueError, match="a value of m must be given to choose one cell"):
         rfa.plot.proportions(study, ax=new_axes())
 
 

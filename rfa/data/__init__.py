@@ -1,4 +1,4 @@
-"""Data: the four clusters with noisy labels of Section 2.1, and data of one's own."""
+"""Data: the four clusters with noisy labels of Section 2.1, and the user's own data."""
 
 from rfa.data.clusters import StoredCallable, XORClusters, random_means
 from rfa.data.dataset import Dataset, Distribution

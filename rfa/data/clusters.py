@@ -21,12 +21,12 @@ Ints = NDArray[np.int64]
 
 
 class StoredCallable:
-    """Stands for a callable of which only the name was stored.
+    """Stands for a user's function in a loaded file, which holds only the function's name.
 
     Parameters
     ----------
     name : str
-        The callable's name.
+        The function's name.
     """
 
     def __init__(self, name: str) -> None:
@@ -67,22 +67,30 @@ class XORClusters:
     eta : float or callable, default 0.15
         Noise rate in [0, 1], or a function eta(X) of samples (n, d) that returns n rates.
     noise : str or callable, default "independent"
-        Which labels are flipped. With z = x - mu, n_c the size of cluster c and k = round(eta n):
-        "independent", each with probability eta(x); "exact", round(eta n_c) at random in each
-        cluster; "farthest", the k largest norm(z); "half-space", the k largest <z, v> for one
-        random v; "boundary", the k smallest abs(abs<mu1,x> - abs<mu2,x>); "one-cluster", k labels
-        of cluster 0 at random, or all of them, with a warning, if it has fewer; or a function
-        (X, y_clean, cluster, k, rng) that returns k different indices. Ties go to the smaller
-        index, halves round to even. All but "independent" need a constant eta.
+        The rule that chooses the labels to flip. Let z = x - mu, let n_c be the size of cluster c,
+        and let k = round(eta n).
+
+        - "independent": each label with probability eta(x).
+        - "exact": round(eta n_c) random labels of each cluster c.
+        - "farthest": the k samples with the largest norm(z).
+        - "half-space": the k samples with the largest <z, v>, for one random v.
+        - "boundary": the k samples with the smallest abs(abs<mu1,x> - abs<mu2,x>).
+        - "one-cluster": k random labels of cluster 0. If it has fewer, all are flipped, with a
+          warning.
+        - A function (X, y_clean, cluster, k, rng) that returns k different indices.
+
+        Of equal samples the one with the smaller index is flipped first. Halves are rounded to the
+        even number. All rules but "independent" need a constant eta.
     law : str or callable, default "gaussian"
-        Law of z / sigma, of mean 0 and covariance I: "gaussian", "laplace", "uniform" (in a cube),
-        "ball" (uniform in a ball), "logistic", "exponential" (not symmetric), all log-concave, or a
-        function (rng, n, d) that returns draws (n, d).
+        Law of z / sigma, with mean 0 and covariance I: "gaussian", "laplace", "uniform" (in a
+        cube), "ball" (uniform in a ball), "logistic" or "exponential" (not symmetric), all of them
+        log-concave; or a function (rng, n, d) that returns n draws, an array (n, d).
     mu : array-like of shape (2, d), optional
         Orthonormal mu1, mu2; None: the first two unit vectors.
     balance : "exact", sequence of 4 floats, or None
-        How clusters are drawn: None: uniformly at random; "exact": as equal in size as possible,
-        the first clusters larger; or the four probabilities.
+        The sizes of the clusters. None: each sample's cluster is drawn uniformly. Four
+        probabilities: it is drawn with these. "exact": the sizes are as equal as possible; if n is
+        no multiple of 4, the first clusters are larger.
 
     Attributes
     ----------
@@ -159,7 +167,7 @@ class XORClusters:
         )
 
     def __hash__(self) -> int:
-        # without mu, whose 0.0 and -0.0 are equal
+        # without mu: 0.0 and -0.0 are equal, but their bytes are not
         return hash((self.d, self.sigma, self.noise, self.law))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -187,12 +195,12 @@ class XORClusters:
         Returns
         -------
         ndarray of shape (n,)
-            The rate at each sample; the constant rate for the rules that flip a number of labels.
+            The rate at each sample. A rule that flips a fixed number of labels has a constant rate.
 
         Raises
         ------
         ValueError
-            If a function eta returns anything but n rates in [0, 1].
+            If eta is a function and does not return n rates in [0, 1].
 
         Examples
         --------
@@ -205,19 +213,19 @@ class XORClusters:
         return _validate.rates(self.eta(samples), len(samples), "eta(X)")
 
     def points(self, n: int, generator: np.random.Generator) -> tuple[Floats, Ints]:
-        """n samples with their clean labels, drawn from a generator.
+        """Draw n samples and their clean labels from a generator.
 
         Parameters
         ----------
         n : int
             Number of samples.
         generator : numpy.random.Generator
-            Where to draw from.
+            The generator.
 
         Returns
         -------
-        X : ndarray of shape (n, d)
-            Samples, float64.
+        X : ndarray of float64, shape (n, d)
+            Samples.
         y_clean : ndarray of int64, shape (n,)
             Clean labels.
 
@@ -236,7 +244,7 @@ class XORClusters:
         return z, self.labels[cluster]
 
     def _clusters(self, n: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
-        """The cluster of each sample, then z = x - mu."""
+        """The cluster of each sample, and z = x - mu."""
         if self.balance == "exact":
             cluster = rng.permutation(_even(n))
         elif self.balance is None:
@@ -267,12 +275,13 @@ class XORClusters:
         n : int, default 5000
             Number of samples.
         rng : int, SeedSequence, Generator or None, default 0
-            Seed: streams ``data`` and ``noise`` for the split "train", stream ``test`` for "test".
-            A Generator is drawn from directly; None draws fresh entropy.
+            Seed. The split "train" uses its streams ``data`` and ``noise``, the split "test" its
+            stream ``test``. A Generator is drawn from directly. None takes fresh entropy.
         split : {"train", "test"}
-            Which streams; training and test data of one seed are independent.
+            The streams to use. Training and test data with the same seed are independent.
         dtype : {float64, float32}
-            Type of X. Draws are made in float64 and rounded, so both types share a seed.
+            Type of X. Samples are drawn in float64 and then rounded, so a seed gives the same
+            samples in both types, up to rounding.
 
         Returns
         -------
@@ -300,7 +309,7 @@ class XORClusters:
         X = self.means[cluster]
         X += z
         y_clean = self.labels[cluster]
-        # a noise rule of the caller's is shown the data and must not change them
+        # a user's noise rule gets these arrays, and must not change them
         for shown in (X, y_clean, cluster):
             shown.flags.writeable = False
         rate = self.noise_rate(X) if callable(self.eta) else np.full(n, self.eta)
@@ -344,12 +353,12 @@ class XORClusters:
         return indices
 
     def to_dict(self) -> dict[str, Any]:
-        """The parameters as JSON-able values; a callable by its name only.
+        """The parameters as values that JSON can express; only the name of a function is kept.
 
         Returns
         -------
         dict
-            What :meth:`from_dict` takes.
+            The argument of :meth:`from_dict`.
 
         Examples
         --------
@@ -367,7 +376,10 @@ class XORClusters:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> XORClusters:
-        """The distribution of :meth:`to_dict`; callables are replaced by what says so when called.
+        """The distribution of a dict that :meth:`to_dict` returned.
+
+        A function is not in the dict, only its name. Its place is taken by a callable that raises
+        ValueError.
 
         Parameters
         ----------
@@ -381,7 +393,7 @@ class XORClusters:
         Raises
         ------
         ValueError, TypeError
-            If values is not such a dict.
+            If values is not a dict of valid parameters.
 
         Examples
         --------
@@ -410,7 +422,7 @@ class XORClusters:
 
 
 def _known(value: Any, name: str, names: Iterable[str]) -> None:
-    """Refuse what is neither callable nor one of the names."""
+    """Refuse a value that is neither callable nor one of the names."""
     if not callable(value) and not (isinstance(value, str) and value in names):
         listed = ", ".join(names)
         raise ValueError(
@@ -426,12 +438,12 @@ def _balance(balance: str | Sequence[float] | None) -> str | tuple[float, ...] |
     weights = _validate.vector(balance, 4, "balance")
     if (weights < 0).any() or abs(weights.sum() - 1) > 1e-9:
         raise ValueError(f"balance must be 4 probabilities that sum to 1, got {weights.tolist()}")
-    # as given: dividing by the sum once more, after JSON, could change the last bit
+    # not divided by their sum: doing so again after JSON could change the last bit
     return tuple(weights.tolist())
 
 
 def _even(n: int) -> Ints:
-    """Clusters of n samples, as equal in size as possible, the first ones larger."""
+    """The clusters of n samples in order, as equal in size as possible, the first ones larger."""
     return np.repeat(np.arange(4), [(n + 3 - c) // 4 for c in range(4)])
 
 
@@ -443,12 +455,12 @@ def random_means(d: int, rng: _seeds.Seed = 0) -> Floats:
     d : int
         Dimension, at least 2.
     rng : int, SeedSequence, Generator or None, default 0
-        Seed (stream ``mu``), or where to draw from.
+        Seed, whose stream ``mu`` is used, or a Generator to draw from.
 
     Returns
     -------
     ndarray of shape (2, d)
-        What ``XORClusters(mu=...)`` takes.
+        For ``XORClusters(mu=...)``.
 
     Raises
     ------
@@ -465,5 +477,5 @@ def random_means(d: int, rng: _seeds.Seed = 0) -> Floats:
     _validate.sizes(means=4, d=d)
     draws = _seeds.generator(_seeds.root(rng), "mu").standard_normal((d, 2))
     q, r = np.linalg.qr(draws)
-    # QR's signs are a convention; with R's diagonal positive Q is uniform
+    # QR leaves the signs of Q's columns open: with R's diagonal positive, Q is uniform
     return np.ascontiguousarray((q * np.sign(np.diag(r))).T)

@@ -1,4 +1,4 @@
-"""Samples with labels, and what is known of where they come from."""
+"""Samples with labels and, if they are known, the clusters and the distribution behind them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Ints = NDArray[np.int64]
 
 @runtime_checkable
 class Distribution(Protocol):
-    """What a data set has to know of the distribution that it was drawn from.
+    """The members that the distribution of a data set must have.
 
-    It is compared with the samples, stored with them and asked by the theory's statements.
+    A Dataset compares its arrays with them, files store them, and the theory's statements use them.
     """
 
     @property
@@ -42,7 +42,7 @@ class Distribution(Protocol):
 
 
 def _own(array: NDArray[Any]) -> NDArray[Any]:
-    """A read-only copy, which does not follow the caller's array."""
+    """A read-only copy, so that a change of the caller's array has no effect."""
     result = array.copy()
     result.flags.writeable = False
     return result
@@ -54,20 +54,30 @@ class Dataset:
     Parameters
     ----------
     X : array-like of shape (n, d)
-        Samples; float32 stays, anything else becomes float64. Not copied if it is of one of these
-        types, so do not change it while the data set is in use.
+        Samples; float32 stays float32, any other type becomes float64. An array of one of these two
+        types is not copied, so do not change it while the data set is in use.
     y : array-like of shape (n,)
         Observed labels in {-1, +1}.
-    y_clean, cluster, means, eta, distribution, seed, split
-        What is known of where the data come from: clean labels, number of the cluster, cluster
-        means (k, d), probability that the label is flipped at each sample, and the XORClusters,
-        SeedSequence (or int) and split of :meth:`XORClusters.sample`. None for data of one's own.
-        y_clean, cluster and means go together, and all must agree with the distribution.
+    y_clean : array-like of shape (n,), optional
+        Clean labels in {-1, +1}. y_clean, cluster and means must be given together or not at all.
+    cluster : array-like of int, shape (n,), optional
+        The cluster of each sample, 0, ..., k-1. All samples of a cluster have one clean label.
+    means : array-like of shape (k, d), optional
+        Cluster means.
+    eta : array-like of shape (n,), optional
+        Probability that the label of each sample is flipped.
+    distribution : XORClusters, optional
+        The distribution that the samples were drawn from. The other arguments must agree with it.
+    seed : int or SeedSequence, optional
+        The seed that the samples were drawn with.
+    split : str, optional
+        The split of :meth:`XORClusters.sample`, "train" or "test".
 
     Attributes
     ----------
     X, y, y_clean, cluster, means, eta, distribution, seed, split
-        As above; y, y_clean and cluster are int64.
+        The parameters. y, y_clean and cluster are int64; seed is a SeedSequence. A parameter that
+        was not given is None.
     n, d : int
         Number of samples and dimension.
 
@@ -114,9 +124,11 @@ class Dataset:
         known = {"y_clean": y_clean, "cluster": cluster, "means": means}
         missing = [name for name, value in known.items() if value is None]
         if missing and len(missing) < len(known):
-            raise ValueError(f"{', '.join(known)} go together, but {missing[0]} is missing")
+            raise ValueError(
+                f"{', '.join(known)} must be given together, but {missing[0]} is missing"
+            )
         if not (split is None or isinstance(split, str)):
-            raise TypeError(f"split must be text or None, got {_validate.shown(split)}")
+            raise TypeError(f"split must be a str or None, got {_validate.shown(split)}")
         self.__dict__.update(
             X=samples,
             y=_validate.labels(y, n),
@@ -133,28 +145,34 @@ class Dataset:
         if self.cluster is not None and self.means is not None:
             largest = int(self.cluster.max())
             if largest >= len(self.means):
-                raise ValueError(f"cluster has {largest}, but there are {len(self.means)} means")
+                raise ValueError(
+                    f"cluster must be below the number of means, {len(self.means)}, "
+                    f"but has {largest}"
+                )
             assert self.y_clean is not None
             for c in range(largest + 1):
                 if len(np.unique(self.y_clean[self.cluster == c])) > 1:
-                    raise ValueError(f"y_clean must be one label in each cluster, not so in {c}")
+                    raise ValueError(
+                        f"y_clean must be the same label throughout a cluster, "
+                        f"but cluster {c} has both"
+                    )
         if distribution is not None:
             self._check_against(distribution)
 
     def _check_against(self, distribution: Distribution) -> None:
-        """Refuse a distribution that cannot have left these samples."""
+        """Refuse a distribution that these samples cannot have been drawn from."""
         _validate.instance(distribution, "distribution", Distribution, "a rfa.XORClusters or None")
         if distribution.d != self.d:
-            raise ValueError(f"distribution has d={distribution.d}, X has {self.d} columns")
+            raise ValueError(f"distribution has d={distribution.d}, but X has {self.d} columns")
         if self.means is not None and not np.array_equal(self.means, distribution.means):
-            raise ValueError("means must be those of the distribution, which has others")
+            raise ValueError("means must be those of the distribution, but differ from them")
         if self.cluster is not None and self.y_clean is not None:
             wrong = self.y_clean != distribution.labels[self.cluster]
             if wrong.any():
                 i = int(np.argmax(wrong))
                 raise ValueError(
-                    f"y_clean must have the distribution's label of each cluster, but y_clean[{i}] "
-                    f"in cluster {self.cluster[i]} has the other"
+                    f"y_clean must be the distribution's label of each cluster, but y_clean[{i}] "
+                    f"in cluster {self.cluster[i]} is the other label"
                 )
         if self.eta is not None and not callable(distribution.eta):
             wrong = self.eta != distribution.eta
@@ -167,7 +185,10 @@ class Dataset:
 
     @classmethod
     def of(cls, **values: Any) -> Dataset:
-        """A data set of all its attributes: valid arrays that nobody else changes, not copied."""
+        """A data set of all its attributes, which must be valid and not used elsewhere.
+
+        Nothing is checked or copied.
+        """
         result = cls.__new__(cls)
         result.__setstate__(values)
         return result
@@ -197,7 +218,7 @@ class Dataset:
 
     @property
     def noisy(self) -> NDArray[np.bool_]:
-        """Which labels are not the clean ones (n,): the set N of Section 2.1."""
+        """Mask (n,) of the samples with a flipped label, the set N of Section 2.1."""
         if self.y_clean is None:
             raise ValueError(
                 "not applicable: the data have no clean labels, so none are known to be noisy"
@@ -206,5 +227,5 @@ class Dataset:
 
     @property
     def clean(self) -> NDArray[np.bool_]:
-        """Which labels are the clean ones (n,): the set C of Section 2.1."""
+        """Mask (n,) of the samples with their clean label, the set C of Section 2.1."""
         return ~self.noisy

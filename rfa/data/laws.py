@@ -1,4 +1,4 @@
-"""The laws of a cluster: how the samples of a cluster lie around its mean."""
+"""The laws of a cluster: the distributions of z / sigma, where z = x - mu."""
 
 from __future__ import annotations
 

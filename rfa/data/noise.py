@@ -1,4 +1,4 @@
-"""The rules by which labels are flipped (Section 2.1 asks for "independent")."""
+"""The rules that choose which labels are flipped. The rule of Section 2.1 is "independent"."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Ints = NDArray[np.int64]
 
 
 class Drawn(NamedTuple):
-    """The samples whose labels are to be flipped.
+    """The samples from which a rule chooses.
 
     Attributes
     ----------
     X, z : ndarray of shape (n, d)
-        The samples x, and z = x - mu with mu the mean of their cluster.
+        The samples x, and z = x - mu, where mu is the mean of the cluster of x.
     cluster : ndarray of int64, shape (n,)
         The cluster of each sample, 0, ..., 3.
     mu : ndarray of shape (2, d)
         mu1 and mu2.
     rate : ndarray of shape (n,)
-        The noise rate at each sample, which only "independent" allows to vary.
+        The noise rate at each sample. It varies between samples only for the rule "independent".
     """
 
     X: Floats
@@ -41,7 +41,7 @@ class Drawn(NamedTuple):
 
     @property
     def k(self) -> int:
-        """The number of labels that a rule flips, round(eta n)."""
+        """The number of labels to flip, round(eta n)."""
         return round(self.eta * len(self.X))
 
 
@@ -75,15 +75,15 @@ def _one_cluster(drawn: Drawn, rng: np.random.Generator) -> Ints:
     members = np.flatnonzero(drawn.cluster == 0)
     if drawn.k > len(members):
         warnings.warn(
-            f"noise 'one-cluster': {drawn.k} labels were to be flipped, "
-            f"cluster 0 has only {len(members)} samples",
+            f"noise 'one-cluster' flips {len(members)} labels and not {drawn.k}, "
+            f"because cluster 0 has only {len(members)} samples",
             stacklevel=4,
         )
     return rng.permutation(members)[: drawn.k]
 
 
 def _smallest(values: Floats, k: int) -> Ints:
-    """Indices of the k smallest values, ties to the smaller index."""
+    """Indices of the k smallest values. Of equal values the one with the smaller index is first."""
     return np.argsort(values, kind="stable")[:k]
 
 

@@ -1,4 +1,4 @@
-"""Estimates of a network on data: its risk and its complexity, with intervals."""
+"""Estimates of a network on data: its risk, with confidence intervals, and its complexity."""
 
 from rfa.estimates.intervals import clopper_pearson
 from rfa.estimates.rademacher import Complexity, rademacher_complexity

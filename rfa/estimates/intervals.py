@@ -6,8 +6,8 @@ import math
 
 from rfa import _validate
 
-# Beyond, quantiles of beta distributions lose their digits: at 2^48 the ends are off by more than
-# the interval's width.
+# For more trials the quantiles of beta distributions lose their digits: at 2^48 trials their error
+# exceeds the width of the interval.
 MAX_TRIALS = 2**40
 
 
@@ -21,7 +21,7 @@ def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, fl
     n : int
         Trials, from 1 to 2^40.
     confidence : float, default 0.95
-        Probability, at least, that the interval has the true value, in (0, 1).
+        The interval contains the true value with at least this probability, in (0, 1).
 
     Returns
     -------
@@ -53,23 +53,23 @@ def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, fl
     tail = (1 - _validate.open_fraction(confidence, "confidence")) / 2
     low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, tail))
     high = 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - tail))
-    # the share itself is within, which rounding can hide where the interval is all but a point
+    # the interval contains k / n, but rounding may put k / n outside if the interval is very short
     return min(low, k / n), max(high, k / n)
 
 
 def empirical_bernstein(
     mean: float, variance: float, n: int, confidence: float
 ) -> tuple[float, float]:
-    """An interval of the mean of independent values in [0, 1], from their sample variance.
+    """A confidence interval for the mean of independent values in [0, 1], by their variance.
 
     Parameters
     ----------
     mean, variance : float
-        Of the sample; the variance with the divisor n - 1.
+        Mean and variance of the sample; the variance has the divisor n - 1.
     n : int
         Size of the sample, at least 2.
     confidence : float
-        Probability, at least, that the interval has the true mean, in (0, 1).
+        The interval contains the true mean with at least this probability, in (0, 1).
 
     Returns
     -------
@@ -77,7 +77,7 @@ def empirical_bernstein(
 
     Notes
     -----
-    Maurer and Pontil (2009), Theorem 4, once for either side.
+    Maurer and Pontil (2009), Theorem 4, applied to each side.
 
     Examples
     --------

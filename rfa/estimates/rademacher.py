@@ -12,11 +12,11 @@ from rfa import _seeds, _validate
 
 Array = NDArray[np.float64]
 
-# Up to this many samples all sign vectors are gone through.
+# Up to this many samples the mean is taken over all sign vectors, not over random ones.
 ENUMERATED = 12
-# Entries of a block's arrays of sign vectors by samples: they stay in the cache.
+# Entries of an array of sign vectors by samples that is worked on at once: it stays in the cache.
 BLOCK_REALS = 2**17
-# Steps of an ascent, which gains little from more of them.
+# Steps of an ascent. More of them gain little.
 ASCENT_STEPS = 20
 
 
@@ -26,16 +26,17 @@ class Complexity(NamedTuple):
     Attributes
     ----------
     value : float
-        The complexity; an estimate if signs were drawn, a lower one if the maximum is not exact.
+        The complexity. It is an estimate if sign vectors were drawn, and a lower estimate if the
+        maximum is not exact.
     standard_error : float
-        Of ``value``, from the draws of signs; 0 if all sign vectors were gone through.
+        Standard error of ``value`` from the draws; 0 if all sign vectors were used.
     draws : int
-        Number of sign vectors, each of which counts together with its negative.
+        Number of sign vectors. Each is used together with its negative.
     exact_maximum : bool
-        Whether the supremum over the class is exact for each sign vector (to rounding), or a value
-        that an ascent reached, below the supremum or at it.
+        Whether the supremum over the class is exact for each sign vector, up to rounding. If not,
+        it was replaced by the value that an ascent reached, which is at most the supremum.
     bound : float
-        What ``value`` is compared with, 2 R norm(a) sqrt(mean norm(x_i)^2) / sqrt(n).
+        The bound of Proposition B.1 on ``value``, 2 R norm(a) sqrt(mean norm(x_i)^2) / sqrt(n).
     """
 
     value: float
@@ -64,13 +65,13 @@ def rademacher_complexity(
     R : float, default 1.0
         Bound of the first layer's Frobenius norm, above 0.
     rng : int, SeedSequence, Generator or None
-        Seed (stream ``check``), or where to draw from.
+        Seed, whose stream ``check`` is used, or a Generator to draw from.
     draws : int, default 100
-        Sign vectors to draw, at least 2. Not used for up to 12 samples away from the origin: all
-        sign vectors are gone through.
+        Sign vectors to draw, at least 2. If at most 12 samples are not 0, all sign vectors are used
+        instead.
     starts : int, default 4
-        Starting points of the ascent for each sign vector, at least 1. Not used where the maximum
-        is exact: for d <= 2, or no more than two samples away from the origin.
+        Starting points of the ascent for each sign vector, at least 1. No ascent is needed for
+        d <= 2 or if at most two samples are not 0: then the maximum is exact.
 
     Returns
     -------
@@ -84,22 +85,22 @@ def rademacher_complexity(
 
     Notes
     -----
-    The complexity is E_eps sup_W (1/n) sum_i eps_i f(x_i; W) (Appendix B). With
-    F(w) = sum_i eps_i relu(<w, x_i>) and G+ and G- the maxima of F and -F over the unit ball,
-    neuron j of length r_j adds at the most r_j abs(a_j) G+ or, if a_j < 0, r_j abs(a_j) G-. By
-    Cauchy-Schwarz over the neurons the supremum is R/n sqrt(A+ G+^2 + A- G-^2), A+ and A- the sums
-    of a_j^2 over the neurons with a_j > 0 and a_j < 0. It depends on m only through A+ and A-,
-    which are 1/2 each when half the neurons have either sign.
+    The complexity is E_eps sup_W (1/n) sum_i eps_i f(x_i; W) (Appendix B). Let
+    F(w) = sum_i eps_i relu(<w, x_i>), and let G+ and G- be the maxima of F and -F over the unit
+    ball. A neuron j of length r_j contributes at most r_j abs(a_j) G+ if a_j > 0, and at most
+    r_j abs(a_j) G- if a_j < 0. Let A+ and A- be the sums of a_j^2 over the neurons with a_j > 0
+    and a_j < 0. By Cauchy-Schwarz over the neurons the supremum is R/n sqrt(A+ G+^2 + A- G-^2). It
+    depends on m only through A+ and A-. For the paper's second layer and even m both are 1/2.
 
-    Proposition B.1 bounds the complexity by ``bound`` (there norm(a) = 1). In fact half of it is a
-    bound: by contraction E G+^2 <= E norm(sum_i eps_i x_i)^2, without the factor 2.
+    Proposition B.1 bounds the complexity by ``bound`` (with norm(a) = 1 there). Half of ``bound``
+    is a bound, too: by contraction E G+^2 <= E norm(sum_i eps_i x_i)^2, without the factor 2.
 
-    -eps exchanges G+ and G-, so eps and -eps are evaluated together: half of all sign vectors are
-    enough to go through, and each draw is a pair.
+    -eps exchanges G+ and G-, so eps and -eps are evaluated together. Half of all sign vectors are
+    therefore enough to enumerate, and each draw is a pair.
 
-    For d <= 2 the maximum is taken over all directions, by a sweep that costs O(n log n) once and
-    O(n) a draw. For d > 2 the best of several ascents is a lower estimate of it, which more starts
-    never lower. An ascent costs at most 84 n min(n, d) flops for either sign of a draw.
+    For d <= 2 a sweep over all directions finds the maximum. It costs O(n log n) once and O(n) per
+    draw. For d > 2 the maximum is estimated from below by the best of several ascents; more starts
+    never lower the estimate. An ascent costs at most 84 n min(n, d) flops for each sign of a draw.
 
     Examples
     --------
@@ -127,7 +128,7 @@ def rademacher_complexity(
     enumerated = len(points) <= ENUMERATED
     if enumerated:
         draws = 2 ** max(len(points) - 1, 0)
-    # from a seed of their own: the signs are the same for any number of starts
+    # a generator of their own: so the signs do not depend on the number of starts
     picks = np.random.Generator(np.random.PCG64(generator.integers(2**63)))
     picked = picks.integers(max(len(points), 1), size=starts - 1)
     plus = float(np.linalg.norm(second[second > 0]))
@@ -148,7 +149,7 @@ def rademacher_complexity(
 
 
 def expected_bound(R: float, sigma: float, d: int, n: int) -> float:
-    """Proposition B.1's bound of the expected complexity on n samples of the clusters.
+    """The bound of Proposition B.1 on the expected complexity for n samples of the clusters.
 
     Parameters
     ----------
@@ -188,7 +189,7 @@ def expected_bound(R: float, sigma: float, d: int, n: int) -> float:
 
 
 def _scaled(values: _validate.FloatArray) -> tuple[Array, float]:
-    """Values in float64 below 2, and the power of two that they were divided by."""
+    """Values divided by a power of two, in float64 and below 2, and that power."""
     _, exponent = np.frexp(np.abs(values).max())
     unit = math.ldexp(1.0, int(exponent) - 1)
     return values.astype(np.float64) / unit, unit
@@ -201,20 +202,22 @@ def _in_their_span(points: Array) -> Array:
 
 
 def _enumerated_signs(numbers: NDArray[np.int64], n: int) -> Array:
-    """Sign vectors of length n: entry i is -1 where bit i of the number is set."""
+    """The sign vector of length n for each number: entry i is -1 where bit i is set."""
     return np.where(numbers[:, None] >> np.arange(n) & 1, -1.0, 1.0)
 
 
 def _sweep(points: Array, eps: Array) -> tuple[Array, Array]:
-    """Maxima of F and of -F over the unit ball for each row of eps, in the plane or on a line.
+    """Maxima of F and of -F over the unit ball for each row of eps, for points of one or two reals.
 
-    As w turns by half a circle from (1, 0), each sample becomes active or inactive once: at an
-    edge, a w orthogonal to it. Between two edges F(w) = <w, v> for the sum v of eps_i x_i over the
-    active samples, and F(-w) = <w, v - s> for the sum s over all samples. So F has its extremes at
-    edges or, with value norm(v), where w is parallel to v.
+    Let w turn by half a circle, from (1, 0) on. Each sample then becomes active or inactive exactly
+    once, at its edge: the w that is orthogonal to it. Between two edges F(w) = <w, v>, where v is
+    the sum of eps_i x_i over the active samples, and F(-w) = <w, v - s>, where s is the sum over
+    all samples. So F has each extreme either at an edge or where w is parallel to v. In the second
+    case its value is norm(v).
     """
     z = points @ np.array([1.0, 1j])[: points.shape[1]]
-    # a sample without sign: no two edges are further apart than a right angle
+    # one more sample, with eps 0: its edge splits the half circle, so neighbouring edges are at
+    # most a right angle apart
     z = np.append(z, 1.0)
     eps = np.hstack([eps, np.zeros((len(eps), 1))])
     right = z.real > 0
@@ -223,7 +226,8 @@ def _sweep(points: Array, eps: Array) -> tuple[Array, Array]:
     order = np.argsort(angles)
     z, right, eps = z[order], right[order], eps[:, order]
     edges = np.concatenate([[1.0], 1j * np.exp(1j * angles[order]), [-1.0]])
-    # the right half is active first, and each edge takes z off: a left sample -z becomes active
+    # samples to the right are active at first; at its edge each becomes inactive, and v loses
+    # eps z. A sample to the left, whose z was negated, becomes active, and v gains -eps z
     v = np.empty((len(eps), len(z) + 1), dtype=np.complex128)
     v[:, 0] = eps @ np.where(right, z, 0)
     np.cumsum(eps * -z, axis=1, out=v[:, 1:])
@@ -233,7 +237,7 @@ def _sweep(points: Array, eps: Array) -> tuple[Array, Array]:
         # real part: <edge, u>, F at the edge; imaginary part: its derivative along the circle
         begin, end = edges[:-1].conj() * u, edges[1:].conj() * u
         parallel = np.copysign(np.abs(u), begin.real + end.real)
-        # an edge that makes way has the sign of the extreme, which is then at least as large
+        # where the extreme replaces the value at an edge, both have one sign, and it is no smaller
         values = np.where(begin.imag * end.imag <= 0, parallel, begin.real)
         up = np.maximum(up, values.max(axis=1))
         down = np.maximum(down, -values.min(axis=1))
@@ -243,8 +247,9 @@ def _sweep(points: Array, eps: Array) -> tuple[Array, Array]:
 def _ascents(points: Array, eps: Array, picked: NDArray[np.int64]) -> tuple[Array, Array]:
     """Large values of F and of -F over the unit ball for each row of eps, from several starts.
 
-    The first start is the maximizer of the linear sum_i eps_i <w, x_i>, the others lie halfway
-    between it and a picked sample: they turn with the samples.
+    The first start maximizes the linear function sum_i eps_i <w, x_i>. Each other start lies
+    halfway between the first one and a picked sample, so that a rotation of the samples rotates
+    the starts, too.
     """
     both = np.vstack([eps, -eps])
     linear = _unit(both @ points)
@@ -256,10 +261,11 @@ def _ascents(points: Array, eps: Array, picked: NDArray[np.int64]) -> tuple[Arra
 
 
 def _ascent(points: Array, eps: Array, W: Array) -> Array:
-    """Value of F, for each row of eps, after an ascent from that row of W.
+    """Value of F, for each row of eps, after an ascent from the same row of W.
 
-    A step goes towards the gradient's direction, where F would be largest if it were linear. It is
-    taken only if F rises; it is halved if not, since the active samples have changed too much.
+    Each step goes towards the direction of the gradient, where F would be largest if it were
+    linear. A step that does not raise F is not taken, and the next one is half as long, since the
+    active samples have changed too much.
     """
 
     def evaluate(W: Array) -> tuple[Array, Array]:
@@ -282,6 +288,6 @@ def _ascent(points: Array, eps: Array, W: Array) -> Array:
 
 
 def _unit(vectors: Array) -> Array:
-    """Each row divided by its length; a row of zeros stays."""
+    """Each row divided by its length; a row of zeros stays as it is."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1)

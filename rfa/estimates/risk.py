@@ -1,4 +1,7 @@
-"""The error on fresh points, streamed, with the label noise integrated out."""
+"""The error of a network on fresh points, which are drawn in batches and not kept.
+
+The expectation over the label noise is computed, not sampled.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,10 @@ from rfa.network import Network
 
 Floats = NDArray[np.floating]
 
-# Reals of X held at once: bounds the memory whatever the number of points.
+# Reals of X held at once, so that the memory does not grow with the number of points.
 BATCH_REALS = 2**22
 
-# Points at the first look of a sequence of estimates; every further look has twice as many.
+# Points of the first estimate in a sequence; each further estimate has twice as many.
 FIRST_LOOK = 2000
 
 
@@ -30,9 +33,9 @@ class ErrorEstimate(NamedTuple):
     Attributes
     ----------
     error : float or None
-        Mean of (1 - eta(x)) 1[y~ f <= 0] + eta(x) 1[y~ f >= 0]: the probability, over the observed
-        label too, that sgn(f) is not the label. The label's noise is integrated out, not drawn.
-        None where labels are not flipped with a probability eta(x) but by another noise rule.
+        Mean of (1 - eta(x)) 1[y~ f <= 0] + eta(x) 1[y~ f >= 0]. It estimates the probability that
+        sgn(f) is not the observed label, over x and the label's noise; this noise is integrated
+        out, not drawn. None for noise rules that do not flip labels with a probability eta(x).
     low, high : float or None
         Confidence interval of ``error``.
     clean_error : float
@@ -40,12 +43,12 @@ class ErrorEstimate(NamedTuple):
     clean_low, clean_high : float
         Clopper-Pearson interval of ``clean_error``.
     excess : float or None
-        Mean of (1 - 2 eta(x)) 1[y~ f < 0] + (1 - eta(x)) 1[f = 0]: ``error`` minus the noise,
-        without cancellation.
+        Mean of (1 - 2 eta(x)) 1[y~ f < 0] + (1 - eta(x)) 1[f = 0]: ``error`` minus the mean of
+        eta(x), computed without cancellation.
     n : int
         Number of points.
     confidence : float
-        That of the intervals.
+        Confidence of the intervals.
     """
 
     error: float | None
@@ -69,27 +72,27 @@ def test_error(
     width: float | None = None,
     confidence: float = 0.95,
 ) -> ErrorEstimate:
-    """Error of a network on fresh points of the distribution, the label noise integrated out.
+    """Error of a network on fresh points of the distribution, with the label noise integrated out.
 
     Parameters
     ----------
     network : Network
         The classifier sgn(f).
     distribution : XORClusters
-        Where the points are drawn from.
+        The distribution of the points.
     n : int, default 200000
-        Number of points, or, with width, the most to draw, at most 2^40; they are drawn in batches
-        and not kept.
+        Number of points, at most 2^40. With ``width``, the largest number. Points are drawn in
+        batches and not kept.
     rng : int, SeedSequence, Generator or None
-        Seed (stream ``check``), or where to draw from.
+        Seed, whose stream ``check`` is used, or a Generator to draw from.
     n_threads : int, optional
         Threads of the forward pass.
     width : float, optional
-        Draw until the interval of the error (of the clean error, if the noise is not drawn with a
-        probability) is at most this wide, looking after 2000, 4000, 8000, ... points.
+        Draw points until the interval is at most this wide, with estimates after 2000, 4000, 8000,
+        ... points. The interval is that of the error or, if ``error`` is None, of the clean error.
     confidence : float, default 0.95
-        Probability, at least, that the interval has the true value, in (0, 1). With width it holds
-        for all looks together.
+        The interval contains the true value with at least this probability, in (0, 1). With
+        ``width`` this is the probability that the intervals of all estimates contain it.
 
     Returns
     -------
@@ -99,15 +102,16 @@ def test_error(
     Raises
     ------
     ValueError, TypeError
-        If an argument is out of range or of the wrong type, network and distribution differ in
-        dimension, or the distribution has a callable of which only the name was stored.
+        If an argument is out of range or of the wrong type, if network and distribution differ in
+        dimension, or if the distribution was loaded from a file and its law or eta is a function,
+        of which the file has only the name.
 
     Notes
     -----
     Theorem 3.1, part 2 bounds ``error`` by eta + C sqrt(log(1/delta)/n). For a constant eta the
-    interval is made of Clopper-Pearson intervals of P(y~ f < 0) and P(f = 0), else it is the
-    empirical Bernstein interval. Look k has the level (1 - confidence)/(k (k+1)). Costs 2 n m d
-    flops.
+    interval is made of Clopper-Pearson intervals of P(y~ f < 0) and P(f = 0). Otherwise it is the
+    empirical Bernstein interval. With ``width``, estimate k has the level
+    (1 - confidence)/(k (k+1)). Costs 2 n m d flops.
 
     Examples
     --------
@@ -145,9 +149,11 @@ def estimates(
     n_threads: int | None = None,
     confidence: float = 0.999,
 ) -> Iterator[ErrorEstimate]:
-    """Estimates from 2000, 4000, 8000, ..., and at last ``most`` points, the same points growing.
+    """Estimates from 2000, 4000, 8000, ... and finally ``most`` points.
 
-    Whenever one stops, the interval has the true value with the confidence.
+    Each estimate uses the points of the one before and further ones. With probability
+    ``confidence`` the intervals of all estimates contain the true value, so the caller may stop at
+    any of them.
 
     Parameters
     ----------
@@ -175,7 +181,7 @@ def _looks(
     n_threads: int | None,
     confidence: float,
 ) -> Iterator[ErrorEstimate]:
-    """The estimates at these numbers of points; the arguments are checked at once."""
+    """The estimates at these numbers of points. The arguments are checked before the first one."""
     _validate.instance(network, "network", Network, "a rfa.Network")
     _validate.instance(distribution, "distribution", Distribution, "a rfa.XORClusters")
     n_threads = _runtime.threads(n_threads)
@@ -206,7 +212,7 @@ def _growing(
             X, y_clean = distribution.points(min(batch, size - tally.n), generator)
             margin = y_clean * network.decision_function(X, n_threads=n_threads)
             if not np.isfinite(margin).all():
-                raise ValueError("network must not be so large that f overflows on fresh points")
+                raise ValueError("network must be smaller: f overflows on fresh points")
             tally.add(margin, distribution.noise_rate(X))
         level = (1 - confidence) / (look * (look + 1) if len(sizes) > 1 else 1)
         yield tally.estimate(level, confidence)
@@ -233,7 +239,7 @@ class _Tally:
         self.excess += float((1 - 2 * eta)[wrong].sum() + (1 - eta)[tie].sum())
 
     def estimate(self, level: float, confidence: float) -> ErrorEstimate:
-        """What the counts come to, with intervals that are wrong with at most this probability."""
+        """The estimate; each interval misses its true value with probability at most ``level``."""
         clean = self.wrong + self.ties
         clean_low, clean_high = clopper_pearson(clean, self.n, 1 - level)
         error = low = high = excess = None
@@ -249,7 +255,7 @@ class _Tally:
             mean = self.total / self.n
             variance = max(0.0, self.squares - self.n * mean**2) / max(1, self.n - 1)
             return empirical_bernstein(mean, variance, max(2, self.n), 1 - level)
-        # error = eta + (1 - 2 eta) P(y~ f < 0) + (1 - eta) P(f = 0), half the level for either
+        # error = eta + (1 - 2 eta) P(y~ f < 0) + (1 - eta) P(f = 0); each P gets half the level
         wrong = clopper_pearson(self.wrong, self.n, 1 - level / 2)
         tie = clopper_pearson(self.ties, self.n, 1 - level / 2)
         part = sorted((1 - 2 * self.eta) * end for end in wrong)
@@ -258,12 +264,12 @@ class _Tally:
 
 
 def noise_is_drawn(distribution: Distribution) -> bool:
-    """Whether labels are flipped with a probability eta(x), not in exact numbers or by a budget."""
+    """Whether each label is flipped with probability eta(x), not a fixed number of labels."""
     return distribution.noise == "independent"
 
 
 def stored_by_name(distribution: Distribution) -> str:
-    """The name of a callable that drawing points would call but that was stored by name only."""
+    """The name of the law or of eta, if it is a function that a file has only the name of."""
     for value in (distribution.law, distribution.eta):
         if isinstance(value, StoredCallable):
             return value.name
@@ -271,20 +277,23 @@ def stored_by_name(distribution: Distribution) -> str:
 
 
 def reference_lines(distribution: Distribution) -> dict[str, float]:
-    """What no or hardly any classifier can beat.
+    """Errors to compare an estimate with: those of the ideal classifier, or a bound for all.
 
     Parameters
     ----------
     distribution : XORClusters
-        With a constant noise rate, or nothing is known.
+        The distribution.
 
     Returns
     -------
     dict
-        For Gaussian clusters, equally likely, and eta < 1/2, the clean error 2p(1-p), p =
-        Phi(1/(sqrt2 sigma)), of the ideal classifier sgn(abs<mu1,x> - abs<mu2,x>) as
-        ``ideal_clean_error``, and ``bayes_error`` = eta + (1 - 2 eta) 2p(1-p), which is its error;
-        otherwise ``bayes_lower_bound`` = min(eta, 1 - eta).
+        - If eta < 1/2 is constant and the clusters are Gaussian and equally likely:
+          ``ideal_clean_error`` is the clean error 2p(1-p), p = Phi(1/(sqrt2 sigma)), of the ideal
+          classifier sgn(abs<mu1,x> - abs<mu2,x>), and ``bayes_error`` is its error
+          eta + (1 - 2 eta) 2p(1-p).
+        - Else, if eta is constant: ``bayes_lower_bound`` is min(eta, 1 - eta), which no classifier
+          beats.
+        - If eta is a function: nothing.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Where the trials of a study run: in the threads of this process, one run a thread."""
+"""Runs the trials of a study in threads of this process, one run per thread."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rfa.kernels import guards, openmp
 from rfa.studies.trials import Record
 from rfa.training.progress import DELAY, at_a_terminal
 
-# Seconds between two looks for Ctrl-C.
+# Seconds after which the waiting thread looks for Ctrl-C again.
 LOOK = 0.1
 
-# Seconds that the end of the process waits for runs of a study to notice it.
+# Seconds that the end of the process waits for the runs of a study to end.
 PARTING = 2.0
 
-# What ends the studies that are under way, when the process ends.
+# One function for each study in progress. It ends the study when the process ends.
 _at_exit: set[Callable[[], None]] = set()
 
 
@@ -31,7 +31,10 @@ def in_threads(
     found: dict[tuple[int, int], Record],
     progress: bool | None,
 ) -> None:
-    """Fill found with the record of every key; a Ctrl-C ends the runs that have begun, too."""
+    """Fill ``found`` with the record of every key, a cell and a trial.
+
+    An exception of a trial, or Ctrl-C, ends all runs at their next step and is raised.
+    """
     wanted = min(_runtime.wanted_threads(), total)
     shown = at_a_terminal() if progress is None else progress
     delay = DELAY if progress is None else 0
@@ -41,7 +44,7 @@ def in_threads(
     ends: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
     def trials() -> None:
-        # a run has one thread, and so have NumPy's matrix products within it
+        # the matrix products of a run get one thread, as the run itself
         with _runtime.one_blas_thread:
             while not cancelled.is_set():
                 with taking:
@@ -60,18 +63,19 @@ def in_threads(
             end = error
         if exiting.is_set():
             return
-        # before the others are cancelled, whose ends are not the reason
+        # before the others are cancelled: the first end in the queue must be the reason
         ends.put(end)
         if end is not None:
-            # at once, or others begin further trials until it is noticed
+            # here and not in the waiting thread: until that wakes up, others would begin new trials
             cancelled.set()
 
     def at_exit() -> None:
-        # the thread that waits is a daemon, or the process would wait for it: it is told nothing
+        # The thread that called study is a daemon, since Python waits for all others before it
+        # calls this. It ends with the process, so it needs no result.
         exiting.set()
         end = time.perf_counter() + PARTING
         for thread in threads:
-            if thread.is_alive():  # in a forked child none is, and the event may be locked
+            if thread.is_alive():  # not in a forked child, where the lock of the event may be taken
                 cancelled.set()
                 thread.join(max(end - time.perf_counter(), 0))
 
@@ -85,7 +89,7 @@ def in_threads(
                 trials()
             running = len(threads)
             while running:
-                # a signal that another thread receives does not end this thread's wait
+                # with a timeout: a signal that another thread receives does not end the wait
                 try:
                     end = ends.get(timeout=LOOK)
                 except queue.Empty:
@@ -98,20 +102,20 @@ def in_threads(
         finally:
             cancelled.set()
             for thread in threads:
-                if thread.is_alive():  # a Ctrl-C may have come before its start
+                if thread.is_alive():  # not if Ctrl-C came before the thread was started
                     thread.join()
             _at_exit.discard(at_exit)
 
 
 @atexit.register
 def _end_all() -> None:
-    """End the studies of daemon threads; for those of others Python has waited before."""
+    """End the studies of daemon threads. Python has already waited for those of other threads."""
     for end in list(_at_exit):
         end()
 
 
 def _start(work: Callable[[], None], count: int, threads: list[threading.Thread]) -> None:
-    """Start work in count threads, or in as many as the system lets this process start."""
+    """Start ``work`` in ``count`` threads, or in fewer if the system starts no more."""
     try:
         while len(threads) < count:
             threads.append(threading.Thread(target=work, daemon=True))
@@ -120,6 +124,6 @@ def _start(work: Callable[[], None], count: int, threads: list[threading.Thread]
         if "can't start new thread" not in str(error):
             raise
         threads.pop()
-        # without any, this thread does the work
+        # without any thread, the calling thread does the work
         if count > 1:
             _runtime.warn_of_fewer(max(len(threads), 1), count)

@@ -1,4 +1,4 @@
-"""Many runs: trials of an experiment, on a grid of parameters, one run per thread."""
+"""The function study: trials of an experiment, in every cell of a grid of parameters."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import dataclasses
 import itertools
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 from rfa import _seeds, _validate
 from rfa.experiment import Experiment
@@ -17,7 +19,7 @@ from rfa.studies.measures import Measure, measure_of
 from rfa.studies.trials import Record, Study, TrialError, plain
 from rfa.training.loop import Interrupted
 
-# A study keeps the parameters of every cell and a record of every run.
+# Limits of a study, since it keeps the parameters of every cell and a record of every run.
 MAX_CELLS, MAX_RUNS = 2**20, 2**30
 
 
@@ -34,23 +36,27 @@ def study(
     Parameters
     ----------
     exp : Experiment
-        What to run.
+        The experiment.
     grid : dict of str to iterable, optional
-        Names of parameters of the experiment and the values they take, at most 2^20 combinations.
+        Names of parameters of the experiment, and the values that each takes. A combination of
+        values is a cell; there may be 2^20 cells.
     trials : int, default 100
-        Trials in every cell; at most 2^30 runs altogether.
+        Number of trials in every cell. There may be 2^30 runs in all cells together.
     rng : int, SeedSequence or None, default 0
-        Seed. Trial k uses its key (k,), in every cell: cells are paired, a larger grid or more
-        trials change no trial, and ``exp.run(SeedSequence(seed, spawn_key=(k,)))`` is trial k.
+        Seed. Trial k uses its key (k,) in every cell: trial k is
+        ``exp.run(SeedSequence(seed, spawn_key=(k,)))``. So the cells are paired, and neither a
+        larger grid nor more trials change a trial.
     measure : {"final", "check"} or callable
-        What is kept of a run. "final": status, t, and the history's entries at the last step that
-        are numbers. "check": :func:`rfa.theory.check`, for every statement whether it holds (None
-        if not applicable), and as ``ID:value``, ``ID:vacuous`` and ``ID:hypotheses_met`` the rest;
-        :func:`rfa.studies.checks` does so with another delta and C0. Or a function of the run that
-        returns a dict with str keys, other than ``trial`` and the grid's names, called in several
-        threads at once.
+        The function that turns a run into the entries of its record.
+
+        - "final": status, t, and the numbers in the last row of the history.
+        - "check": :func:`rfa.theory.check`. ``ID`` says whether the statement ID holds (None if it
+          is not applicable); there are also ``ID:value``, ``ID:vacuous`` and
+          ``ID:hypotheses_met``. :func:`rfa.studies.checks` takes another delta and C0.
+        - A function of the run that returns a dict. Its keys are texts other than ``trial`` and
+          the grid's names. Several threads call it at once.
     progress : bool, optional
-        Whether to show a progress bar; None: as :func:`rfa.train`.
+        Whether to show a progress bar. None: as in :func:`rfa.train`.
 
     Returns
     -------
@@ -59,22 +65,22 @@ def study(
     Raises
     ------
     ValueError, TypeError
-        If an argument is out of range or of the wrong type, before anything is run.
+        If an argument is out of range or of the wrong type. Nothing has been run then.
     TrialError
-        If a run or measure fails, be it by ``sys.exit``, or returns what is no record: a
-        RuntimeError that names cell and trial and carries the trials that were finished as
-        ``study``. Runs that have begun end at their next step.
+        If a run or the measure raises (``sys.exit`` included), or if the measure does not return a
+        valid dict. It is a RuntimeError that names cell and trial; its ``study`` has the finished
+        trials. All other runs end at their next step.
     Interrupted
-        After Ctrl-C, carrying the trials that were finished as ``study``.
+        After Ctrl-C; its ``study`` has the finished trials.
     BaseException
-        What the handler of another signal raises meanwhile, as it is, with the trials that were
-        finished as ``study``.
+        An exception that the handler of another signal raises, with the finished trials as its
+        ``study``.
 
     Notes
     -----
-    One run per thread, as many threads as :func:`rfa.train` would use; results do not depend on
-    their number. Records come in order of cell and trial, not of completion. glibc is made to keep
-    freed memory, some 32 MiB a thread, for the process.
+    There is one run per thread, and the number of threads is that of :func:`rfa.train`. Results do
+    not depend on it. Records are in the order of cell and trial, not of completion. From the first
+    study on, glibc keeps about 32 MiB of freed memory per thread for this process.
 
     Examples
     --------
@@ -85,64 +91,100 @@ def study(
     """
     _validate.instance(exp, "exp", Experiment, "a rfa.Experiment")
     varied, experiments = _cells(exp, {} if grid is None else grid)
-    cells = list(zip(_combined(varied), experiments, strict=True))
     trials = _validate.positive_int(trials, "trials")
-    if trials * len(cells) > MAX_RUNS:
+    if trials * len(experiments) > MAX_RUNS:
         raise ValueError(
-            f"trials must be at most {MAX_RUNS // len(cells)} in {len(cells)} cells, "
+            f"trials must be at most {MAX_RUNS // len(experiments)} in {len(experiments)} cells, "
             f"got {_validate.shown(trials)}: every record is kept"
         )
     origin = _seeds.sequence(rng)
-    taken = measure_of(measure)
+    function = measure_of(measure)
     progress = _validate.flag(progress, "progress")
+    # "final" reads the last row of the history alone
     options: dict[str, Any] = {"record": None, "snapshots": None} if measure == "final" else {}
-    begin = time.perf_counter()
-    found: dict[tuple[int, int], Record] = {}
-    failed: dict[tuple[int, int], BaseException] = {}
+    work = _Trials(exp, varied, experiments, trials, origin, function, options)
+    try:
+        in_threads(work.run, work.keys(), trials * len(experiments), work.found, progress)
+        return work.study()
+    except KeyboardInterrupt:
+        raise Interrupted(study=work.study()) from None
+    except BaseException as error:
+        if work.has_raised(error):
+            raise work.error() from work.cause()
+        _attach(work.study(), error)
+        raise
 
-    def result() -> Study:
-        ordered = (found[key] for key in sorted(found))
-        seconds = time.perf_counter() - begin
-        return Study(exp, varied, trials, _seeds.describe(origin) or {}, ordered, seconds)
 
-    def trial(cell: int, k: int) -> Record:
-        parameters, experiment = cells[cell]
+class _Trials:
+    """The trials of a study in progress: what each is, their records, and their failures."""
+
+    def __init__(
+        self,
+        exp: Experiment,
+        varied: dict[str, tuple[Any, ...]],
+        experiments: list[Experiment],
+        trials: int,
+        origin: np.random.SeedSequence,
+        measure: Measure,
+        options: dict[str, Any],
+    ) -> None:
+        self.exp, self.varied, self.trials, self.origin = exp, varied, trials, origin
+        self.measure, self.options = measure, options
+        self.cells = list(zip(_combined(varied), experiments, strict=True))
+        self.found: dict[tuple[int, int], Record] = {}
+        self.failed: dict[tuple[int, int], BaseException] = {}
+        self.begin = time.perf_counter()
+
+    def keys(self) -> Iterator[tuple[int, int]]:
+        """Cell and trial of every run, one by one: a study may have 2^30 of them."""
+        return ((cell, k) for cell in range(len(self.cells)) for k in range(self.trials))
+
+    def run(self, cell: int, k: int) -> Record:
+        """Run a trial and measure it; several threads do this at once."""
+        parameters, experiment = self.cells[cell]
+        seed = _seeds.child(self.origin, k)
         try:
-            run = experiment.run(_seeds.child(origin, k), n_threads=1, progress=False, **options)
-            return _record({**parameters, "trial": k}, taken(run))
+            run = experiment.run(seed, n_threads=1, progress=False, **self.options)
+            return _record({**parameters, "trial": k}, self.measure(run))
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            failed[cell, k] = error
+            self.failed[cell, k] = error
             raise
 
-    try:
-        # not a product, which would make lists of the ranges
-        keys = ((cell, k) for cell in range(len(cells)) for k in range(trials))
-        in_threads(trial, keys, len(cells) * trials, found, progress)
-        return result()
-    except KeyboardInterrupt:
-        raise Interrupted(study=result()) from None
-    except BaseException as error:
-        if not any(error is each for each in failed.values()):
-            _attach(result(), error)
-            raise
-        cell, k = first = min(failed)
-        cause = failed[first]
+    def study(self) -> Study:
+        """The study so far, with records in the order of cell and trial."""
+        ordered = (self.found[key] for key in sorted(self.found))
+        seconds = time.perf_counter() - self.begin
+        seed = _seeds.describe(self.origin) or {}
+        return Study(self.exp, self.varied, self.trials, seed, ordered, seconds)
+
+    def has_raised(self, error: BaseException) -> bool:
+        """Whether the exception is that of a trial."""
+        return any(error is each for each in self.failed.values())
+
+    def cause(self) -> BaseException:
+        """The exception of the first failed trial, by cell and trial."""
+        return self.failed[min(self.failed)]
+
+    def error(self) -> TrialError:
+        """The TrialError for the first failed trial."""
+        cell, k = min(self.failed)
+        cause = self.cause()
         reason = f"{type(cause).__name__}: {' '.join(str(cause).split())}"
-        raise TrialError(result(), cells[cell][0], k, reason) from cause
+        return TrialError(self.study(), self.cells[cell][0], k, reason)
 
 
 def _attach(study: Study, error: BaseException) -> None:
-    """Let what ends a study, and is no trial's, carry the study so far."""
-    # some refuse attributes
+    """Give the study so far to an exception that ends it and is not that of a trial."""
+    # some exceptions take no attributes
     with contextlib.suppress(AttributeError, TypeError):
         error.study = study  # type: ignore[attr-defined]
         error.add_note(f"the study's finished trials, {len(study)}, are this exception's .study")
 
 
 def _record(own: Record, measured: Any) -> Record:
-    """What a trial is and what was measured, if that is a record."""
+    """The record of a trial: its own entries, and the measured ones, if these are valid."""
     if not isinstance(measured, Mapping):
         raise TypeError(f"measure must return a dict, got {_validate.shown(measured)}")
     for name in measured:
@@ -161,7 +203,7 @@ def _record(own: Record, measured: Any) -> Record:
 def _cells(
     exp: Experiment, grid: Mapping[str, Iterable[Any]]
 ) -> tuple[dict[str, tuple[Any, ...]], list[Experiment]]:
-    """A valid grid in plain values, and the experiment of every combination."""
+    """The checked grid, its values in plain types, and the experiment of every cell."""
     if not isinstance(grid, Mapping):
         raise TypeError(f"grid must be a dict of values, got {_validate.shown(grid)}")
     names = [field.name for field in dataclasses.fields(Experiment)]
@@ -177,7 +219,7 @@ def _cells(
     if size > MAX_CELLS:
         raise ValueError(f"grid must have at most {MAX_CELLS} cells, got {size}")
     experiments = [exp.replace(**cell) for cell in _combined(given)]
-    # in plain types, as the experiments have them: what is given can be an array, or another one
+    # a given value may be an array or a NumPy number: take the plain one that the experiment has
     varied, repeat = {}, size
     for name, values in given.items():
         repeat //= len(values)
@@ -192,5 +234,5 @@ def _cells(
 
 
 def _combined(grid: Mapping[str, tuple[Any, ...]]) -> Iterable[dict[str, Any]]:
-    """The cells of a grid, the last parameter changing first."""
+    """The cells of a grid; from one to the next the last parameter changes first."""
     return (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))

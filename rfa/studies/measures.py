@@ -1,4 +1,4 @@
-"""What is kept of a run in a study."""
+"""Measures: functions of a run whose results a study keeps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rfa import _validate
+from rfa.setting import C0, DELTA
 from rfa.studies.trials import Record
 from rfa.theory.verification import STATEMENTS, check
 from rfa.training.run import Run
@@ -14,19 +15,19 @@ Measure = Callable[[Run], Mapping[str, Any]]
 
 
 def measure_of(measure: str | Measure) -> Measure:
-    """The function that a measure is, or is the name of."""
+    """The function of a measure that is given as a function or by its name."""
     if callable(measure):
         return measure
     known: dict[str, Measure] = {"final": final, "check": checks}
     if not isinstance(measure, str) or measure not in known:
         raise ValueError(
-            f"measure must be 'final', 'check' or callable, got {_validate.shown(measure)}"
+            f"measure must be 'final', 'check' or a function, got {_validate.shown(measure)}"
         )
     return known[measure]
 
 
 def final(run: Run) -> Record:
-    """What a run came to: status, t, and the numbers of the history's last row.
+    """The end of a run: status, t, and the numbers in the last row of its history.
 
     Parameters
     ----------
@@ -46,23 +47,26 @@ def final(run: Run) -> Record:
     return values
 
 
-def checks(run: Run, delta: float = 0.1, C0: float = 5.0) -> Record:
-    """Whether each statement holds on a run, flat.
+def checks(run: Run, delta: float = DELTA, C0: float = C0) -> Record:
+    """The checks of all statements on a run, as one flat dict.
 
     Parameters
     ----------
     run : Run
         A run.
-    delta, C0 : float
-        See :func:`rfa.theory.check`. For other values than the default pass
+    delta : float, default 0.1
+        See :func:`rfa.theory.check`. For another value than the default, pass
         ``functools.partial(checks, delta=0.05)`` as the measure.
+    C0 : float, default 5.0
+        See :func:`rfa.theory.check`.
 
     Returns
     -------
     dict
-        ``delta``, ``assumptions_met`` (whether (A1)-(A7) hold for some C and flips and clusters are
-        drawn as the paper says) and, for every id, ``ID`` (None if not applicable), ``ID:value``,
-        ``ID:vacuous``, ``ID:hypotheses_met``.
+        ``status`` of the run, ``delta``, and ``assumptions_met``: whether (A1)-(A7) hold for some C
+        and labels and clusters are drawn as in the paper. For the id ID of every statement: ``ID``
+        (whether it holds; None if it is not applicable), ``ID:value``, ``ID:vacuous`` and
+        ``ID:hypotheses_met``.
     """
     report = check(run, delta, C0)
     values: Record = {

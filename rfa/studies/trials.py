@@ -1,4 +1,4 @@
-"""The records of the trials of a study, and how often something held in them."""
+"""The result of a study: the records of its trials, and how often a statement held in them."""
 
 from __future__ import annotations
 
@@ -22,25 +22,30 @@ Record = dict[str, Any]
 
 
 class Proportion(NamedTuple):
-    """How often something held over the trials of a cell.
+    """How often a statement, or another truth value, held in the trials of a cell.
 
     Attributes
     ----------
-    k, n : int
-        Trials in which it holds, and in which it was applicable.
+    k : int
+        Number of trials in which it held.
+    n : int
+        Number of trials in which it was applicable.
     low, high : float
         95 percent Clopper-Pearson interval of the probability; 0 and 1 if n = 0.
     trials : int
-        All trials of the cell.
+        Number of all trials of the cell.
     not_applicable, vacuous, unmet : int
-        Trials in which a statement was not applicable, said nothing, or had hypotheses that were
-        not met.
+        Number of trials in which the statement was not applicable, was vacuous, or had hypotheses
+        that were not met.
     verdict : str
-        On the theorem's probability, at least 1 - 4 delta: ``"consistent"`` if low is at least
-        that, ``"refuted"`` if high is below it and the theorem's assumptions are met,
-        ``"undecided"`` otherwise. ``"vacuous"`` if it said nothing in every trial,
-        ``"conditional"`` if it was not applicable in every one; empty if it is not about a
-        statement.
+        The interval compared with the theorem's probability, at least 1 - 4 delta:
+
+        - ``"consistent"``: low is at least 1 - 4 delta.
+        - ``"refuted"``: high is below 1 - 4 delta, and the theorem's assumptions are met.
+        - ``"undecided"``: neither.
+        - ``"vacuous"``: the statement was vacuous in every trial.
+        - ``"conditional"``: there are trials in which the statement was not applicable.
+        - empty: the truth value is not that of a statement.
     """
 
     k: int
@@ -55,20 +60,22 @@ class Proportion(NamedTuple):
 
 
 class TrialError(RuntimeError):
-    """A trial of a study failed: its run, or what the measure did with it.
+    """A trial of a study failed, in its run or in the measure.
 
-    What the trial raised is the ``__cause__``; pickled, its type and text stay in the message only.
+    The exception of the trial is the ``__cause__``. Pickling keeps only its type and text, which
+    are in the message.
 
     Attributes
     ----------
     study : Study
-        The study with the trials that were finished.
+        The study with its finished trials.
     cell : dict of str to object
         The grid's values of the failed trial.
     trial : int
-        Its number k; ``exp.replace(**cell).run(SeedSequence(seed, spawn_key=(k,)))`` is its run.
+        The number k of the failed trial. Its run is
+        ``exp.replace(**cell).run(SeedSequence(seed, spawn_key=(k,)))``.
     reason : str
-        Type and text of what it raised.
+        Type and text of the exception.
 
     Examples
     --------
@@ -101,16 +108,16 @@ class Study:
     Attributes
     ----------
     experiment : Experiment
-        What was run.
+        The experiment that the trials ran, apart from the grid's parameters.
     grid : dict of str to tuple
-        Parameters that vary, and their values in plain types, as an Experiment has them.
+        The parameters that vary, and their values in plain types, as an Experiment has them.
     trials : int
-        Trials in every cell of the grid.
+        Number of trials in every cell of the grid.
     seed : dict
-        The seed of all; trial k has the key (k,) of it in every cell.
+        The seed of the study. Trial k uses its key (k,) in every cell.
     records : tuple of dict
-        One for each finished trial, by cell and trial: the cell's parameters, ``trial`` and what
-        was measured.
+        One record for each finished trial, in the order of cell and trial: the cell's parameters,
+        ``trial``, and the results of the measure.
     seconds : float
         Wall time.
 
@@ -153,7 +160,7 @@ class Study:
         Parameters
         ----------
         **cell
-            Values of parameters of the grid, in any form that an Experiment takes.
+            Values of some parameters of the grid, in any form that an Experiment takes.
 
         Returns
         -------
@@ -179,15 +186,15 @@ class Study:
         )
 
     def proportion(self, statement: str, **cell: Any) -> Proportion:
-        """How often a statement, or anything else that was measured as true or false, held.
+        """How often a statement, or another measured truth value, held in the trials of a cell.
 
         Parameters
         ----------
         statement : str
             An id of :data:`rfa.theory.STATEMENTS`, for a study with ``measure="check"``, or the
-            name of a measured truth value.
+            name of another measured truth value.
         **cell
-            Values of the grid's parameters; all of them, so that one cell is meant.
+            The cell: a value for every parameter of the grid.
 
         Returns
         -------
@@ -196,7 +203,7 @@ class Study:
         Raises
         ------
         ValueError
-            If more than one cell is meant, or nothing of that name was measured as true or false.
+            If a parameter of the grid has no value, or no truth value of that name was measured.
 
         Examples
         --------
@@ -208,7 +215,7 @@ class Study:
         """
         missing = [name for name in self.grid if name not in cell]
         if missing:
-            raise ValueError(f"a value of {' and '.join(missing)} must say which cell is meant")
+            raise ValueError(f"a value of {' and '.join(missing)} must be given to choose one cell")
         _validate.instance(statement, "statement", str, "a name")
         records = self.select(**cell)
         if not any(statement in record for record in records):
@@ -221,7 +228,7 @@ class Study:
             raise ValueError(f"statement {statement!r} is not true or false in this study")
         n, k = sum(value is not None for value in values), sum(map(bool, values))
         low, high = clopper_pearson(k, n) if n else (0.0, 1.0)
-        # of checks, not of a measure of one's own
+        # records with all of these come from measures.checks, others from a user's measure
         beside = {f"{statement}:vacuous", f"{statement}:hypotheses_met", "delta", "assumptions_met"}
         about = all(beside <= record.keys() for record in records)
 
@@ -253,7 +260,7 @@ class Study:
         Parameters
         ----------
         **cell
-            Values of the grid's parameters.
+            The cell: a value for every parameter of the grid.
 
         Returns
         -------
@@ -262,7 +269,7 @@ class Study:
         Raises
         ------
         ValueError
-            If more than one cell is meant, or statements were not checked.
+            If a parameter of the grid has no value, or if the study did not check statements.
         """
         return {name: self.proportion(name, **cell) for name in STATEMENTS}
 
@@ -285,7 +292,7 @@ class Study:
         return pandas.DataFrame(list(self.records))
 
     def to_json(self) -> str:
-        """The study as JSON; NaN and infinities as strings, arrays as lists.
+        """The study as JSON, with NaN and infinities as strings and arrays as lists.
 
         Returns
         -------
@@ -294,7 +301,7 @@ class Study:
         Raises
         ------
         TypeError
-            If a measured value has no form in JSON.
+            If JSON cannot express a measured value.
         """
         record = {
             "experiment": json.loads(self.experiment.to_json()),
@@ -307,7 +314,9 @@ class Study:
         try:
             return json.dumps(jsonable(record))
         except TypeError as error:
-            raise TypeError(f"records must be numbers, words, lists and dicts: {error}") from None
+            raise TypeError(
+                f"records must consist of numbers, words, lists and dicts: {error}"
+            ) from None
 
 
 def _verdict(low: float, high: float, delta: float, passes: bool, complete: bool) -> str:
@@ -320,7 +329,7 @@ def _verdict(low: float, high: float, delta: float, passes: bool, complete: bool
 
 
 def plain(value: Any) -> Any:
-    """A value of a grid's parameter as an Experiment has it: no arrays, no lists, no types."""
+    """A value of a grid's parameter as an Experiment has it, without arrays, lists and types."""
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Training: gradient descent, what is recorded on the way, and the Run that it leaves."""
+"""Training: gradient descent (train), what it records (History), and its result (Run)."""
 
 from rfa.training.history import History, Row
 from rfa.training.loading import load

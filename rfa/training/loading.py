@@ -1,4 +1,4 @@
-"""Reads the files of Run.save and Network.save."""
+"""Reads the files that Run.save and Network.save write."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def load(path: str | os.PathLike[str]) -> Run | Network:
     Raises
     ------
     OSError
-        If there is no such file (FileNotFoundError), it is a folder (IsADirectoryError), or the
-        system cannot read it.
+        If there is no such file (FileNotFoundError), if it is a folder (IsADirectoryError), or if
+        the system cannot read it.
     ValueError
-        If the file is not one of rfa's, is damaged, holds what no training can have left, or was
-        written by a later version; the sentence says which, and where.
+        If rfa did not write the file, if it is damaged, if no training can have had this result, or
+        if a later version of rfa wrote it. The message says which of these, and where in the file.
 
     Notes
     -----
-    Arrays are checked as arguments are, and against one another. A file takes no more memory than
-    it has bytes: arrays in it must not be compressed, and those of other names are not read.
+    Arrays are checked as arguments are, and against one another. Loading takes no more memory than
+    the file has bytes: arrays must not be compressed, and arrays with unknown names are not read.
 
     Examples
     --------
@@ -68,19 +68,20 @@ def load(path: str | os.PathLike[str]) -> Run | Network:
 
 STATUSES = ("finished", "stopped", "diverged", "interrupted")
 
-# What a run's record has, beside "test", and what the part of it has that is about a data set.
+# The names in the record of a run, which may also have "test", and in its part about a data set.
 RECORD = (
     *("schema", "kind", "alpha", "t", "status", "engine", "omega_init", "seed_init"),
     *("stats", "provenance", "data"),
 )
 DATA_RECORD = ("distribution", "seed", "split")
 
-# Arrays whose names begin so are a run's, whether or not this run has them.
+# The names of a run's arrays begin with these words. Such an array is refused if the run has no
+# quantity of that name.
 PREFIXES = ("snapshot_", "history_", "data_", "test_")
 
 
 def _run(stored: _files.Stored) -> Run:
-    """The run of a file's content, if training can have left it."""
+    """The run of a file's content, if it can be the result of training."""
     record = stored.record
     _check_record(record)
     alpha, t, status = float(record["alpha"]), record["t"], record["status"]
@@ -96,7 +97,7 @@ def _run(stored: _files.Stored) -> Run:
     _validate.in_range(network.a, data.X.dtype, "a")
     m, d = network.W.shape
     if {d, d if test is None else test.d} != {data.d}:
-        raise ValueError(f"data, test and W must be of one dimension, but W has d={d}")
+        raise ValueError(f"data, test and W must have the same dimension, but W has d={d}")
     if record["engine"] == "planar" and d != 2:
         raise ValueError(f"engine is 'planar', which needs d=2, but the data have d={d}")
     start = _weights(stored, "W_initial", data, m)
@@ -106,9 +107,9 @@ def _run(stored: _files.Stored) -> Run:
     for name, step, W in [("W", t, network.W), *kept]:
         for other, at, same in (("W_initial", 0, start), ("W", t, network.W)):
             if step == at and not np.array_equal(W, same):
-                raise ValueError(f"{name} is that of step {step}, but differs from {other}")
+                raise ValueError(f"{name} must equal {other}, since both are W at step {step}")
 
-    # beyond these magnitudes sums of squares and products can leave the range of float64
+    # with larger numbers, sums of squares and products may leave the range of the type
     parts = [network.W, start, network.a, data.X, *snapshots.values()]
     parts += [] if data.means is None else [data.means]
     largest = max(max(float(part.max()), -float(part.min())) for part in parts)
@@ -121,7 +122,7 @@ def _run(stored: _files.Stored) -> Run:
         largest < float(np.finfo(data.X.dtype).max) ** 0.25,
     )
     if status == "stopped" and history.t[-1:].tolist() != [t]:
-        raise ValueError(f"status is 'stopped', but step {t}, the last, is not in history_t")
+        raise ValueError(f"status is 'stopped', but history_t lacks the last step, {t}")
     if status == "finished" and not len(history):
         raise ValueError("status is 'finished', but history_t is empty")
     _check_steps(history.t, t, T, status, set(snapshots))
@@ -145,11 +146,11 @@ def _run(stored: _files.Stored) -> Run:
 def _check_steps(
     recorded: np.ndarray[Any, Any], t: int, T: int, status: str, snapshots: set[int]
 ) -> None:
-    """Refuse steps that no setting of record and snapshots leaves: see :func:`rfa.train`."""
-    # a run that ended early may not have come to record, or keep, its last step
+    """Refuse steps that no ``record`` and ``snapshots`` of :func:`rfa.train` can have chosen."""
+    # a run that ended early may have ended before it recorded or kept its last step
     last = t if status in ("finished", "stopped") else t - 1
     found = set(recorded.tolist())
-    # record=None leaves the last step only, or none if the run ended before
+    # with record=None the history has the last step only, or no step if the run ended before it
     if found and not (status == "finished" and found == {t}):
         needed = {*range(min(T, EARLY_STEPS) + 1), T - 1, T}
         missing = sorted(step for step in needed - found if step <= last)
@@ -157,11 +158,11 @@ def _check_steps(
             raise ValueError(f"history_t lacks step {missing[0]}, which every run records")
     lost = sorted(step for step in {1, T} - snapshots if snapshots and step <= last)
     if lost:
-        raise ValueError(f"it lacks 'snapshot_{lost[0]}', but not the snapshots of other steps")
+        raise ValueError(f"it lacks 'snapshot_{lost[0]}', although it has other snapshots")
 
 
 def _check_record(record: dict[str, Any]) -> None:
-    """Refuse a run's record with something missing, unknown, or not as training leaves it."""
+    """Refuse a run's record in which an entry is missing, unknown or impossible."""
     _files.fields(record, "meta", RECORD, ["test"])
     _validate.positive_float(record["alpha"], "alpha")
     if _validate.nonnegative_int(record["t"], "t") > MAX_STEPS:
@@ -169,7 +170,7 @@ def _check_record(record: dict[str, Any]) -> None:
     for name, known in (("status", STATUSES), ("engine", tuple(ENGINES))):
         if record[name] not in known:
             shown = _validate.shown(record[name])
-            raise ValueError(f"{name} is {shown}, not one of {', '.join(known)}")
+            raise ValueError(f"{name} must be one of {', '.join(known)}, but is {shown}")
     _files.fields(record["stats"], "stats", ["seconds"], further=True)
     for name, number in record["stats"].items():
         _validate.nonnegative_float(number, f"stats[{_validate.shown(name)}]")
@@ -179,15 +180,15 @@ def _check_record(record: dict[str, Any]) -> None:
 def _weights(
     stored: _files.Stored, name: str, data: Dataset, m: int | None = None
 ) -> np.ndarray[Any, Any]:
-    """A first layer of the data's type, and of a given width."""
+    """A first layer in the type of the data, with m neurons if m is given."""
     W = stored.array(name, data.X.dtype.str[1:])
     if m is not None and W.shape != (m, data.d):
-        raise ValueError(f"{name} has shape {W.shape}, W has {(m, data.d)}")
+        raise ValueError(f"{name} must have the shape of W, {(m, data.d)}, but has {W.shape}")
     return _validate.weights(W, name)
 
 
 def _step(name: str) -> int | None:
-    """The step whose snapshot has the name."""
+    """The step of the snapshot with this name; None if it is not the name of a snapshot."""
     digits = name.removeprefix("snapshot_")
     if digits == name or not re.fullmatch("0|[1-9][0-9]{0,15}", digits):
         return None
@@ -195,7 +196,7 @@ def _step(name: str) -> int | None:
 
 
 def _dataset(stored: _files.Stored, prefix: str, record: Any) -> Dataset:
-    """The data set of the arrays whose names begin with prefix, and of its part of the record."""
+    """The data set in the arrays whose names begin with prefix, and in this part of the record."""
     _files.fields(record, prefix, DATA_RECORD)
     there = {"X", "y", *(name.removeprefix(f"{prefix}_") for name in stored.names())}
     found = {
@@ -215,14 +216,16 @@ def _dataset(stored: _files.Stored, prefix: str, record: Any) -> Dataset:
 
 
 def _distribution(values: Any, X: np.ndarray[Any, Any]) -> XORClusters | None:
-    """The distribution of a record, of the dimension of the data."""
+    """The distribution of a record; it must have the dimension of the data."""
     if values is None:
         return None
     _files.fields(values, "distribution", XORClusters.__dataclass_fields__)
-    # before it is made, for mu would be made in any dimension
+    # checked first, since making it would allocate mu in any dimension that the file claims
     if X.shape[1:] != (values["d"],):
-        raise ValueError(f"distribution has d={_validate.shown(values['d'])}, X {X.shape}")
-    for name in ("sigma", "mu"):  # stored as what None stands for
+        raise ValueError(
+            f"distribution has d={_validate.shown(values['d'])}, but X has shape {X.shape}"
+        )
+    for name in ("sigma", "mu"):  # a file has their values, never None
         if values[name] is None:
             raise ValueError(f"{name} must be given, got null")
     return XORClusters.from_dict(values)

@@ -1,4 +1,4 @@
-"""Gradient descent: train() checks its arguments, takes the steps and puts the Run together."""
+"""Gradient descent: train() checks its arguments, takes the steps and returns a Run."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from rfa.training.run import Run
 
 logger = logging.getLogger("rfa")
 
-# What the engines and the history count, samples and neurons, they count in 32 bits.
+# Engines and history count samples and neurons in 32 bits.
 MAX_COUNT = 2**31 - 1
 
 Stop = Callable[[int, Row], bool]
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training, or a study, was interrupted by Ctrl-C.
+    """Ctrl-C interrupted a run or a study.
 
     Attributes
     ----------
     run : Run or None
-        The run up to the last whole step, with status ``"interrupted"``.
+        The run up to its last whole step, with status ``"interrupted"``; None for a study.
     study : Study or None
-        The study with the trials that were finished, if it was a study.
+        The study with its finished trials; None for a run.
 
     Examples
     --------
@@ -89,57 +89,70 @@ def train(
     data : Dataset
         Training data of n samples in dimension d.
     alpha : float, default 0.05
-        Step size; alpha / n must be a normal number of the type of X.
+        Step size. alpha / n must be a normal number of the type of X.
     steps : int, optional
-        Number of steps; None: the theorem's horizon T = 1 + 1/(4 alpha). 0 records the initial
-        state.
+        Number of steps; None: the theorem's horizon T = 1 + 1/(4 alpha). With 0 steps only the
+        initial state is recorded.
     test : Dataset, optional
-        Data on which the error is recorded.
+        Test data, whose error is recorded.
     engine : {"auto", "direct", "gram", "planar", "reference"}
-        How a step is computed, see :mod:`rfa.engines`. All take the same steps up to rounding.
-        "auto" is planar for d = 2, gram for n up to 2.4 d + 330 in float32 or 2.4 d + 165 in
-        float64, 2.7 d + 400 or + 200 for more than 252 neurons (unless its arrays would take more
-        than 2 GiB, or products of samples overflow or underflow), direct otherwise; see
-        ``rfa.engines.choice`` for its constants.
+        How a step is computed, see :mod:`rfa.engines`. All engines take the same steps, up to
+        rounding. "auto" chooses by the sizes:
+
+        - planar for d = 2.
+        - gram for n up to 2.4 d + 330 in float32, or 2.4 d + 165 in float64. With more than 252
+          neurons the limit is 2.7 d + 400 in float32, or 2.7 d + 200 in float64. gram is not
+          chosen if its arrays would take more than 2 GiB, or if products of samples overflow or
+          underflow.
+        - direct otherwise.
+
+        The constants are in ``rfa.engines.choice``.
     record : {"log", "all", None}, int or iterable of int
-        Which steps go into the history. "log": t = round(10^(k/40)) and the last; "all"; k: every
-        k-th and the last; a list of steps; None: the last only. Each but None also takes the steps
-        0, ..., min(T, 1000), T-1 and T. With the paper's clusters a row takes about 72 m bytes, up
-        to T 128 m more; all rows together may take 16 GiB.
+        The steps that the history records. "log": t = round(10^(k/40)) for k = 0, 1, ..., and the
+        last step. "all": every step. An integer k: every k-th step, and the last. A list: its
+        steps. None: the last step only. Except with None, the steps 0, ..., min(T, 1000), T-1 and T
+        are recorded, too. With the paper's clusters a step takes about 72 m bytes, and a step up to
+        T takes 128 m bytes more. All steps together may take 16 GiB.
     snapshots : iterable of int or None
-        Further steps (beside 1 and T) whose W_t is kept, up to 16 GiB of them; steps beyond the
-        last are an error. None: no W_t is kept but the last.
+        Steps whose W_t is kept, in addition to 1 and T. All of them together may take 16 GiB. A
+        step beyond the last one is an error. None: only the last W_t is kept.
     stop : callable(t, row) -> bool, optional
-        Called at recorded steps with the history entries of that step; the run ends there if the
-        answer is true.
+        A function that is called at each recorded step with the history entries of that step. If
+        it returns true, the run ends there.
     n_threads : int, optional
-        Number of threads, None: OMP_NUM_THREADS or the CPUs available, at most what threadpoolctl
-        allows. It does not change a bit of the result.
+        Number of threads; None: OMP_NUM_THREADS or, if it is not set, the number of CPUs available,
+        but at most the limit that threadpoolctl has set. The number of threads does not change a
+        bit of the result.
     progress : bool, optional
-        Whether to show a progress bar on stderr; None: if the run takes longer than about two
-        seconds and stderr is a terminal.
+        Whether to show a progress bar on stderr. None: it is shown if stderr is a terminal and the
+        run takes longer than about two seconds.
 
     Returns
     -------
     Run
-        The result; net and data are not changed.
+        The result. net and data are not changed.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is out of range or of the wrong type, before anything is computed.
+        If an argument is out of range or of the wrong type. Nothing has been computed then.
     Interrupted
-        After Ctrl-C, carrying the run so far; a bare KeyboardInterrupt while arrays are set up,
-        before there is a run.
+        After Ctrl-C; its ``run`` is the run so far. A Ctrl-C before the first step, while arrays
+        are set up, raises a plain KeyboardInterrupt.
 
     Notes
     -----
     W_{t+1} = W_t - alpha * gradient of (1/n) sum_i log(1 + exp(-y_i f(x_i; W_t))), Section 2.1.
-    X decides the type: float32 if X is float32, else float64; W_0 is rounded to it once. A step
-    costs O(n m d), gram O(n^2 m), planar O(n + m + changes of A). What is recorded, snapshots, stop
-    and progress never change W. A gram engine of up to 64 MiB is kept for the next run of its
-    thread. Rounding errors of planar are relative to sums over all samples: if one sample is larger
-    than the rest by ten orders of magnitude or more, take engine="direct".
+
+    The computation is in the type of X, float32 or float64. W_0 is rounded to this type once.
+    Recording, snapshots, stop and progress never change W.
+
+    A step costs O(n m d) with direct, O(n^2 m) with gram, and O(n + m + changes of A) with planar.
+    After a run with gram, its thread keeps the engine's arrays for the next run, if they take at
+    most 64 MiB.
+
+    Rounding errors of planar are relative to sums over all samples. If one sample is larger than
+    the others by ten orders of magnitude or more, take engine="direct".
 
     Examples
     --------
@@ -176,14 +189,14 @@ def train(
 
 
 def _checked(net: Network, data: Dataset, alpha: float, test: Dataset | None) -> float:
-    """The step size, after it and what is to be trained on what have been checked."""
+    """Check network, data and test data against one another; return the step size as a float."""
     _validate.instance(net, "net", Network, "a rfa.Network")
     _validate.instance(data, "data", Dataset, "a rfa.Dataset")
     if test is not None:
         _validate.instance(test, "test", Dataset, "a rfa.Dataset or None")
     for name, other in (("net", net.d), ("test", data.d if test is None else test.d)):
         if other != data.d:
-            raise ValueError(f"{name} has dimension d={other}, the data have d={data.d}")
+            raise ValueError(f"{name} has dimension d={other}, but the data have d={data.d}")
     for name, size, what in (
         ("data", data.n, "samples"),
         ("test", 0 if test is None else test.n, "samples"),
@@ -195,7 +208,7 @@ def _checked(net: Network, data: Dataset, alpha: float, test: Dataset | None) ->
 
 
 def _layers(net: Network, problem: Problem) -> tuple[FloatArray, FloatArray]:
-    """W and a in the type of the data, in which alpha / n has to be a normal number."""
+    """W and a in the type of the data; alpha / n must be a normal number of that type."""
     dtype, n = problem.X.dtype, len(problem.X)
     W = _validate.in_range(net.W, dtype, "net.W")
     a = _validate.in_range(net.a, dtype, "net.a")
@@ -209,7 +222,7 @@ def _layers(net: Network, problem: Problem) -> tuple[FloatArray, FloatArray]:
 
 
 class _Descent:
-    """A run that is under way: the engine, what has been recorded and kept, and the status."""
+    """A run in progress: its engine, the recorded rows, the kept snapshots and the status."""
 
     def __init__(
         self,
@@ -237,7 +250,7 @@ class _Descent:
         self.status, self.row = "finished", 0
 
     def to(self, steps: int, keep: set[int], stop: Stop | None, progress: bool | None) -> Run:
-        """Take all steps, or as many as stop, divergence or Ctrl-C allow, and return the run."""
+        """Take all steps, unless stop, divergence or Ctrl-C ends the run before; return the run."""
         bar = Progress(progress, steps)
         try:
             for halt in sorted({*keep, steps, *(() if stop is None else self.at.tolist())}):
@@ -258,7 +271,7 @@ class _Descent:
         except BaseException:
             bar.close()
             raise
-        # nor must another Ctrl-C lose what has been done
+        # a second Ctrl-C, during what follows, must not lose the steps taken
         with contextlib.suppress(KeyboardInterrupt):
             bar.close()
         result = None
@@ -270,7 +283,7 @@ class _Descent:
         raise Interrupted(result)
 
     def _advance(self, halt: int, bar: Progress) -> None:
-        """Step to t = halt and record what is to be recorded up to there, unless it diverges."""
+        """Step to t = halt and record the steps of ``at`` up to it; return early on divergence."""
         engine = self.engine
         rows = np.searchsorted(self.at, halt, side="right")
         while engine.t < halt or self.row < rows:
@@ -283,14 +296,14 @@ class _Descent:
     def _diverge(self) -> None:
         self.status = "diverged"
         logger.warning(
-            "the run diverged at t=%d: <w, x>, f or the next W is beyond the range of %s; "
+            "the run diverged at t=%d, because <w, x>, f or the next W is beyond the range of %s: "
             "try a smaller alpha",
             self.engine.t,
             self.problem.X.dtype,
         )
 
     def _stops(self, stop: Stop, t: int) -> bool:
-        """What stop answers at step t; it is not asked where nothing was recorded."""
+        """Whether stop returns true at step t; it is called only if step t was recorded."""
         if not self.row or self.at[self.row - 1] != t:
             return False
         recorded = derive(self.problem, self.out, self.at, self.row - 1, self.row).row(t)
@@ -299,7 +312,7 @@ class _Descent:
             return bool(answer)
         except ValueError:
             raise TypeError(
-                f"stop must return true or false, got {_validate.shown(answer)}"
+                f"stop must return a true or false value, got {_validate.shown(answer)}"
             ) from None
 
     def _result(self) -> Run:

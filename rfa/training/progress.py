@@ -7,12 +7,12 @@ import time
 
 from rfa import _runtime
 
-# Progress is shown for runs that last longer than DELAY, in pieces of about INTERVAL seconds.
+# A bar appears after DELAY seconds, and is then updated about every INTERVAL seconds.
 DELAY, INTERVAL = 2.0, 0.2
 
 
 def at_a_terminal() -> bool:
-    """Whether somebody can see stderr, which may be closed, absent or of another kind."""
+    """Whether stderr is a terminal; False if it is closed, None, or an object without isatty."""
     try:
         return sys.stderr.isatty()
     except (AttributeError, ValueError):
@@ -20,9 +20,10 @@ def at_a_terminal() -> bool:
 
 
 class Progress:
-    """A tqdm bar, made only if it will be shown.
+    """The progress of a run, as a tqdm bar.
 
-    Then alone the run is cut in pieces, of about INTERVAL seconds each.
+    If the bar is wanted, the run is cut into pieces of about INTERVAL seconds each, between which
+    the bar is updated. Otherwise there is no bar, and the run is not cut.
     """
 
     def __init__(self, wanted: bool | None, steps: int) -> None:
@@ -34,17 +35,18 @@ class Progress:
         self.bar: _runtime.ProgressBar | None = None
 
     def next_halt(self, t: int, halt: int) -> int:
-        """The step up to which to go before the bar is shown again."""
+        """The last step of the next piece, at most ``halt``."""
         return min(halt, t + self.piece) if self.wanted else halt
 
     def show(self, t: int) -> None:
-        """Show that t steps are taken, and choose the length of the next piece."""
+        """Show that t steps are taken, and choose the number of steps of the next piece."""
         if not self.wanted:
             return
         now = time.perf_counter()
         spent, self.last = now - self.last, now
         done, self.t = t - self.t, t
-        # so many as INTERVAL is enough for, by what few steps took not far more than these
+        # as many steps as fit into INTERVAL at the speed of the last piece, but at most 32 times as
+        # many as it had: a short piece says little about the speed of a long one
         self.piece = max(1, int(done * min(INTERVAL / max(spent, 1e-9), 32)))
         if self.bar is None and self.last - self.begin >= self.delay:
             self.bar = _runtime.ProgressBar(total=self.steps, unit="step", initial=0, leave=False)
@@ -52,6 +54,6 @@ class Progress:
             self.bar.show(t)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self.bar is not None:
             self.bar.close()

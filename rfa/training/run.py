@@ -1,4 +1,4 @@
-"""What a training run leaves: Run, and its file."""
+"""The result of training: Run, and how it is written to a file."""
 
 from __future__ import annotations
 
@@ -34,25 +34,30 @@ class Run:
     t : int
         Steps taken.
     status : str
-        ``"finished"``; ``"stopped"`` by the stop function; ``"diverged"``: a <w_j, x_i>, f
-        or the next W went beyond the range of the engine's type at step t, where the run ended (try
-        a smaller alpha; planar computes in float64 and needs no <w_j, x_i>, gram that of t+1);
-        ``"interrupted"`` by Ctrl-C.
+        - ``"finished"``: all steps were taken.
+        - ``"stopped"``: the stop function ended the run.
+        - ``"diverged"``: the run ended at step t, because a <w_j, x_i>, f or the next W went beyond
+          the range of the engine's type: try a smaller alpha. (planar computes in float64, and
+          needs no <w_j, x_i>. gram checks the <w_j, x_i> of step t + 1.)
+        - ``"interrupted"``: Ctrl-C ended the run.
     engine : str
         The engine that computed the steps.
     history : History
         What was recorded.
     snapshots : dict of int to ndarray
-        W_t (m, d), read-only, for t = 1, t = T (the horizon) and the further steps asked for, as
-        far as the run went.
+        W_t (m, d), read-only, for t = 1, for t = T (the horizon) and for the further steps asked
+        for, as far as the run reached them.
     stats : dict
-        ``seconds`` spent in the engine. direct and gram: ``batches``, 32 samples of a neuron each,
-        that the masked sums of all steps went over, ``looked_up`` of them in tables, six entries
-        for each, and ``added``, sums that were there already, because neurons had the same
-        activations or were active on all samples, and were added to a neuron's or to one another.
-        direct: ``evaluated``, pairs of a sample and a neuron (padding included) whose sign took an
-        inner product, since no bound settled it.
-        planar: ``passed``, samples that ends of arcs went past.
+        ``seconds``, the time spent in the engine, and counts over all steps. With direct and gram:
+
+        - ``batches``: units of 32 samples of one neuron, over which the masked sums were taken.
+        - ``looked_up``: those of them that were summed by tables, with six entries for each.
+        - ``added``: sums that were not computed again, because neurons had the same activations or
+          were active on all samples, and that were added to a neuron's sum or to one another.
+
+        With direct also ``evaluated``: pairs of a sample and a neuron (padding included) whose sign
+        needed an inner product, because no bound settled it. With planar ``passed``: samples that
+        an end of an arc went past.
     provenance : dict
         Version, commit if known, seeds, engine, SIMD level, threads, NumPy.
     """
@@ -95,14 +100,14 @@ class Run:
         Parameters
         ----------
         path : path-like
-            The file, a NumPy ``.npz`` (the name is kept as given) without pickled objects. An
-            existing file is replaced at once, when the new one is complete.
+            The file, a NumPy ``.npz`` without pickled objects. No extension is appended to the
+            name. An existing file is replaced only once the new one is complete.
         test : bool, default True
             Whether to write the test data, which may be most of the file. Without them the loaded
-            run has ``test`` None and is otherwise the same: ``history.test_error`` stays, which is
-            all that plots and studies read of the test data; statements, reports and the summary
-            of the command line draw points of their own. To train on with the same test data they
-            have to be given again; those of a :class:`rfa.Experiment` are
+            run has ``test`` None and is otherwise the same. In particular it has
+            ``history.test_error``, and plots and studies need no more of the test data. Statements,
+            reports and the summary of the command line draw their own points. To train further with
+            the same test data, give them again. The test data of a :class:`rfa.Experiment` are
             ``run.data.distribution.sample(n_test, run.data.seed, "test", run.data.X.dtype)``.
 
         Raises
@@ -110,12 +115,12 @@ class Run:
         TypeError, ValueError
             If an argument is of the wrong type, or path cannot name a file.
         OSError
-            If the file cannot be written. What was there is there still.
+            If the file cannot be written. An existing file stays as it was.
 
         Notes
         -----
-        A callable of the distribution is stored by its name only: after loading, what would call
-        it raises and says so.
+        If the distribution has a function (eta, noise or law), only its name is written. In the
+        loaded run, every method that needs the function raises a ValueError that says so.
 
         Examples
         --------
@@ -155,7 +160,7 @@ class Run:
         _files.write_npz(path, arrays, meta)
 
 
-# The arrays of a Dataset that are stored, each if the data set has it, and their types.
+# The arrays of a Dataset that are written, if the data set has them, and their types.
 DATA_ARRAYS = {
     **{"X": "f4 f8", "y": "i8", "y_clean": "i8", "cluster": "i8"},
     **{"means": "f8", "eta": "f8"},

@@ -102,7 +102,7 @@ def test_ties_go_to_the_smaller_index():
 
 def test_one_cluster_is_truncated_with_a_warning():
     dist = rfa.XORClusters(eta=0.5, noise="one-cluster")
-    with pytest.warns(UserWarning, match="50 labels .* cluster 0 has only"):
+    with pytest.warns(UserWarning, match="labels and not 50, because cluster 0 has only"):
         data = dist.sample(100, rng=0)
     np.testing.assert_array_equal(data.noisy, data.cluster == 0)
 
@@ -340,10 +340,10 @@ BAD_DATA = [
     ({"X": [[1.0]], "y": [True]}, r"y must be -1 or \+1.* use 2 \* y.astype\(int\) - 1"),
     ({"X": [[1.0]], "y": [3]}, r"y must be -1 or \+1, but y\[0\] is 3$"),
     ({"X": [[1.0]], "y": ["a"]}, "y must be an array of labels"),
-    ({"X": [[1.0]], "y": [1], "y_clean": [1]}, "y_clean, cluster, means go together"),
+    ({"X": [[1.0]], "y": [1], "y_clean": [1]}, "y_clean, cluster, means must be given together"),
     (
         {"X": np.eye(2), "y": [1, 1], "y_clean": [1, -1], "cluster": [0, 0], "means": np.eye(2)},
-        "y_clean must be one label in each cluster, not so in 0",
+        "y_clean must be the same label throughout a cluster, but cluster 0 has both",
     ),
     ({"X": np.ma.ones((1, 1)), "y": [1]}, "X must be an array without a mask"),
     ({"X": [[1.0]], "y": np.ma.array([1])}, "y must be an array without a mask"),

@@ -97,9 +97,9 @@ def test_no_answer_is_wrong_for_either_label():
 def test_outputs_beyond_the_range_are_no_answers():
     W = np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]]) * 1e308
     net = rfa.Network(W, [1, -1.0, 1, -1])
-    with pytest.raises(ValueError, match="^network must not be so large that f overflows"):
+    with pytest.raises(ValueError, match="^network must be smaller: f overflows"):
         error_on_fresh_points(net, rfa.XORClusters(sigma=100.0), n=1000, rng=0)
-    with pytest.raises(ValueError, match=r"f\(X\[0\]\) is (nan|inf)"):
+    with pytest.raises(ValueError, match=r"f\(X\[0\]\) overflows and is (nan|inf)"):
         rfa.Network([[1e308, 0], [1e308, 0]], [1e10, -1e10]).predict([[1.0, 0.0]])
 
 

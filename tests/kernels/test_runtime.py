@@ -254,7 +254,7 @@ def test_a_limit_on_processes():
         "    rfa.kernels.forward(exp.sample(0).X, exp.network(0).W, exp.network(0).a)\n"
         "    found = rfa.study(small, trials=3)\n"
         "print(*runs, len(found.records), len(said))\n"
-        "for warning in said: assert 'the system lets this process have 1 of' in str(warning)"
+        "for warning in said: assert 'rfa uses 1 of' in str(warning)"
     )
     warnings = "3" if threads.OPENMP else "0"  # one each of train, forward and study
     assert printed(program, OMP_NUM_THREADS="3") == ["1", "1", "3", warnings]
@@ -272,7 +272,7 @@ def test_stacks_that_the_system_does_not_grant(name, monkeypatch):
         "step = lambda: k.forward(numpy.ones((999, 9)), numpy.ones((99, 9)), numpy.ones(99), 2)\n"
         "with warnings.catch_warnings(record=True) as said: step()\n"
         "print(_runtime.threads(1), len(said))\n"
-        "for warning in said: assert 'have 1 of 2 threads' in str(warning)"
+        "for warning in said: assert 'uses 1 of 2 threads' in str(warning)"
     )
     # more than there are addresses; less than a stack may have, for which the usual size is taken
     fewer = "1" if threads.OPENMP else "0"

@@ -191,7 +191,7 @@ def test_truth_values_of_ones_own_have_proportions_without_a_verdict():
     assert found.proportion("wide", m=8)[:2] == (4, 4)
     assert found.proportion("wide", m=4)[:2] == (0, 4)
     assert found.proportion("wide", m=4).verdict == ""
-    with pytest.raises(ValueError, match="a value of m must say which cell is meant"):
+    with pytest.raises(ValueError, match="a value of m must be given to choose one cell"):
         found.proportion("wide")
     with pytest.raises(ValueError, match="'x' is not true or false in this study"):
         found.proportion("x", m=4)
@@ -233,10 +233,10 @@ def test_truth_values_of_ones_own_have_proportions_without_a_verdict():
         ),
         ({"progress": "no"}, TypeError, "progress must be True, False or None, got 'no'"),
         ({"progress": np.arange(2)}, TypeError, "progress must be True, False or None"),
-        ({"measure": np.arange(2)}, ValueError, "measure must be 'final', 'check' or callable"),
+        ({"measure": np.arange(2)}, ValueError, "measure must be 'final', 'check' or a function"),
         ({"grid": {"m": [0]}}, ValueError, "m must be at least 1"),
         ({"rng": np.random.default_rng(0)}, TypeError, "rng must be an int, a SeedSequence"),
-        ({"measure": "loss"}, ValueError, "measure must be 'final', 'check' or callable"),
+        ({"measure": "loss"}, ValueError, "measure must be 'final', 'check' or a function"),
     ],
 )
 def test_bad_arguments_are_named(arguments, error, words):
@@ -479,7 +479,7 @@ def test_values_of_any_type_are_those_of_the_experiment():
     stored = json.loads(found.to_json())
     assert stored["grid"]["m"] == [4, 8] and np.shape(stored["records"][0]["W"]) == (1, 1)
     strange = rfa.study(SMALL, trials=1, measure=lambda run: {"x": object()})
-    with pytest.raises(TypeError, match="^records must be numbers, words, lists and dicts"):
+    with pytest.raises(TypeError, match="^records must consist of numbers, words, lists and dicts"):
         strange.to_json()
 
 

@@ -697,7 +697,7 @@ def test_archives_of_other_tools(old, net):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zipfile notices too
         packed(old, [*contents.items(), ("W.npy", contents["W.npy"])])
-    with pytest.raises(ValueError, match="it has two arrays of one name$"):
+    with pytest.raises(ValueError, match="it has two arrays with the same name$"):
         rfa.load(old)
     packed(old, [("notes.txt", b"hello"), *contents.items(), ("more.npy", b"no array")])
     assert rfa.load(old) == net
@@ -718,12 +718,12 @@ def test_what_an_archive_says_of_its_members_is_not_believed(tmp_path, old, net)
         (
             place + 20,
             struct.pack("<II", 9, 9),
-            "meta is damaged: wrong bytes, or in a wrong place",
+            "meta is damaged: its bytes or their place are wrong",
         ),
         (
             place + 42,
             struct.pack("<I", 2**31),
-            "meta is damaged: wrong bytes, or in a wrong place",
+            "meta is damaged: its bytes or their place are wrong",
         ),
     ):
         damaged = whole.copy()
@@ -774,9 +774,9 @@ def test_what_is_no_file_of_arrays(tmp_path):
     packed(tmp_path / "folders", [("a/", b""), ("a/meta.npy", b"")])
     packed(tmp_path / "nothing", [])
     for name, words in (
-        ("text", "it is no .npz archive"),
-        ("empty", "it is no .npz archive"),
-        ("array.npy", "it is no .npz archive"),
+        ("text", "it is not an .npz archive"),
+        ("empty", "it is not an .npz archive"),
+        ("array.npy", "it is not an .npz archive"),
         ("pipe", "is a device or a pipe, not a file of rfa"),
         ("folders", "it lacks 'meta'"),
         ("nothing", "it lacks 'meta'"),

@@ -203,7 +203,7 @@ WRONG_ARRAYS = [
     ("history_t", GONE, "lacks 'history_t'"),
     ("history_t", np.array(3), "history_t"),
     ("history_loss", np.zeros(1), r"history_loss has shape \(1,\), not \(9,\)"),
-    ("W_initial", np.zeros((4, 3)), r"W_initial has shape \(4, 3\), W has \(11, 3\)"),
+    ("W_initial", np.zeros((4, 3)), r"W_initial must have the shape of W, \(11, 3\), but has \(4"),
     ("snapshot_1", np.array([["a"]]), "snapshot_1 has dtype <U1, not float64"),
     # steps
     ("history_t", own("history_t", lambda t: t[::-1]), "history_t must be ascending"),
@@ -245,13 +245,13 @@ WRONG_ARRAYS = [
         for name in ("-1", "9", "99", "03", "", "3.0", "+3", "\u0663", "9" * 50)
     ],
     ("snapshot_3", own("W", lambda W: W.astype("f4")), "snapshot_3 has dtype float32, not float64"),
-    ("snapshot_3", own("W", lambda W: W[:-1]), r"snapshot_3 has shape \(10, 3\), W has \(11, 3\)"),
+    ("snapshot_3", own("W", lambda W: W[:-1]), r"snapshot_3 must have the shape of W, \(11, 3\)"),
     ("snapshot_3", at("W", (1, 1), np.inf), r"snapshot_3 must be finite, but snapshot_3\[1, 1\]"),
-    ("snapshot_0", own("W", np.copy), "snapshot_0 is that of step 0, but differs from W_initial"),
-    ("snapshot_8", own("W_initial", np.copy), "snapshot_8 is that of step 8, but differs from W"),
+    ("snapshot_0", own("W", np.copy), "snapshot_0 must equal W_initial, since both are W at"),
+    ("snapshot_8", own("W_initial", np.copy), "snapshot_8 must equal W, since both are W at"),
     # networks
     ("W", at("W", (0, 0), np.nan), r"W must be finite, but W\[0, 0\] is nan"),
-    ("W", own("W", lambda W: W[:, :2]), "data, test and W must be of one dimension, but W has d=2"),
+    ("W", own("W", lambda W: W[:, :2]), "data, test and W must have the same dimension, but W"),
     ("W", GONE, "lacks 'W'"),
     ("W_initial", at("W_initial", (0, 0), -np.inf), r"W_initial must be finite"),
     ("a", np.ones(5), "a must have 11 entries, got 5"),
@@ -260,16 +260,20 @@ WRONG_ARRAYS = [
     ("data_X", GONE, "lacks 'data_X'"),
     ("data_X", own("data_X", lambda X: X.astype("f4")), "W has dtype float64, not float32"),
     ("data_X", at("data_X", (3, 1), np.nan), r"of data, X must be finite, but X\[3, 1\] is nan"),
-    ("data_X", own("data_X", lambda X: X[:, :2]), "of data, distribution has d=3, X"),
+    ("data_X", own("data_X", lambda X: X[:, :2]), "of data, distribution has d=3, but X"),
     ("data_X", own("data_X", lambda X: X[:9]), "of data, y must have one label for each"),
     ("data_y", at("data_y", 4, 0), r"of data, y must be -1 or \+1, but y\[4\] is 0"),
     ("data_y", own("data_y", lambda y: y * 1.0), "data_y has dtype float64, not int64"),
-    ("data_cluster", GONE, "of data, y_clean, cluster, means go together"),
-    ("data_cluster", at("data_cluster", 0, 4), "of data, cluster has 4, but there are 4 means"),
+    ("data_cluster", GONE, "of data, y_clean, cluster, means must be given together"),
+    (
+        "data_cluster",
+        at("data_cluster", 0, 4),
+        "of data, cluster must be below the number of means, 4, but has 4",
+    ),
     ("data_eta", at("data_eta", 0, 1.5), r"of data, eta must be in \[0, 1\]"),
     ("data_weights", np.ones(60), "has 'data_weights', which this run"),
     ("test_X", GONE, "lacks 'test_X'"),
-    ("test_X", own("test_X", lambda X: X[:, :2]), "of test, distribution has d=3, X"),
+    ("test_X", own("test_X", lambda X: X[:, :2]), "of test, distribution has d=3, but X"),
 ]  # fmt: skip
 
 SEED = {"entropy": 1, "spawn_key": [], "pool_size": 4}
@@ -286,18 +290,18 @@ WRONG_RECORDS = [
     ("alpha", 0, "alpha must be positive"),
     ("alpha", 1e-310, "alpha must be large enough"),
     ("alpha", 0.25, "history_h_low has shape"),
-    ("status", 42, "status is 42, not one of finished"),
-    ("status", "done", "status is 'done', not one of finished"),
-    ("status", ["finished"], "status is"),
-    ("engine", None, "engine is None, not one of direct"),
-    ("engine", "nonsense", "engine is 'nonsense', not one of direct, gram"),
-    ("engine", "auto", "engine is 'auto', not one of direct"),
-    ("engine", {}, "engine is {}"),
+    ("status", 42, "status must be one of finished, stopped, diverged, interrupted, but is 42"),
+    ("status", "done", "status must be one of finished, .*, but is 'done'"),
+    ("status", ["finished"], "status must be one of finished"),
+    ("engine", None, "engine must be one of direct, .*, but is None"),
+    ("engine", "nonsense", "engine must be one of direct, gram, .*, but is 'nonsense'"),
+    ("engine", "auto", "engine must be one of direct, .*, but is 'auto'"),
+    ("engine", {}, "engine must be one of direct"),
     ("engine", "planar", "engine is 'planar', which needs d=2, but the data have d=3"),
-    ("schema", -1, "schema -1"),
-    ("schema", math.inf, "schema inf"),
-    ("schema", 1.0, "schema 1.0"),
-    ("schema", None, "schema None"),
+    ("schema", -1, "schema must be an integer of at least 1, got -1"),
+    ("schema", math.inf, "schema must be an integer of at least 1, got inf"),
+    ("schema", 1.0, "schema must be an integer of at least 1, got 1.0"),
+    ("schema", None, "schema must be an integer of at least 1, got None"),
     ("kind", "network", "meta lacks 'seed'"),
     ("kind", ["run"], r"holds a \['run'\], not a run or a network"),
     ("weight_decay", 0.5, "meta has 'weight_decay', which rfa does not write"),
@@ -316,12 +320,12 @@ WRONG_RECORDS = [
     ("stats.seconds", "a", r"stats\['seconds'\] must be a real number"),
     ("provenance", None, "provenance is None, not an object"),
     ("data", None, "data is None, not an object"),
-    ("data.split", 3, "of data, split must be text or None, got 3"),
+    ("data.split", 3, "of data, split must be a str or None, got 3"),
     ("data.seed", "x", "of data, a seed must have"),
     ("data.distribution", 5, "of data, distribution is 5, not an object"),
     ("data.distribution", {}, "of data, distribution lacks 'd'"),
-    ("data.distribution.d", 7, "of data, distribution has d=7, X"),
-    ("data.distribution.d", 2**40, "of data, distribution has d=1099511627776, X"),
+    ("data.distribution.d", 7, "of data, distribution has d=7, but X"),
+    ("data.distribution.d", 2**40, "of data, distribution has d=1099511627776, but X"),
     ("data.distribution.sigma", None, "of data, sigma must be given"),
     ("data.distribution.mu", None, "of data, mu must be given"),
     ("data.distribution.mu", [[1, 0], [0]], "of data, mu must be an array"),
@@ -403,7 +407,7 @@ def test_a_history_ends_as_the_status_says(stored, tmp_path):
         name: array[:0] if name.startswith("history_") else array for name, array in arrays.items()
     }
     path = tmp_path / "other.npz"
-    assert_refused(write(path, fewer, meta | {"status": "stopped"}), "but step 8, the last, is not")
+    assert_refused(write(path, fewer, meta | {"status": "stopped"}), "but history_t lacks the last step, 8")
     assert_refused(write(path, none, meta), "status is 'finished', but history_t is empty")
     for status in ("diverged", "interrupted"):
         assert len(rfa.load(write(path, none, meta | {"status": status})).history) == 0
@@ -547,7 +551,10 @@ def test_the_first_edition_is_read_for_ever(tmp_path):
 @pytest.mark.parametrize("name", ["save", "load"])
 @pytest.mark.parametrize(
     ("path", "error", "words"),
-    [(5, TypeError, "path must be a path, got int"), ("a\0b", ValueError, "null character")],
+    [
+        (5, TypeError, "path must be a str or path-like, got int"),
+        ("a\0b", ValueError, "null character"),
+    ],
 )
 def test_paths_are_named(name, path, error, words):
     call = rfa.load if name == "load" else make_run().save

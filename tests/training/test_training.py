@@ -359,20 +359,20 @@ BAD = [
     ("engine", ["planar"], ValueError, r"engine must be 'auto' or one of .*, got \['planar'\]"),
     ("record", b"all", TypeError, "record must be an integer, got b'all'"),
     ("progress", "no", TypeError, "progress must be True, False or None, got 'no'"),
-    ("stop", lambda t, row: np.ones(3), TypeError, r"stop must return true or false, got array"),
-    ("snapshots", b"12", TypeError, "snapshots must be steps, got b'12'"),
+    ("stop", lambda t, row: np.ones(3), TypeError, "stop must return a true or false value"),
+    ("snapshots", b"12", TypeError, "snapshots must be a list of steps, got b'12'"),
     ("engine", "planar", ValueError, "engine 'planar' needs d=2, the data have d=6"),
     ("record", "some", ValueError, "record must be"),
     ("record", 0, ValueError, "record must be at least 1, got 0"),
     ("record", -3, ValueError, "record must be at least 1"),
     ("record", 1.5, TypeError, "record must be an integer"),
     ("record", [1, -1], ValueError, "record must be at least 0"),
-    ("record", [1, 99], ValueError, "record has step 99, the run ends at 10"),
+    ("record", [1, 99], ValueError, "record has step 99, but the run ends at 10"),
     ("record", [0.5], TypeError, "record must be an integer"),
-    ("snapshots", [11], ValueError, "snapshots has step 11, the run ends at 10"),
+    ("snapshots", [11], ValueError, "snapshots has step 11, but the run ends at 10"),
     ("snapshots", [-1], ValueError, "snapshots must be at least 0"),
-    ("snapshots", 3, TypeError, "snapshots must be steps, got 3"),
-    ("snapshots", "all", TypeError, "snapshots must be steps"),
+    ("snapshots", 3, TypeError, "snapshots must be a list of steps, got 3"),
+    ("snapshots", "all", TypeError, "snapshots must be a list of steps"),
     ("stop", 5, TypeError, "stop must be callable or None, got int"),
     ("n_threads", 0, ValueError, "n_threads must be at least 1, got 0"),
     ("n_threads", -1, ValueError, "n_threads must be at least 1"),
@@ -652,8 +652,8 @@ def test_no_array_of_n_times_m_floats(engine, d, dtype):
         ({"steps": 2**60}, r"steps must be at most 2\^53"),
         ({"alpha": 1e-300}, r"steps must be at most 2\^53"),
         ({"n_threads": 10**6}, "n_threads must be at most 1024"),
-        ({"steps": 9 * 10**6, "record": "all"}, "record asks for 9000000 rows: at most 8165"),
-        ({"steps": 10**15, "record": 2}, "record asks for 500000000000000 rows: at most 8165"),
+        ({"steps": 9 * 10**6, "record": "all"}, "record must .* 9000000 rows, but at most 8165"),
+        ({"steps": 10**15, "record": 2}, "record must .* 500000000000000 rows, but at most 8165"),
     ],
 )
 def test_sizes_beyond_all_use_are_refused(arguments, words, monkeypatch):
@@ -666,7 +666,7 @@ def test_sizes_beyond_all_use_are_refused(arguments, words, monkeypatch):
 def test_rows_up_to_the_horizon_are_counted(monkeypatch):
     monkeypatch.setattr(Observations, "allocate", lambda *given: pytest.fail("allocated"))
     net, data = rfa.Network.random(m=90, d=2), rfa.XORClusters().sample(n=50)
-    with pytest.raises(ValueError, match="record asks for 2500002 rows of m=90 neurons, 42"):
+    with pytest.raises(ValueError, match="2500002 rows of m=90 neurons take 42"):
         rfa.train(net, data, alpha=1e-7, record="all")
 
 
@@ -676,7 +676,7 @@ def test_every_mean_is_counted(monkeypatch):
     labels = np.ones(k)
     means = np.random.default_rng(0).standard_normal((k, 2))
     data = rfa.Dataset(means, labels, y_clean=labels, cluster=np.arange(k), means=means)
-    with pytest.raises(ValueError, match=r"record asks for 666 rows of m=500 neurons, 29\.\d GiB"):
+    with pytest.raises(ValueError, match=r"666 rows of m=500 neurons take 29\.\d GiB"):
         rfa.train(net, data, alpha=1 / 2660, steps=665, record="all")
 
 
@@ -707,7 +707,7 @@ def test_what_is_counted_is_what_is_taken(last, monkeypatch):
     # of rows that are not filled no page is touched
     assert allocated * len(history) / 31 + own <= total
     run(total)
-    with pytest.raises(ValueError, match="record asks for 31 rows"):
+    with pytest.raises(ValueError, match="record must choose fewer steps: 31 rows"):
         run(total - 1)
 
 
@@ -715,7 +715,7 @@ def test_snapshots_beyond_all_use_are_refused(monkeypatch):
     net, data, _ = start()
     monkeypatch.setattr(recording, "MAX_HISTORY", 300 * net.W.nbytes)
     assert len(rfa.train(net, data, steps=299, record=None, snapshots=range(300)).snapshots) == 300
-    with pytest.raises(ValueError, match="^snapshots asks for 301 W, .* so keep fewer of them"):
+    with pytest.raises(ValueError, match="^snapshots must be fewer: 301 W take .* are kept"):
         rfa.train(net, data, steps=300, record=None, snapshots=range(301))
 
 
