@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rfa import _validate
 from rfa.network import Network
-from rfa.setting import Horizon
+from rfa.setting import C0, DELTA, Horizon
 from rfa.training.run import Run
 
 if TYPE_CHECKING:
@@ -19,19 +19,18 @@ if TYPE_CHECKING:
     from rfa.studies import Study
     from rfa.theory import Audit
 
-# Of the labels +1 and -1, and of neurons with a_j > 0 and a_j < 0; dark enough to read in print.
+# Colours of the label +1 and of neurons with a_j > 0, and of -1 and a_j < 0; readable in print.
 POSITIVE, NEGATIVE = "#2f6db3", "#c7522a"
 
-# Reals, or points of a grid, that are worked on at once.
+# Number of reals, or of points of a grid, that are worked on at once.
 PIECE = 2**20
 
-
-# Points of a picture in each direction, beyond what any screen or page shows.
+# Largest number of grid points in each direction; no screen or page shows as many.
 MAX_RESOLUTION = 10_000
 
 
 def _check_axes(ax: Axes | None) -> None:
-    """Refuse what cannot be drawn in, before anything is computed."""
+    """Refuse an ``ax`` that is not matplotlib's, before anything is computed."""
     from matplotlib.axes import Axes
 
     if ax is not None:
@@ -39,7 +38,7 @@ def _check_axes(ax: Axes | None) -> None:
 
 
 def _axes(ax: Axes | None) -> Axes:
-    """The valid axes, or those of a new figure."""
+    """The given axes, or those of a new figure."""
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
@@ -48,13 +47,13 @@ def _axes(ax: Axes | None) -> Axes:
 
 
 def _scale_time(axes: Axes, steps: Sequence[int] | NDArray[np.int64]) -> None:
-    """Logarithmic beyond t = 1 where there are many steps: first ones and last ones both show."""
+    """Make the axis of many steps logarithmic from t = 1 on, so that the first ones are visible."""
     if max(steps, default=0) > 30:
         axes.set_xscale("symlog", linthresh=1)
 
 
 def _check(run: Run, ax: Axes | None) -> None:
-    """The arguments that all figures of a run have."""
+    """Check the arguments that all figures of a run have."""
     _validate.instance(run, "run", Run, "a rfa.Run")
     _check_axes(ax)
 
@@ -75,7 +74,10 @@ def _pairs(run: Run) -> NDArray[np.float64]:
 
 
 def _in_plane(rows: NDArray[Any], plane: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Inner products of each row with mu1 and mu2 (rows, 2), in pieces: float32 is converted."""
+    """Inner products of each row with mu1 and mu2, an array (rows, 2).
+
+    They are computed in pieces, because NumPy makes a float64 copy of float32 rows.
+    """
     step = max(1, PIECE // rows.shape[1])
     pieces = [rows[begin : begin + step] @ plane.T for begin in range(0, len(rows), step)]
     return np.concatenate(pieces)
@@ -84,9 +86,10 @@ def _in_plane(rows: NDArray[Any], plane: NDArray[np.float64]) -> NDArray[np.floa
 def _on_grid(
     network: Network, plane: NDArray[np.float64], ticks: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """f at the points u mu1 + v mu2, a row for each v.
+    """f at the points u mu1 + v mu2, with one row for each v.
 
-    There <w, x> = u <w, mu1> + v <w, mu2>: a network of dimension 2 has the same values.
+    At such a point <w, x> = u <w, mu1> + v <w, mu2>. So a network of dimension 2, with weights
+    <w, mu1> and <w, mu2>, has the same values.
     """
     flat = Network(_in_plane(network.W, plane), network.a)
     f = np.empty((len(ticks), len(ticks)))
@@ -99,7 +102,7 @@ def _on_grid(
 
 
 def decision_boundary(run: Run, ax: Axes | None = None, resolution: int = 300) -> Axes:
-    """The data and the regions where the last network says +1 and -1 (Figure 1).
+    """The data, and the regions in which the last network predicts +1 and -1 (Figure 1).
 
     Parameters
     ----------
@@ -108,7 +111,7 @@ def decision_boundary(run: Run, ax: Axes | None = None, resolution: int = 300) -
     ax : matplotlib Axes, optional
         Where to draw.
     resolution : int, default 300
-        Points of the grid in each direction.
+        Number of grid points in each direction.
 
     Returns
     -------
@@ -121,8 +124,8 @@ def decision_boundary(run: Run, ax: Axes | None = None, resolution: int = 300) -
 
     Notes
     -----
-    In more than two dimensions the picture is the plane spanned by mu1 and mu2, on which the
-    samples are projected.
+    In more than two dimensions the figure shows the plane spanned by mu1 and mu2, and the samples
+    are projected onto it.
 
     Examples
     --------
@@ -201,7 +204,7 @@ def amplification(run: Run, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     run : Run
-        A run on data with clusters that recorded these steps (any ``record`` but None does).
+        A run on data with clusters that recorded these steps, as any ``record`` but None does.
     ax : matplotlib Axes, optional
         Where to draw.
 
@@ -216,8 +219,9 @@ def amplification(run: Run, ax: Axes | None = None) -> Axes:
 
     Notes
     -----
-    max over mu of <w_j, mu> / norm(w_j), of order 1/sqrt(d) at t = 0 and of order 1 from t = 1 on
-    (Lemma 4.10): what the paper calls random feature amplification.
+    The figure shows max over mu of <w_j, mu> / norm(w_j) for each neuron j. It is of order
+    1/sqrt(d) at t = 0 and of order 1 from t = 1 on (Lemma 4.10). The paper calls this growth random
+    feature amplification.
 
     Examples
     --------
@@ -262,7 +266,7 @@ def amplification(run: Run, ax: Axes | None = None) -> Axes:
     axes.set(
         ylim=(float(np.min(best, initial=0, where=~np.isnan(best))), 1.03),
         ylabel=r"$\max_\mu \langle w_j, \mu\rangle / \|w_j\|$",
-        title="Random feature amplification, a line a neuron",
+        title="Random feature amplification, one line per neuron",
     )
     if run.network.a.any():
         axes.legend(
@@ -276,12 +280,12 @@ def amplification(run: Run, ax: Axes | None = None) -> Axes:
 
 
 def _cosine(projection: NDArray[Any], norm: NDArray[Any]) -> NDArray[Any]:
-    """projection / norm, NaN (not drawn) for a neuron that is zero."""
+    """projection / norm, or NaN, which is not drawn, for a neuron that is zero."""
     return np.divide(projection, norm, out=np.full_like(norm, np.nan), where=norm > 0)
 
 
 def neurons(run: Run, ax: Axes | None = None) -> Axes:
-    """The neurons in the plane of mu1 and mu2 at the first and the last recorded step, and between.
+    """The paths of the neurons in the plane of mu1 and mu2, from first to last recorded step.
 
     Parameters
     ----------
@@ -344,7 +348,7 @@ def history(run: Run, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     run : Run
-        Any run; what its history does not have is left out.
+        Any run. Quantities that its history lacks are left out.
     ax : matplotlib Axes, optional
         Where to draw.
 
@@ -376,17 +380,17 @@ def history(run: Run, ax: Axes | None = None) -> Axes:
     return axes
 
 
-def alignment(run: Run, ax: Axes | None = None, C0: float = 5.0) -> Axes:
-    """How many neurons of J are aligned (Condition 4.7), and their correlation, over time.
+def alignment(run: Run, ax: Axes | None = None, C0: float = C0) -> Axes:
+    """The share of neurons in J that are aligned (Condition 4.7), and their cosines, over time.
 
     Parameters
     ----------
     run : Run
-        A run on the paper's clusters that recorded t = 0 (any ``record`` but None does).
+        A run on the paper's clusters that recorded t = 0, as any ``record`` but None does.
     ax : matplotlib Axes, optional
         Where to draw.
     C0 : float, default 5.0
-        The constant of Lemma 4.2 with which J is chosen at t = 0.
+        The constant of Lemma 4.2, with which J is chosen at t = 0.
 
     Returns
     -------
@@ -395,12 +399,13 @@ def alignment(run: Run, ax: Axes | None = None, C0: float = 5.0) -> Axes:
     Raises
     ------
     ValueError
-        If the data have no such clusters, or t = 0 was not recorded.
+        If the data do not have the paper's clusters, or t = 0 was not recorded.
 
     Notes
     -----
-    The share of J that is active on all samples of its cluster and on none of the opposite one, and
-    the median and the extremes of cos(w_j, mu) over J. The dotted line is the horizon T.
+    A neuron of J is aligned if it is active on all samples of its cluster and on none of the
+    opposite cluster. The figure also shows the median, minimum and maximum of cos(w_j, mu) over J.
+    The dotted line is the horizon T.
 
     Examples
     --------
@@ -412,7 +417,7 @@ def alignment(run: Run, ax: Axes | None = None, C0: float = 5.0) -> Axes:
     from rfa.theory.evidence import evidence
 
     _check(run, ax)
-    found, constants = evidence(run, 0.1, C0)
+    found, constants = evidence(run, DELTA, C0)
     C0 = constants.C0
     why = found.lacks(steps=[0])
     if why:
@@ -460,7 +465,7 @@ def alignment(run: Run, ax: Axes | None = None, C0: float = 5.0) -> Axes:
 
 
 def assumptions(audit: Audit, ax: Axes | None = None) -> Axes:
-    """The C that each of (A1)-(A7) allows, and the interval that is left.
+    """The values of C that each of (A1)-(A7) allows, and those that all of them allow.
 
     Parameters
     ----------
@@ -520,16 +525,16 @@ def assumptions(audit: Audit, ax: Axes | None = None) -> Axes:
 
 
 def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
-    """How often each statement held over the trials of a study, with intervals: a forest plot.
+    """A forest plot: how often each statement held in the trials of a study, with intervals.
 
     Parameters
     ----------
     study : Study
         From :func:`rfa.study` with ``measure="check"``.
     ax : matplotlib Axes, optional
-        Where to draw; about 6 by 10 inches are needed.
+        Where to draw. The figure needs about 6 by 10 inches.
     **cell
-        Values of the grid's parameters, all of them.
+        The cell: a value for every parameter of the grid.
 
     Returns
     -------
@@ -538,13 +543,14 @@ def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
     Raises
     ------
     ValueError
-        If the study did not check statements, or more than one cell is meant.
+        If the study did not check statements, or if a parameter of the grid has no value.
 
     Notes
     -----
-    95 percent Clopper-Pearson intervals; statements that were never applicable are left out. Grey:
-    vacuous in every trial. Red: the whole interval is below 1 - 4 delta, the probability that the
-    theorem claims, which is the dotted line.
+    The lines are 95 percent Clopper-Pearson intervals. The dotted line is 1 - 4 delta, the
+    probability that the theorem claims. A statement is red if its whole interval is below this
+    line, and grey if it was vacuous in every trial. Statements that were never applicable are left
+    out.
 
     Examples
     --------

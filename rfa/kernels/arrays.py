@@ -1,4 +1,4 @@
-"""The public functions of rfa.kernels: they check arrays, and hand them to the compiled loops."""
+"""The public functions of rfa.kernels. They check their arrays and call the compiled loops."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def activation_masks(
     -------
     ndarray of uint64, shape (m, ceil(n / 64))
         Bit ``i % 64``, least significant first, of word ``i // 64`` of row j is set where neuron j
-        is active on sample i; bits beyond the last sample are zero.
+        is active on sample i. Bits beyond the last sample are zero.
 
     Raises
     ------
@@ -51,8 +51,8 @@ def activation_masks(
 
     Notes
     -----
-    Costs 2 n m d flops. Entries with abs(<w_j, x_i>) below the rounding error of the inner product
-    may differ from :func:`rfa.reference.activation_masks`.
+    Costs 2 n m d flops. A bit may differ from that of :func:`rfa.reference.activation_masks` if
+    abs(<w_j, x_i>) is below the rounding error of the inner product.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def activation_masks(
 def active_counts(
     X: ArrayLike, W: ArrayLike, groups: ArrayLike, n_threads: int | None = None
 ) -> NDArray[np.int64]:
-    """Number of samples of each group on which each neuron is active (alignment counting).
+    """Alignment counting: the number of samples of each group on which each neuron is active.
 
     Parameters
     ----------
@@ -85,7 +85,8 @@ def active_counts(
     Returns
     -------
     ndarray of int64, shape (m, G)
-        G is the largest group plus one.
+        Entry [j, g] is the number of samples of group g on which neuron j is active. G is the
+        largest group plus one.
 
     Raises
     ------
@@ -166,7 +167,7 @@ def gradient(
     Returns
     -------
     ndarray of shape (m, d)
-        dL/dW; a step subtracts alpha times it.
+        The gradient. A step subtracts alpha times the gradient from W.
 
     Raises
     ------
@@ -175,8 +176,8 @@ def gradient(
 
     Notes
     -----
-    g = 1 / (1 + exp(y f)), A = 1[<w_j, x_i> > 0]. The forward pass costs 2 n m d flops, the sums
-    about n m d / 4 additions of entries of tables.
+    g_i = 1 / (1 + exp(y_i f(x_i; W))) and A_ij = 1[<w_j, x_i> > 0]. The forward pass costs 2 n m d
+    flops. The sums cost about n m d / 4 additions of table entries.
 
     Examples
     --------
@@ -213,7 +214,7 @@ def step(
     a : array-like of shape (m,)
         Second layer.
     alpha : float
-        Step size, positive; a normal number of the type of the computation.
+        Step size, a positive normal number of the type of the computation.
     n_threads : int, optional
         Number of threads.
 

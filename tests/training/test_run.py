@@ -407,7 +407,8 @@ def test_a_history_ends_as_the_status_says(stored, tmp_path):
         name: array[:0] if name.startswith("history_") else array for name, array in arrays.items()
     }
     path = tmp_path / "other.npz"
-    assert_refused(write(path, fewer, meta | {"status": "stopped"}), "but history_t lacks the last step, 8")
+    stopped = meta | {"status": "stopped"}
+    assert_refused(write(path, fewer, stopped), "but history_t lacks the last step, 8")
     assert_refused(write(path, none, meta), "status is 'finished', but history_t is empty")
     for status in ("diverged", "interrupted"):
         assert len(rfa.load(write(path, none, meta | {"status": status})).history) == 0
