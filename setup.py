@@ -1,7 +1,7 @@
-"""Builds rfa's extensions: C from Cython, with OpenMP where the compiler has it.
+"""Builds rfa's extensions: Cython to C, with OpenMP if the compiler has it.
 
-Environment: RFA_OPENMP=0 builds without OpenMP; RFA_CHECKS=1 with Cython's checks, for tests.
-Metadata are in pyproject.toml.
+Two environment variables change the build: RFA_OPENMP=0 leaves out OpenMP, and RFA_CHECKS=1 puts in
+Cython's run-time checks, for tests. The metadata are in pyproject.toml.
 """
 
 import os
@@ -19,16 +19,17 @@ SIMD = "rfa/kernels/simd"
 HEADERS = sorted(str(path) for path in Path("rfa").rglob("*.h"))
 DECLARATIONS = sorted(str(path) for path in Path("rfa").rglob("*.pxd"))
 
-# No flag names a machine: the SIMD variants are functions with their own target, chosen at import.
-# IEEE: nothing relaxes the arithmetic, not even the user's CFLAGS, which stand before these flags.
-# They are for the linker, too: after -Ofast gcc links code that makes a process flush subnormals.
-# -ffp-contract=off: multiply-adds are fused only where written; last, since clang's -fno-fast-math
-# allows them.
+# No flag names a machine (-march): each SIMD level is a set of functions with a target of their
+# own, and one level is chosen at import.
+# IEEE: these flags come after the user's CFLAGS, so that those cannot relax the arithmetic. The
+# linker gets them, too, because gcc with -Ofast links code that makes the process flush subnormals.
+# -ffp-contract=off: only multiply-adds that the code writes are fused. It comes last, since clang's
+# -fno-fast-math allows fusing.
 IEEE = ["-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations", "-fno-finite-math-only"]
 IEEE += ["-fno-associative-math", "-fno-reciprocal-math", "-fsigned-zeros", "-ffp-contract=off"]
 FLAGS = [*IEEE, "-Wno-unused-function"]
 
-# (compiler flags, linker flags) of OpenMP: gcc and clang, then Apple's clang with a libomp.
+# (compiler flags, linker flags) to try for OpenMP: gcc and clang, then Apple's clang with libomp.
 OPENMP = [(["-fopenmp"], ["-fopenmp"])] + [
     (["-Xpreprocessor", "-fopenmp", *include], [*library, "-lomp"])
     for include, library in (
@@ -40,8 +41,8 @@ OPENMP = [(["-fopenmp"], ["-fopenmp"])] + [
 
 PROBE_PYTHON = "#include <Python.h>\nint main(void) { return 0; }\n"
 PROBE_OPENMP = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
-# run, not only linked: libomp 14 ends a process that pauses before its first parallel region; it
-# needs no pause, since it looks after forks itself
+# This probe must run: libomp 14 has the function, but ends a process that calls it before the first
+# parallel region. (libomp handles forks itself, so it needs no pause.)
 PROBE_PAUSE = (
     "#include <omp.h>\nint main(void) { return omp_pause_resource_all(omp_pause_hard); }\n"
 )
@@ -54,7 +55,7 @@ MISSING = (
 
 
 class BuildExtensions(build_ext):
-    """Probes the compiler, then builds."""
+    """Tests what the compiler can do, then builds."""
 
     def build_extensions(self):
         if not self.works(PROBE_PYTHON, run=False):
@@ -69,7 +70,7 @@ class BuildExtensions(build_ext):
         super().build_extensions()
 
     def openmp(self):
-        """Flags and macros of OpenMP, or none, with a warning unless that was asked for."""
+        """The flags and macros of OpenMP; none if it is missing, with a warning, or not wanted."""
         if os.environ.get("RFA_OPENMP") == "0":
             return [], [], []
         for compile_flags, link_flags in OPENMP:
@@ -80,23 +81,23 @@ class BuildExtensions(build_ext):
         return [], [], []
 
     def works(self, source, compile_flags=(), link_flags=(), run=True):
-        """Whether a program compiles and, if asked to, links and runs."""
+        """Whether a program compiles and, if ``run`` is set, links and runs."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "probe.c")
             path.write_text(source)
             include = [f"-I{directory}" for directory in self.compiler.include_dirs]
             program = str(path.with_suffix(""))
             command = [*self.compiler.compiler_so, *compile_flags, *include, str(path)]
-            # a libomp outside the usual folders is announced in LDFLAGS
+            # LDFLAGS may name the folder of a libomp
             link = [*shlex.split(os.environ.get("LDFLAGS", "")), *link_flags]
             command += ["-o", program, *(link if run else ["-c"])]
             if status(command) != 0:
                 return False
-            # None: built for another machine, so it cannot be tried on this one
+            # None: the program is for another machine, so it cannot be started on this one
             return not run or status([program]) in (0, None)
 
     def stamp(self, flags):
-        """A file that changes when the flags do: setuptools looks at the age of files only."""
+        """A file that changes with the flags, since setuptools compares the ages of files only."""
         path = Path("build", f"flags-{sys.implementation.cache_tag}.txt")
         text = "\n".join(flags)
         if not path.is_file() or path.read_text() != text:
@@ -114,7 +115,7 @@ def status(command):
 
 
 def extensions():
-    """The extensions, translated to C in build/ so that no C lies beside the sources."""
+    """The extensions. Their C files are in build/, not beside the sources."""
     from Cython.Build import cythonize
 
     found = [
@@ -132,7 +133,7 @@ def extensions():
     return cythonize(found, build_dir="build/cython", compiler_directives=directives)
 
 
-# only a command that builds needs the C: sdist and metadata do not
+# Only commands that build need the C files. The sdist and the metadata do not.
 building = any(
     argument.startswith(("build", "bdist", "install", "develop", "editable"))
     for argument in sys.argv[1:]
@@ -141,8 +142,8 @@ try:
     modules = extensions() if building else []
 except OSError as problem:
     sys.exit(
-        "error: rfa is built in its source tree, where files cannot be written: build in a copy "
-        f"of it ({problem})"
+        "error: rfa is built in its source tree, but files cannot be written there: build in a "
+        f"copy of it ({problem})"
     )
 setup(
     ext_modules=modules,

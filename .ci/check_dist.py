@@ -1,4 +1,7 @@
-"""Check which files the sdist and the wheel in a folder hold."""
+"""Check which files are in the sdist and in the wheel of a folder.
+
+Use: check_dist.py FOLDER
+"""
 
 import subprocess
 import sys
@@ -14,7 +17,7 @@ with tarfile.open(sdist) as archive:
 with zipfile.ZipFile(wheel) as archive:
     built = archive.namelist()
 
-# what the tree has, since a list of names would go stale when files move
+# compared with the tracked files, since a list of names would go stale when files move
 tree = Path(__file__).parents[1]
 tracked = subprocess.run(["git", "ls-files"], cwd=tree, capture_output=True, text=True, check=True)
 files = [name for name in tracked.stdout.splitlines() if not name.startswith(".git")]

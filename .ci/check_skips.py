@@ -1,7 +1,8 @@
-"""Print every skipped test of JUnit reports; fail on one that is not in the list with its reason.
+"""Print the skipped tests in JUnit reports, and fail if one of them is not in a list.
 
-Use: check_skips.py LIST REPORT ..., or check_skips.py --count REPORT ... for a closing line.
-A line of the list: beginning of the test's name, two spaces, # and the reason.
+Use: check_skips.py LIST REPORT ...
+     check_skips.py --count REPORT ...   prints the numbers of passed, failed and skipped tests
+A line of the list has the beginning of a test's name, two spaces, # and the reason for the skip.
 """
 
 import sys
