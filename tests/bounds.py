@@ -96,7 +96,7 @@ def gamma(k, u):
 
 
 class Variant(NamedTuple):
-    """What a Problem can have that the paper's has not."""
+    """Parts of a Problem that the paper's problem does not have."""
 
     weights: np.ndarray | None = None
     loss: str = "logistic"
@@ -105,7 +105,7 @@ class Variant(NamedTuple):
 
     @property
     def extra(self):
-        """Roundings beside those of the plain step."""
+        """Roundings in addition to those of the plain step."""
         return 0 if self.weights is None and self[1:] == PLAIN[1:] else EXTRA
 
 
@@ -113,7 +113,7 @@ PLAIN = Variant()
 
 
 class Step(NamedTuple):
-    """The oracle's step from W, evaluated in the longest type there is."""
+    """The oracle's step from W, evaluated in NumPy's longest type."""
 
     H: np.ndarray
     s: np.ndarray
@@ -149,7 +149,7 @@ def loss_error(loss, s, e):
 
 
 def preactivation_error(X, W, u):
-    """e_ij, the oracle's own error included."""
+    """e_ij, including the error of the oracle."""
     X, W = np.abs(X.astype(np.float64)), np.abs(W.astype(np.float64))
     return (gamma(X.shape[1], u) + gamma(X.shape[1], ORACLE)) * (X @ W.T)
 
@@ -222,7 +222,7 @@ def step_error(X, W, a, alpha, exact, engine, u):
 
 
 def difference_bound(X, W, a, alpha, exact, engine, u):
-    """The bound for an engine's difference to the oracle."""
+    """The bound on the difference between an engine and the oracle."""
     own = step_error(X, W, a, alpha, exact, engine, u)
     oracle = step_error(X, W, a, alpha, exact, "oracle", ORACLE)
     return StepError(

@@ -1,4 +1,4 @@
-"""What holds of any problem, which tests of chosen problems and of random ones (fuzz.py) share."""
+"""Checks that hold for every problem: tests use them on chosen problems, fuzz.py on random ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rfa.losses import LOSSES
 
 
 def bracketed(count, values, error):
-    """Whether count can be the number of positive values, each known up to error."""
+    """Whether count can be the number of positive values, if each is known up to ``error``."""
     return ((values > error).sum(axis=0) <= count) & (count <= (values > -error).sum(axis=0))
 
 
@@ -38,7 +38,7 @@ def check_observations(case, engine_name, dtype, last=12, horizon=9):
         W, H, s = (array.astype(float) for array in (W, H, s))
         e_s = bounds.output_error(case.X, W, case.a, H, engine_name, u, slope)
         e_s += bounds.output_error(case.X, W, case.a, H, "oracle", bounds.ORACLE, slope)
-        # planar finds h anew, in float64, where its range is asked for
+        # planar computes h again, in float64, if its range is observed
         u_h = bounds.FLOAT64 if engine_name == "planar" else u
         # H was rounded above
         e_h = bounds.preactivation_error(case.X, W, u_h) + bounds.FLOAT64 * np.abs(H)
@@ -48,7 +48,7 @@ def check_observations(case, engine_name, dtype, last=12, horizon=9):
             e_A = e_h
         e_w = 0.0
         if engine_name == "gram":
-            # what is divided by shrink^t has been larger
+            # numbers that are divided by shrink^t were larger before
             factor = variant.shrink**t
             alpha = case.alpha * largest
             sizes = np.abs(H) / factor
@@ -60,9 +60,9 @@ def check_observations(case, engine_name, dtype, last=12, horizon=9):
             size = np.linalg.norm(W, axis=1) / factor + t * c * np.abs(case.X).sum()
             squared = 2 * t * c * apart.sum(axis=0) + (2 * size + off) * off
             squared += bounds.gamma(2 * len(case.X) * (t + 1), bounds.FLOAT64) * size**2
-            # and W is rounded to its type when it is recovered, which the norms are not
+            # and W is rounded to its type when it is recovered, unlike the norms
             e_w = np.sqrt(squared) + bounds.gamma(2, u) * np.linalg.norm(W, axis=1)
-        # f is 0, which is no answer, where no neuron that counts is active
+        # f is 0, and so predicts no label, if no neuron with a_j != 0 is active
         if not slope:
             e_s[~((H > -e_A) & (a != 0)).any(axis=1)] = 0
         largest = max(largest, float((v * np.abs(LOSSES[variant.loss].weight(s))).max()))
@@ -105,7 +105,7 @@ def check_observations(case, engine_name, dtype, last=12, horizon=9):
 
 
 def check_kernels(X, y, W, a, n_threads):
-    """The array functions against rfa.reference, to rounding."""
+    """The array functions agree with rfa.reference, up to rounding."""
     n, m, u = len(X), len(W), bounds.unit_roundoff(X.dtype)
     exact = bounds.oracle_step(X, y, W, a, 0.5)
     error = bounds.difference_bound(X, W, a, 0.5, exact, "direct", u)

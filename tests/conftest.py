@@ -1,4 +1,4 @@
-"""Figures that tests measured are printed at the end of a session."""
+"""Prints numbers that tests measured at the end of a session."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import hypothesis
 import problems
 import pytest
 
-# how long an example takes is no matter of right or wrong, and machines are busy
+# no deadline: the time of an example depends on how busy the machine is
 hypothesis.settings.register_profile("rfa", deadline=None)
 hypothesis.settings.load_profile("rfa")
 
 
 def pytest_sessionfinish(session):
-    # a worker of pytest-xdist hands its figures on to the process that prints
+    # a worker of pytest-xdist sends its numbers to the process that prints
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["figures"] = problems.FIGURES
 

@@ -16,7 +16,7 @@ from dense import AGAINST, E2, LABEL, NAMES, OTHER, Dense, V
 LITERAL_C0 = 4**5 * 1024**2 * math.exp(4)
 LITERAL_C2 = 12 * LITERAL_C0 * math.sqrt(2 * math.pi * math.e)
 
-# Fresh points for the test error: at most, and in how many reals.
+# Fresh points for the test error: the largest number, and the reals held at once.
 FRESH, FRESH_REALS = 20_000, 4_000_000
 
 
@@ -46,7 +46,7 @@ def initialisation(it):
         it.say(f"lemma_4_1_b_{name}", ">=", count, bound, details=details)
     counts = it.J.sum(axis=0)
     sizes = {name: (count, 0) for name, count in zip(NAMES, counts, strict=True)}
-    # the largest C0 has a test of its own
+    # another test is about the largest C0
     constant = ("C0", C0, LITERAL_C0, None)
     rest = {"details": sizes, "constant": constant}
     it.say("lemma_4_2", ">=", counts, m / 4 * it.shrink, axes={"cluster": NAMES}, **rest)
@@ -64,7 +64,7 @@ def sampling(it):
     error, limit, tail = 4 * (d + 8) * V + it.x_error, it.C1 * it.spread, it.tail
 
     def C1(name, unit):
-        """A part; its empirical constant is excess/unit, where it depends on the extreme."""
+        """A part; its empirical constant is excess/unit if it depends on the extreme."""
         excess = {"a_own": lambda x: 1 - x, "c": lambda x: max(0.0, x - it.eta)}
         take = excess.get(name, lambda x: x)
         constant = ("C1", it.C1, None, lambda x: take(x) / unit if unit else 0.0)
@@ -74,7 +74,7 @@ def sampling(it):
     a, b = it.spread, it.spread**2
     it.say("lemma_4_3_a_own", ">=", u, 1 - limit, error, **axes, **C1("a_own", a))
     it.say("lemma_4_3_a_other", "<=", v, limit, error, **axes, **C1("a_other", a))
-    # as a difference of squares it loses half of its digits where it is small
+    # a small difference of squares loses half of its digits
     root = np.minimum(np.sqrt(error), error / np.maximum(rest, 1e-300))
     part = C1("a_orthogonal", a)
     it.say("lemma_4_3_a_orthogonal", "<=", rest, limit, root, **axes, **part)
@@ -255,7 +255,7 @@ def subnetwork(it):
 
 
 def conditions(it):
-    """Conditions 4.7 and 4.8, and the same as Lemma 4.11 has them."""
+    """Conditions 4.7 and 4.8, also in the form that they have in Lemma 4.11."""
     steps = range(1, it.T)
     share, error = it.shares(steps)
     details = {}
@@ -479,7 +479,7 @@ def fresh_points(distribution, n, rng):
 
 
 def radius(values, n):
-    """How far a mean of n values in [0, 1] is from the true one, but with probability 1e-6."""
+    """A bound on the error of a mean of n values in [0, 1]; it fails with probability 1e-6."""
     level = math.log(4 / 1e-6)
     return math.sqrt(2 * values.var() * level / n) + 7 * level / (3 * (n - 1))
 

@@ -102,14 +102,14 @@ def train(
     steps=None,
     record="log",
 ):
-    """A run of T steps, or so many, with all its weights; start: omega sqrt(md)/alpha."""
+    """A run with all its weights, of T steps unless told; start is omega sqrt(md)/alpha."""
     n, d, m = shape
     mu = rfa.random_means(d, seed) if rotated else None
     law = {"sigma": width / math.sqrt(d), "eta": eta, "law": law, "mu": mu, "noise": noise}
     data = rfa.XORClusters(d=d, **law).sample(n=n, rng=seed, dtype=dtype)
     net = rfa.Network.random(m, d, start * alpha / math.sqrt(m * d), rng=seed)
     steps = horizon(alpha)[0] + 1 if steps is None else steps
-    # gram in single precision has norms and projections not from W but from what stands for it
+    # gram in single precision computes norms and projections from its own state, not from W
     engine = "direct" if dtype == "float32" and d > 2 else "auto"
     return rfa.train(
         net, data, alpha, steps, engine=engine, record=record, snapshots=range(steps + 1)
@@ -123,7 +123,7 @@ def ids(*beginnings):
 
 
 class Dense:
-    """A run, densely: H, f, g and A at all steps up to the last."""
+    """A run as dense matrices: H, f, g and A at all steps."""
 
     def __init__(self, run, delta, C0):
         self.run, self.delta, self.C0, self.found = run, delta, C0, {}
@@ -172,7 +172,7 @@ class Dense:
 
         planar, of_type = run.engine == "planar", float(np.finfo(data.X.dtype).eps) / 2
         u = V if planar else of_type
-        # without width x is its mean, rounded, and compared with it
+        # for sigma = 0, x is its rounded mean, and is compared with the mean
         self.x_error = (self.d + 8) * of_type if self.sigma == 0 else 0.0
         largest = self.norm_x.max()
         size = self.norm @ np.abs(self.a) * largest
@@ -202,7 +202,7 @@ class Dense:
         constant_error=0.0,
         details=None,
     ):
-        """Note a statement: values compared with a bound, each off by an error at the most.
+        """Note a statement: values compared with a bound; ``error`` bounds the error of each.
 
         unmet: part of the text of a hypothesis -> whether it does not hold; C1: it must be at least
         2; trivial: any value satisfies the bound; constant: its name, its value in the bound and in
@@ -239,7 +239,7 @@ class Dense:
         return {"sample": np.arange(self.n)[chosen], "cluster": NAMES[self.c[chosen]]}
 
     def aligned(self, t):
-        """Condition 4.7 for each pair, and where an activation may be wrong."""
+        """Condition 4.7 for each pair, and the pairs in which rounding may change an activation."""
         pairs = zip(self.j, self.mu, strict=True)
         found = [
             self.A[t][self.c == c, j].all() and not self.A[t][self.c == AGAINST[c], j].any()
@@ -256,7 +256,7 @@ class Dense:
         return np.array(own), np.array(off)
 
     def shares(self, steps):
-        """Share of J that is aligned at each step, and by how much it may be off."""
+        """Share of J that is aligned at each step, and a bound on its error."""
         both = [self.aligned(t) for t in steps]
         if not len(self.j):
             return np.empty(0), 0.0
@@ -264,7 +264,7 @@ class Dense:
 
 
 def differences(check, found):
-    """In what a check differs from the definition, by more than rounding."""
+    """The entries in which a check differs from the definition by more than rounding."""
     wrong = []
 
     def expect(what, got, *wanted, error=0.0):
@@ -334,6 +334,6 @@ def differences(check, found):
 
 
 def all_differences(checks, it):
-    """The differences of each check that has a definition here, if it has any."""
+    """For each check with a definition here, how it differs from it, if it does."""
     pairs = [(c.id, differences(c, it.found[c.id])) for c in checks if c.id in it.found]
     return {name: found for name, found in pairs if found}

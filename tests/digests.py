@@ -27,9 +27,9 @@ def digest(run):
 
 
 def digests(n_threads):
-    """Digests of runs on every engine, of both types, on odd shapes, with and without clusters."""
+    """Digests of runs with every engine, both types, odd shapes, with and without clusters."""
     exp = rfa.Experiment(n=313, d=17, m=46, alpha=0.05, steps=60, n_test=101)
-    # work enough for several threads by the engine's own choice, several blocks and panels
+    # large enough that the engine chooses several threads, with several blocks and panels
     large = rfa.Experiment(n=700, d=30, m=500, alpha=0.05, steps=12, n_test=65)
     deep = rfa.Experiment(n=70, d=1100, m=61, alpha=0.1, steps=6)
     found = {}
@@ -51,6 +51,6 @@ def digests(n_threads):
 
 
 if __name__ == "__main__":
-    # small runs too are to be shared among threads
+    # let small runs, too, use several threads
     packing.PARALLEL_WORK = planar.PARALLEL_NEURONS = 1
     print(json.dumps(digests(int(sys.argv[1]) if len(sys.argv) > 1 else None), indent=1))

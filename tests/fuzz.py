@@ -30,22 +30,22 @@ from rfa.engines.registry import ENGINES
 from rfa.kernels.levels import SIMD_LEVEL
 from rfa.losses import LOSSES
 
-# sizes of tiles, lanes, batches, words and blocks, around whose multiples there are edges
+# sizes of tiles, lanes, batches, words and blocks: loops have special cases near multiples of them
 EDGES = (6, 16, 32, 64, 252)
-PANEL = 1024  # what is summed at once
-WORK = 300_000  # n m d at most: the oracle is slow
+PANEL = 1024  # samples or coordinates that are summed at once
+WORK = 300_000  # the largest n m d, since the oracle is slow
 THREADS = (2, 3, 5)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trial:
-    """A problem, and what varies of how it is computed."""
+    """A problem, and the settings with which it is computed."""
 
     case: problems.Case
     dtype: str
-    in_range: bool  # so that the oracle's bounds hold
-    tests: np.ndarray  # numbers of samples that are test points too
-    period: int  # of gram's anchors
+    in_range: bool  # whether the oracle's bounds hold
+    tests: np.ndarray  # indices of samples that are also test points
+    period: int  # steps between gram's anchors
     rng: np.random.Generator
 
     def __str__(self):
@@ -128,11 +128,11 @@ def draw(seed, number):
     if rng.random() < 0.3:
         d = 2
     elif rng.random() < 0.1:
-        # the sums run over more than one panel, of samples or of coordinates
+        # the sums run over several panels, of samples or of coordinates
         n, d, m = PANEL + int(rng.integers(-1, 9)), min(d, 9), min(m, 30)
         if rng.random() < 0.5:
             n, d = d, n
-    # the largest of the sizes gives way
+    # reduce the largest size
     while n * m * d > WORK:
         n, m, d = (
             max(1, size // 2) if size == max(n, m, d) and size > 2 else size for size in (n, m, d)
@@ -151,7 +151,7 @@ def draw(seed, number):
 
     # |x| of order size, f of order height, and steps of order move times |w|
     in_range = rng.random() < 0.85
-    # what the bounds leave out, underflow, is far away
+    # underflow, which the bounds leave out, is far away
     order = {"float32": 6, "float64": 60}[dtype] if in_range else np.log10(np.finfo(dtype).max)
     size = 10.0 ** rng.uniform(-order, order) if rng.random() < 0.4 else 1.0
     height = 10.0 ** rng.uniform(-2, 1 if in_range else 20)
@@ -162,7 +162,7 @@ def draw(seed, number):
         X, W, a = X * size, W * weight, a / np.sqrt(m)
         alpha = move * weight * np.sqrt(m) / size
         X, W = (np.clip(np.nan_to_num(array), limits.min, limits.max) for array in (X, W))
-    # as train asks for it
+    # as train does
     alpha = float(np.clip(alpha, n * float(limits.tiny), limits.max))
     case = problems.Case(
         f"size {size:.1e} height {height:.1e} move {move:.1e}",
@@ -192,8 +192,8 @@ def trajectory(trial, most=4):
     for _ in range(min(most, case.steps)):
         step = bounds.oracle_step(case.X, case.y, W, case.a, case.alpha, case.variant)
         grown = np.abs(step.W).max()
-        # a step that the type cannot hold is of no use, and one that loses all but a little of W
-        # leaves numbers of which no bound knows
+        # leave out steps beyond the range of the type, and steps after which almost nothing is left
+        # of W: no bound covers the numbers of those
         if not (np.isfinite(step.g).all() and np.isfinite(grown) and grown <= 1e6 * start):
             break
         visited.append(W)
@@ -203,14 +203,14 @@ def trajectory(trial, most=4):
 
 
 def underflow(X, a, dtype):
-    """What the bounds leave out: c_i, its products with x_i and a_j may each lose so much."""
+    """Underflow, which the bounds leave out: in c_i, and in its products with x_i and a_j."""
     least = float(np.finfo(dtype).smallest_subnormal)
     X, a = np.abs(X.astype(np.float64)), np.abs(a.astype(np.float64))
     return least * (4 + a[:, None] * (4 * X.sum(axis=0) + 4 * len(X)))
 
 
 def check_steps(trial, name, visited, steps):
-    """Steps from the oracle's W_t against its own, and the masks, within derived bounds."""
+    """From the oracle's W_t, the engine takes the oracle's steps, within derived bounds."""
     case, dtype, u = trial.case, trial.dtype, bounds.unit_roundoff(trial.dtype)
     W, A = problems.take_steps(case, name, dtype, visited)
     for t, exact in enumerate(steps):
@@ -224,7 +224,7 @@ def check_steps(trial, name, visited, steps):
 
 
 def run_in_pieces(trial, problem, name, n_threads, at, cuts, transfer=False, **switches):
-    """Rows, W, t, diverged and the last masks of a run that is cut, and moved to new engines."""
+    """Rows, W, t, diverged and last masks of a run in pieces, each on a new engine."""
     out = Observations.allocate(problem, len(trial.case.W), at)
 
     def new():
@@ -239,7 +239,7 @@ def run_in_pieces(trial, problem, name, n_threads, at, cuts, transfer=False, **s
         row += engine.advance(until, at[row:], out, row)
         assert row == engine.rows
         if engine.diverged:
-            # whoever goes on is told again
+            # a further advance must report it again
             t, W = engine.t, engine.weights()[0].tobytes()
             assert engine.advance(trial.case.steps, at[row:], out, row) == 0
             assert engine.diverged
@@ -253,7 +253,7 @@ def run_in_pieces(trial, problem, name, n_threads, at, cuts, transfer=False, **s
 
 
 def check_bits(trial, name):
-    """Threads, pieces, states, records and shortcuts change no bit."""
+    """Threads, pieces, states, recording and shortcuts do not change a bit."""
     rng, steps, problem = trial.rng, trial.case.steps, trial.problem()
     everything = np.arange(steps + 1)
     whole, rows, filled = run_in_pieces(trial, problem, name, 1, everything, ())
@@ -306,7 +306,7 @@ def check_interruptions(trial, name):
             try:
                 running.advance(steps, at[row:], out, row)
             except KeyboardInterrupt:
-                # rarer and rarer, so that steps get done however long they take
+                # less and less often, so that even slow steps get done
                 pause = 1.5 * signal.getitimer(signal.ITIMER_REAL)[1]
                 signal.setitimer(signal.ITIMER_REAL, pause, pause)
             row = max(row, running.rows)
@@ -354,7 +354,7 @@ def check_array_functions(trial):
 
 
 def engines_of(trial):
-    """The engines that take the problem; gram's refusal has to be justified."""
+    """The engines that take the problem. If gram refuses it, there must be a reason."""
     found = []
     for name in trial.case.engines:
         try:
@@ -371,7 +371,7 @@ def engines_of(trial):
 
 
 def parts(trial, number):
-    """(name of the check, function without arguments): all that is checked of a problem."""
+    """The checks of a problem: (name, function without arguments)."""
     names = engines_of(trial)
     if trial.in_range:
         visited, steps = trajectory(trial)
@@ -399,7 +399,7 @@ def small_problems_use_threads_too(period):
     packing.PARALLEL_WORK = planar.PARALLEL_NEURONS = 1
     gram.PERIOD = period
     try:
-        # numbers that leave the range are looked for
+        # this problem may leave the range on purpose
         with np.errstate(all="ignore"):
             yield
     finally:
@@ -407,7 +407,7 @@ def small_problems_use_threads_too(period):
 
 
 def told(error):
-    """An exception in a line, with the place in these tests where it came from."""
+    """An exception as one line, with the line of these tests that raised it."""
     here = Path(__file__).parent
     frames = [
         f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent == here
@@ -417,7 +417,7 @@ def told(error):
 
 
 def faults(seed, number):
-    """What is wrong with a problem: None, or a line."""
+    """The first fault that a problem shows, as one line, or None."""
     trial, part = draw(seed, number), "engines"
     with small_problems_use_threads_too(trial.period):
         try:

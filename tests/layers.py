@@ -8,8 +8,8 @@ import rfa
 
 PACKAGE = Path(rfa.__file__).parent
 
-# A module may import those of the lines below its own, and those of its own line if no circle comes
-# of it. A package stands for all of its modules that have no line of their own.
+# A module may import modules of lower lines, and also of its own line if this makes no circle. A
+# package stands for all of its modules that have no line of their own.
 LAYERS = (
     "rfa.__main__",
     "rfa.cli",
@@ -43,7 +43,7 @@ LAYERS = (
     "rfa._lazy",
 )
 
-# An import of Cython's: the module, and what is taken from it, which may go on for several lines.
+# A Cython import: the module, and the names, which may take several lines.
 CYTHON = re.compile(r"^\s*(?:from ([\w.]+) c?import (\([^)]*\)|[^\n]*)|c?import (rfa[\w.]*))", re.M)
 
 
@@ -57,9 +57,9 @@ def layer(module):
 
 
 def imports():
-    """Pairs of modules of which the first imports the second: late, and for type checkers, too.
+    """Pairs of modules, the first of which imports the second, late or for type checkers included.
 
-    rfa/__init__.py is left out: it has names of all layers, each of which it imports when asked.
+    rfa/__init__.py and .pyi are left out, because they have names from all layers.
     """
     modules = {}
     for kind in ("pyi", "pxd", "pyx", "py"):
@@ -78,7 +78,7 @@ def imports():
 
 
 def statements(path):
-    """The imports of a file: a module, and the names that are taken from it."""
+    """The imports of a file: each module, and the names imported from it."""
     text = path.read_text()
     if path.suffix in (".pyx", ".pxd"):
         for match in CYTHON.finditer(text):
@@ -97,7 +97,7 @@ def upwards(pairs):
 
 
 def circle(pairs):
-    """The modules that are in a circle of imports, or stand above one and below another."""
+    """The modules in circles of imports, and those on a path from one circle to another."""
     below = {}
     for module, other in pairs:
         below.setdefault(module, set()).add(other)

@@ -1,4 +1,4 @@
-"""Put small faults into the code, one at a time, and see that a test fails for each.
+"""Put small faults into the code, one at a time, and check that a test fails for each.
 
 Works on a copy of the tree in a temporary folder: applies an edit, rebuilds, runs the tests that
 have to notice. Prints a line a mutant and fails if one survives.
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TESTS = ["kernels/test_plans.py", "kernels/test_arrays.py", "engines", "training/test_history.py"]
 TESTS += ["training/test_training.py", "test_determinism.py"]
 
-# file, what stands there (once), what is put there; TESTS have to notice
+# file, text that is in it exactly once, replacement; one of TESTS must fail
 MUTANTS = [
     # a mask bit is dropped
     ("rfa/kernels/simd/real.h", "masks[j] |= (uint64_t)POSITIVE(v) << s;",
@@ -288,7 +288,7 @@ MUTANTS = [
 ]  # fmt: skip
 
 
-# the same by the tests that have to notice: what is around the engines
+# the same for the code around the engines, by the tests of which one must fail
 AROUND = {
     ("kernels/test_arithmetic.py",): [
         ("rfa/_kernels.pyx", "cdef Py_ssize_t _padded(", "cdef int _padded("),
@@ -412,7 +412,7 @@ VERDICTS = {False: "caught", True: "SURVIVED", None: "NO ANSWER IN TIME"}
 
 
 def run(command, folder, limit, show=False):
-    """Whether a command succeeds; None if it took longer than the limit, which proves nothing."""
+    """Whether a command succeeds; None if it exceeds the time limit, which proves nothing."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(

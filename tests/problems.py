@@ -24,10 +24,10 @@ from rfa.engines.problem import Problem
 from rfa.engines.registry import ENGINES
 from rfa.kernels.levels import LEVELS, SIMD_LEVEL
 
-THREADS = (1, 2)  # of the steps that are compared with the oracle's; more in test_determinism.py
+THREADS = (1, 2)  # for comparisons with the oracle; test_determinism.py has more
 DTYPES = ("float32", "float64")
 
-# What tests measured and report at the end of the session: name -> text.
+# Numbers that tests measured, for the end of the session: name -> text.
 FIGURES: dict[str, str] = {}
 
 
@@ -61,7 +61,7 @@ class Case:
     variant: Variant = PLAIN
 
     def rounded(self, dtype):
-        """The case in numbers of the type."""
+        """The case with arrays of this type."""
         X, W, a = (array.astype(dtype) for array in (self.X, self.W, self.a))
         return replace(self, X=X, W=W, a=a)
 
@@ -111,7 +111,7 @@ def make_case(name, n, d, m, seed, **changes):
 
 
 def alike(case):
-    """The case with neurons along the means but for a little, so that batches are in runs."""
+    """The case with neurons nearly parallel to the means, so that batches are in runs."""
     rng = own_rng(6)
     along = case.means[rng.integers(0, 4, len(case.W))]
     return replace(case, W=0.1 * along + 0.0005 * rng.standard_normal(case.W.shape))
@@ -183,7 +183,7 @@ def variants():
     # several blocks of neurons and words of columns
     large = make_case("leaky d=150 m=300", 131, 150, 300, 63, steps=3)
     made[large.name] = replace(large, variant=Variant(v, "logistic", 0.25, 0.99))
-    # one panel of samples and more, full and not, when W is recovered
+    # when W is recovered: one panel of samples or several, the last one full or not
     for n in (1024, 1030):
         deep = make_case(f"leaky n={n}", n, 5, 7, 65, steps=2)
         made[deep.name] = replace(deep, variant=Variant(slope=0.25))
@@ -202,13 +202,13 @@ def levels():
 
 
 def in_fresh_python(program, *arguments, **environment):
-    """What a program prints that is run in another process, in a temporary environment."""
+    """The output of a program that runs in another process, with changed environment variables."""
     result = subprocess.run(
         [sys.executable, *program, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": os.path.dirname(__file__), **environment},
         capture_output=True,
         text=True,
-        # a sanitizer takes its time
+        # a sanitizer makes it slow
         timeout=float(os.environ.get("RFA_TEST_SECONDS", "300")),
     )
     assert result.returncode == 0, result.stderr
@@ -235,12 +235,12 @@ def active_samples(engine, name, previous):
 
 def take_steps(case, name, dtype, trajectory):
     """One step from each W_t: W (steps, m, d), A (steps, m, n); equal for all thread counts."""
-    # or small cases would never see a second thread
+    # otherwise small cases would use one thread only
     packing.PARALLEL_WORK = planar.PARALLEL_NEURONS = 1
     results = []
     for n_threads in THREADS:
         engine = case.engine(name, dtype, n_threads)
-        # of a state of gram that which stands for W follows from W
+        # in a state of gram, the numbers that stand for W follow from W
         state = {name: engine.get_state()[name] for name in ("t", "W", "previous")}
         at, out = np.empty(0, np.int64), case.rows(name, dtype, [0])[1]
         after, actives = [], []
@@ -283,10 +283,10 @@ class Writer:
 
     def write(self, text):
         if self.error is not None:
-            raise type(self.error)(*self.error.args)  # anew: it would keep what has drawn
+            raise type(self.error)(*self.error.args)  # a new one: else its traceback keeps the bar
 
 
-# forms of stderr on which nothing can be drawn, or nobody looks
+# forms of stderr on which a bar cannot be drawn, or not be seen
 STREAMS = ["none", "closed", "log", "full"]
 
 

@@ -38,7 +38,7 @@ SOUND = rfa.Experiment(
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A run, the constants of its checks, and what is replaced while they are evaluated."""
+    """A run, the constants of its checks, and the attributes to replace while checking."""
 
     run: Run
     options: dict[str, Any] = field(default_factory=dict)
@@ -81,7 +81,7 @@ def of_a_wide_law() -> Run:
 
 
 def saturated() -> Run:
-    """No noise, and a start that has every label right by so much that g_i is 0 in rounding."""
+    """No noise, and a start with all labels right and margins so large that g_i rounds to 0."""
     directions = np.repeat([[40, 0], [-40, 0], [0, 40], [0, -40]], M // 4, axis=0)
     return train(SOUND.replace(eta=0.0), neurons=enumerate(directions))
 

@@ -1,4 +1,4 @@
-"""Every argument of every public function, with what no user should give it.
+"""Every argument of every public function, with values that it must refuse or survive.
 
 Functions, classes and methods are found by inspection, so that a new one is tested without being
 listed here; a parameter of a new name needs a valid value in GOOD, and the test says so.
@@ -26,11 +26,11 @@ from rfa.engines import registry
 
 matplotlib.use("Agg")
 
-# rfa.reference is not among them: the oracle takes its arguments as they are
+# without rfa.reference: the oracle does not check its arguments
 MODULES = ("rfa", "rfa.kernels", "rfa.theory", "rfa.studies", "rfa.plot")
 
 
-# What is public by its name but made for rfa itself, which has checked what it hands on.
+# Functions with public names that only rfa calls, with arguments that it has checked.
 INTERNAL = {"Dataset.of", "Network.of", "Network.from_arrays"}
 
 
@@ -69,7 +69,7 @@ class Ambiguous:
         raise RuntimeError("no repr")
 
 
-# Made anew for every call, since an iterator is used up.
+# Functions, since an iterator can be used once only.
 HOSTILE = {
     "None": lambda: None,
     "True": lambda: True,
@@ -165,7 +165,7 @@ HOSTILE = {
 
 @functools.cache
 def small():
-    """Valid arguments by name; every function takes what it names."""
+    """Valid arguments by name; a function gets those that it has."""
     exp = rfa.Experiment(n=40, d=3, m=8, n_test=5)
     run = exp.run(rng=0)
     data = run.data
@@ -268,7 +268,7 @@ METHODS_OF = {
 
 
 def public():
-    """Name -> a callable, for all that is public."""
+    """All public callables, by name."""
     found = {}
     for module_name in MODULES:
         module = importlib.import_module(module_name)
@@ -282,7 +282,7 @@ def public():
             if "__all__" not in vars(module) and home != module_name:
                 continue
             if inspect.isclass(value):
-                # other classes are what functions return, not what users make
+                # other classes are results of functions; users do not make instances of them
                 if "Parameters\n" in (value.__doc__ or ""):
                     found[name] = value
                 found |= methods(name, value)
@@ -343,7 +343,7 @@ def has_nan(value):
 
 
 def outcome(name, function, values, parameter, label):
-    """What is wrong with what came of the call, or nothing; and whether it was refused."""
+    """A fault of the call's outcome, or nothing; and whether the call was refused."""
     # finite arrays whose products are not: see test_kernels_and_oracle_agree_on_extreme_arguments
     overflows = "1e308" in label and parameter in ("X", "W")
     try:
@@ -352,7 +352,7 @@ def outcome(name, function, values, parameter, label):
         said = str(error)
         if "truth value" in said or "unhashable" in said or "\n" in said:
             return f"{type(error).__name__}: {said}", True
-        # two that do not go together may be said of the other, first of all
+        # if two arguments contradict each other, the message may name the other one
         others = "|".join(values)
         if not re.search(rf"\b{parameter}\b|^({others})\b|os.PathLike", said):
             return f"does not name it: {type(error).__name__}: {said}", True
@@ -367,7 +367,7 @@ def outcome(name, function, values, parameter, label):
 
 @pytest.mark.parametrize("name", CALLABLES)
 def test_hostile_arguments_are_taken_or_refused_by_name(name, monkeypatch, tmp_path):
-    """A value or a sentence; never another exception, a warning, NaN, or a run that has begun."""
+    """A call returns or refuses in one sentence, without a warning, NaN, or a started run."""
     function = CALLABLES[name]
     begun = []
     make = registry.make
@@ -422,17 +422,17 @@ def test_hostile_values_of_free_keywords_are_taken_or_refused_by_name(case):
 
 
 def test_all_that_is_public_is_walked():
-    """So that a fault of the inspection does not empty the test above."""
+    """A fault of ``public`` must not leave the test above without functions."""
     expected = {"train", "study", "XORClusters.sample", "Run.save", "forward", "lemma_4_9"}
     assert {*expected, "decision_boundary", "checks"} <= CALLABLES.keys()
     assert len(CALLABLES) >= 68
 
 
-# ----------------------------------------------------------- arguments that do not go together
+# ----------------------------------------------------------- arguments that contradict each other
 
 
 def whole():
-    """A data set with all that is known of it, as keywords."""
+    """All arguments of a Dataset, as keywords."""
     data = rfa.XORClusters(d=3).sample(40, rng=0)
     names = ("X", "y", "y_clean", "cluster", "means", "eta", "distribution", "seed", "split")
     return {name: getattr(data, name) for name in names}
@@ -478,7 +478,7 @@ def test_what_contradicts_the_rest_of_a_data_set_is_refused(case):
 
 
 def test_a_data_set_of_all_that_is_known_trains_and_is_saved(tmp_path):
-    """Parts of it, means of another type, a seed as a number: the bits of the sampled one."""
+    """A Dataset made from sampled arrays, or from parts of them, trains with the same bits."""
     known = whole()
     means, net = known["means"].astype(np.float32), rfa.Network.random(8, 3)
     data = rfa.Dataset(**{**known, "means": means, "seed": 0})
@@ -494,7 +494,7 @@ def test_a_data_set_of_all_that_is_known_trains_and_is_saved(tmp_path):
 
 
 def entropies():
-    """Kinds of entropy that NumPy takes; not every version takes nested lists."""
+    """The types of entropy that NumPy takes. Some versions take no nested lists."""
     for entropy in ([1, [2, 3]], ["12", 2**40], np.arange(3), 2**200):
         try:
             np.random.SeedSequence(entropy)
@@ -514,19 +514,19 @@ def test_seeds_of_any_entropy_are_stored(entropy, tmp_path):
 # ----------------------------------------------------------- at the ends of the range
 
 
-# Powers of two, so that what cancels is 0 in whatever order, and none that is subnormal.
+# Powers of two, so that equal terms cancel to 0 in any order. None is subnormal.
 EXTREMES = [0.0, *(2.0**k for k in (-1000, 0, 126, 600, 1023))]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_kernels_and_oracle_agree_on_extreme_arguments(dtype):
-    """Equal up to rounding; not finite only where the oracle is not; else refused by name."""
+    """Results equal the oracle's up to rounding, and are finite if its are; or the call refuses."""
     limit = float(np.finfo(dtype).max)
     refused = 0
     for x, w, a, alpha in itertools.product(EXTREMES, repeat=4):
         if max(x, w) > limit:
             continue
-        # two terms of one neuron, then of two: a difference of what overflows is no number
+        # two terms of one neuron, then of two: the difference of overflowing terms is NaN
         X, W = np.array([[x, x], [x, -x]], dtype), np.array([[w, w], [w, -w]], dtype)
         y, second = np.array([1, -1]), np.array([a, -a])
         calls = {
@@ -577,7 +577,7 @@ def test_intervals_of_many_trials_are_those_of_the_normal_law(share, confidence)
     low, high = rfa.theory.clopper_pearson(k, n, confidence)
     assert 0 < low <= k / n <= high < 1
     sigma = math.sqrt(k / n * (1 - k / n) / n)
-    # and 1/n wider, since the law is discrete
+    # wider by 1/n, since the law is discrete
     width = 2 * ndtri((1 + confidence) / 2) + 1 / (n * sigma)
     assert (high - low) / sigma == pytest.approx(width, abs=1e-3)
 

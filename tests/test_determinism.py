@@ -1,4 +1,4 @@
-"""What must not change a bit: threads, layout, what is recorded, where a run is cut."""
+"""Threads, layout of arrays, recording and interruptions do not change a bit of a result."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_number_of_threads(n_threads, one_thread):
 
 
 def test_threads_of_64_kilobytes_of_stack(one_thread):
-    """The kernels keep nothing large on the stacks of the threads."""
+    """The kernels put nothing large on the stacks of threads."""
     program = Path(digests.__file__)
     assert json.loads(problems.in_fresh_python([program], 4, OMP_STACKSIZE="64K")) == one_thread
 
@@ -103,7 +103,7 @@ def test_the_layout_of_the_input(engine, d, dtype, layout, tmp_path):
 @pytest.mark.parametrize("engine", ["direct", "gram"])
 @pytest.mark.parametrize("dtype", problems.DTYPES)
 def test_the_layout_of_samples_with_equal_coordinates(engine, dtype):
-    """Samples are permutations of the same numbers: along a mean they differ by rounding alone."""
+    """Samples permute the same numbers, so their products with a mean differ by rounding alone."""
     rng = np.random.default_rng(4)
     n, d = 600, 24
     X = rng.permuted(np.tile(rng.standard_normal(d) / 5, (n, 1)), axis=1).astype(dtype)
@@ -151,7 +151,7 @@ def test_what_is_recorded(engine, d, record):
 
 
 def assert_rows_agree(some, other):
-    """Rows at common steps are equal, entry by entry, to the bit."""
+    """Rows at common steps have equal bits in every entry."""
     common = np.intersect1d(some.t, other.t)
     assert len(common) > 0
     for name in some:
@@ -183,7 +183,7 @@ def test_a_seed_for_all_is_the_same_seed_for_each():
 
 
 def whole_and_engine(engine, d, steps, n=313, m=46):
-    """Observations of a run in one go, and an engine to take the same steps in pieces."""
+    """Observations of a run in one call, and an engine that takes the same steps in pieces."""
     exp = rfa.Experiment(n=n, d=d, m=m, alpha=0.3)
     problem = Problem.of(exp.sample(rng=4), exp.sample(rng=4), 0.3, 5)
     net = exp.network(rng=4)
@@ -224,13 +224,13 @@ def test_a_state_put_into_another_engine(engine, d):
         ("direct", 900, 2, 60, 10_000),
         ("direct", 900, 17, 60, 6_000),
         ("gram", 900, 17, 60, 3_000),
-        # steps so large that there are looks at the clock within each of their parts
+        # sizes at which the engine looks at the clock within each part of a step
         ("direct", 20_000, 50, 500, 30),
         ("gram", 3_000, 50, 500, 30),
     ],
 )
 def test_interrupted_and_continued(engine, n, d, m, steps):
-    """Real signals, time and again, at any place; then the same as in one go."""
+    """A run with many real signals, at any place, has the bits of an undisturbed one."""
     problem, net, at, whole, expected = whole_and_engine(engine, d, steps, n, m)
     running = ENGINES[engine](problem, net.W, net.a, 2)
     rows = Observations.allocate(problem, net.m, at)
@@ -245,7 +245,7 @@ def test_interrupted_and_continued(engine, n, d, m, steps):
             except KeyboardInterrupt:
                 # the row of this step can be filled only when the step has been reached
                 interruptions += 1
-                # later and later, so that steps get done however long they take
+                # later and later, so that even slow steps get done
                 signal.setitimer(signal.ITIMER_REAL, 0.06 * 1.5**interruptions)
                 row = max(row, running.rows)
                 assert row in (
@@ -262,7 +262,7 @@ def test_interrupted_and_continued(engine, n, d, m, steps):
 
 @pytest.mark.parametrize("engine", ["direct", "gram"])
 def test_a_state_is_all_that_counts_after_a_divergence(engine):
-    """What a diverging step has left in an engine's arrays is not seen after set_state."""
+    """After set_state, the arrays of a diverged step have no effect."""
     leaky = bounds.PLAIN._replace(slope=0.3, loss="square")
     diverged = 0
     for seed in range(6):
@@ -307,12 +307,12 @@ def content(run):
 @pytest.mark.parametrize("dtype", problems.DTYPES)
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
 def test_runs_one_after_another_share_nothing(dtype, monkeypatch):
-    """Results of a run stay as they are, whatever runs after it in the same thread or others."""
+    """Later runs, in the same thread or in others, do not change the results of a run."""
     exp = rfa.Experiment(n=70, d=40, m=13, steps=30, dtype=dtype)
     options = {"engine": "gram", "record": "all", "snapshots": [0, 9], "n_threads": 1}
     runs = [exp.run(k, **options) for k in range(3)]
     kept = [content(run) for run in runs]
-    # of other sizes, diverging, failing and interrupted on the way
+    # then runs of other sizes, and runs that diverge, fail and are interrupted
     exp.replace(m=14).run(0, **options)
     runs.append(exp.replace(alpha=float(np.finfo(dtype).max)).run(3, **options))
     kept.append(content(runs[-1]))

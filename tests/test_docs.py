@@ -1,4 +1,4 @@
-"""The documentation says what there is: statements, public names, real output."""
+"""The documentation has all statements and public names, and shows real output."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_three_outputs_are_shown():
 
 
 def python_blocks(text):
-    """What stands in blocks of Python, of Markdown or reStructuredText."""
+    """The Python code in blocks of Markdown or reStructuredText."""
     fenced = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     directives = re.findall(r"code-block:: python\n\n((?:   .*\n|\n)+)", text)
     return "\n".join([*fenced, *map(inspect.cleandoc, directives)])
@@ -73,7 +73,7 @@ def test_the_examples_of_the_page_run(monkeypatch):
 
 
 def documented():
-    """The full names on the pages of the reference."""
+    """The full names that the pages of the reference document."""
     names = set()
     for page in (ROOT / "docs" / "api").glob("*.rst"):
         text = page.read_text()

@@ -62,7 +62,7 @@ def has_compiler():
 
 @pytest.fixture(scope="module")
 def extending(tmp_path_factory):
-    # whoever tests an installed wheel may have none; .ci/run fails on a skip that is not listed
+    # users who test an installed wheel may have no compiler; .ci/run fails on unlisted skips
     if not has_compiler():
         pytest.skip("no C compiler")
     folder = tmp_path_factory.mktemp("extending")

@@ -1,4 +1,4 @@
-"""Imports point downwards only: late ones, those for type checkers and Cython's included."""
+"""All imports point downwards, including late ones, those for type checkers, and Cython's."""
 
 import shutil
 

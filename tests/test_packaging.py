@@ -1,4 +1,4 @@
-"""Building and installing: versions, the messages of a build that cannot be, rebuilding."""
+"""Building and installing: versions, messages of builds that fail, rebuilding."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ needs_setup = pytest.mark.skipif(
 )
 needs_compiler = pytest.mark.skipif(shutil.which(CC[0]) is None, reason="no C compiler")
 
-# an extension that knows whether it was built with OpenMP
+# an extension that tells whether it was built with OpenMP, and with relaxed arithmetic
 PYX = """
 cdef extern from *:
     '''
@@ -40,7 +40,7 @@ OPENMP = bool(WITH_OPENMP)
 
 
 def relaxed():
-    # numbers are flushed to zero in this process, or inf - inf is no NaN
+    # true if this process flushes subnormals to zero, or if inf - inf is not NaN
     cdef double[2] numbers
     numbers[0], numbers[1] = float("1e-310"), float("inf")
     return numbers[0] * 1.0 == 0 or not numbers[1] - numbers[1] != numbers[1] - numbers[1]
@@ -64,7 +64,7 @@ def setup(folder, *arguments, **environment):
 
 @needs_setup
 def test_a_tree_that_cannot_be_written_is_one_line(tree):
-    (tree / "build").touch()  # in the place of the folder: fails for every user, root too
+    (tree / "build").touch()  # a file, not a folder: the build fails even for root
     done = setup(tree, "build_ext", "--inplace")
     assert done.returncode == 1
     (line,) = (done.stdout + done.stderr).splitlines()
@@ -78,7 +78,7 @@ def compiler_has_openmp(folder):
 
 @pytest.fixture
 def tree(tmp_path):
-    """rfa's build scripts around extensions that are quickly compiled."""
+    """A tree with rfa's build scripts, and extensions that compile quickly."""
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
     for package in (ROOT / "rfa").rglob("__init__.py"):
@@ -103,7 +103,7 @@ def test_an_unbuilt_tree_says_so_in_one_line(tmp_path):
         copy = tmp_path / "rfa" / path.relative_to(package)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
-    # -S: the finder of an editable install would find the kernels of that one
+    # -S: an editable install has a finder, which would find its kernels
     done = run(tmp_path, sys.executable, "-S", "-c", "import rfa", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
@@ -183,7 +183,7 @@ def test_leaves_are_not_compiled_with_relaxed_arithmetic(flag, tmp_path):
 @needs_compiler
 @pytest.mark.parametrize(("flags", "found"), [("", False), ("-L/prefix", True)])
 def test_openmp_in_a_prefix_is_found_by_ldflags(tree, flags, found):
-    # a compiler whose OpenMP links only where its folder is named
+    # a compiler with which OpenMP links only if its folder is given
     wrapper = tree / "cc"
     wrapper.write_text(
         "#!/bin/sh\ncase \"$*\" in *' -c '*|*' -c'|*-L/prefix*) ;; *-fopenmp*) exit 1 ;; esac\n"

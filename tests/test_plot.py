@@ -1,4 +1,4 @@
-"""The figures show what the weights, recomputed by NumPy, say."""
+"""The figures agree with values that NumPy computes from the weights."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_decision_boundary_has_the_samples_where_they_are(run):
 
 
 def test_the_decision_boundary_is_where_f_changes_its_sign():
-    """The picture's colour beside f = relu(<w, x>) - relu(<w', x>) of a network made by hand."""
+    """The colours of the figure for f = relu(<w, x>) - relu(<w', x>), with w and w' by hand."""
     means = [[1, 0], [-1, 0], [0, 1], [0, -1]]
     labels = [1, 1, -1, -1]
     data = rfa.Dataset(means, labels, y_clean=labels, cluster=range(4), means=means)
@@ -97,7 +97,7 @@ def test_the_decision_boundary_is_where_f_changes_its_sign():
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_decision_boundary_is_that_of_f_in_all_dimensions(dtype, monkeypatch):
-    monkeypatch.setattr(rfa.plot, "PIECE", 100)  # several pieces of everything
+    monkeypatch.setattr(rfa.plot, "PIECE", 100)  # several pieces of each array
     exp = rfa.Experiment(n=60, d=17, m=21, steps=30, alpha=0.3, mu="random", dtype=dtype)
     run, axes, drawn = exp.run(rng=1), new_axes(), []
     monkeypatch.setattr(axes, "contour", lambda *given, **named: drawn.extend(given))
@@ -111,7 +111,7 @@ def test_the_decision_boundary_is_that_of_f_in_all_dimensions(dtype, monkeypatch
 def test_the_decision_boundary_takes_no_grid_in_all_dimensions():
     exp = rfa.Experiment(n=20, d=500, m=10, steps=0, omega_init=1.0)
     run = exp.run(rng=0)
-    rfa.plot.decision_boundary(run, ax=new_axes())  # what is loaded once
+    rfa.plot.decision_boundary(run, ax=new_axes())  # loads matplotlib, which must not count
     tracemalloc.start()
     rfa.plot.decision_boundary(run, ax=new_axes())
     peak = tracemalloc.get_traced_memory()[1]
@@ -293,7 +293,7 @@ def test_proportions_are_a_forest_plot():
         assert {to_hex(line.get_color()) for line in (interval, point)} == {colour}
     assert lines[-1].get_xdata()[0] == pytest.approx(target)
     assert axes.get_title().startswith("20 trials")
-    # from above in the paper's order, nothing cut off
+    # from top to bottom in the paper's order, and nothing is cut off
     assert axes.get_ylim() == (len(names), -1)
 
 

@@ -1,4 +1,4 @@
-"""The oracle itself, against what is even plainer: differences, longer numbers, bit by bit."""
+"""The oracle against plainer computations: differences, longer numbers, loops over bits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_gradient_is_that_of_the_loss(n, d, m, slope, loss):
         difference = reference.loss(X, y, forth, a, **variant)
         difference -= reference.loss(X, y, back, a, **variant)
         found[index] = difference / (forth[index] - back[index])
-    # third derivatives, at most 1 or those of exp(-s), times h^2/6, and rounding of the loss over h
+    # h^2/6 times the third derivative (at most 1, or that of exp(-s)), and rounding of the loss / h
     third = max(1, np.exp(-s).max()) * (np.abs(a).max() * np.abs(X).max()) ** 3
     risk = reference.loss(X, y, W, a, **variant)
     error = np.abs(found - reference.gradient(X, y, W, a, **variant)).max()

@@ -1,4 +1,4 @@
-"""Seeds: streams that are independent, and that nothing else disturbs."""
+"""Seeds: the streams are independent, and nothing else changes them."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_no_two_streams_are_correlated():
 @QUICK
 @given(st.integers(0, 2**64))
 def test_what_is_drawn_is_the_streams(seed):
-    """The bits of a seed, from NumPy and the statement of each stream alone."""
+    """The draws of a seed follow from NumPy and the documented key of each stream."""
     dist = rfa.XORClusters(d=3, sigma=0.5, eta=0.3)
     for split, cluster_key, noise_key in (("train", 1, 2), ("test", 4, None)):
         draws = numbers(seed, cluster_key)

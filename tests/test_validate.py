@@ -1,4 +1,4 @@
-"""What is accepted as it is, what is converted, and what is refused in one sentence."""
+"""Values that are accepted, values that are converted, and values that are refused."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def test_types_of_the_computation(value, expected):
 def test_orthonormal_up_to_rounding(angle, exponent, skew):
     c, s, defect = math.cos(angle), math.sin(angle), 10**exponent
     first, second = np.array([c, s, 0.0]), np.array([-s, c, 0.0])
-    # a lean towards the first vector shows as the inner product, a stretch in the length
+    # a change along the first vector changes the inner product, one along the second the length
     second = second + defect * first if skew else second * math.sqrt(1 + defect)
     mu = np.stack([first, second])
     seen = max(abs(mu[0] @ mu[1]), abs(mu[0] @ mu[0] - 1), abs(mu[1] @ mu[1] - 1))
@@ -238,7 +238,7 @@ def test_orthonormal_up_to_rounding(angle, exponent, skew):
 
 @pytest.mark.parametrize("big", [1e160, 1e308])
 def test_means_beyond_all_scale_are_not_orthonormal(big):
-    # the product is infinite, or no number at all
+    # the product is infinite or NaN
     for mu in ([[big, 0], [0, 1]], [[big, big], [big, -big]]):
         with pytest.raises(ValueError, match="^mu must be orthonormal"):
             rfa.XORClusters(mu=mu)
@@ -296,7 +296,7 @@ REFUSED = {
     "d of random means": (lambda: rfa.random_means(2**62), "means and d make"),
     "cluster without a mean": (
         lambda: rfa.Dataset(ONE, [1], y_clean=[1], cluster=[1], means=ONE),
-        "cluster has 1",
+        "cluster must be below the number of means, 1",
     ),
     "cluster negative": (
         lambda: rfa.Dataset(ONE, [1], y_clean=[1], cluster=[-1], means=ONE),

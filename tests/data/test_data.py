@@ -79,7 +79,7 @@ def test_noise_rules_flip_whom_they_should(rule, split):
         heights = np.abs(data.X @ data.means[[0, 2]].T)
         key = np.abs(heights[:, 0] - heights[:, 1])
     elif rule == "half-space":
-        # one direction separates them: solve for it
+        # one direction separates the flipped samples from the others: solve for it
         from scipy.optimize import linprog
 
         sign = np.where(data.noisy, 1.0, -1.0)
@@ -94,7 +94,7 @@ def test_noise_rules_flip_whom_they_should(rule, split):
 
 
 def test_ties_go_to_the_smaller_index():
-    # without spread every sample of a rule is a tie
+    # with sigma = 0 all samples are tied
     for rule in ("farthest", "boundary", "half-space"):
         data = rfa.XORClusters(sigma=0.0, eta=0.1, noise=rule).sample(50, rng=0)
         assert np.flatnonzero(data.noisy).tolist() == list(range(5))
@@ -172,7 +172,7 @@ def test_exact_balance_and_weights(n, seed):
     st.integers(0, 2**64),
 )
 def test_noise_rules_by_hand(rule, lattice, n, eta, d, seed):
-    """Each rule in words and loops, on draws that have many ties or none."""
+    """Each rule, written with loops, on draws with many ties or none."""
 
     def law(rng, n, d):
         z = rng.standard_normal((n, d))
@@ -215,7 +215,7 @@ def test_weights_are_the_proportions_of_the_clusters():
         found = np.bincount(data.cluster, minlength=4) / 20_000
         # 6 standard errors
         assert (np.abs(found - expected) < 6 * np.sqrt(expected * (1 - expected) / 20_000)).all()
-    # equal sizes come in random order
+    # the order of the clusters is random
     order = rfa.XORClusters(balance="exact").sample(2000, rng=3).cluster
     assert abs(np.corrcoef(order, np.arange(2000))[0, 1]) < 6 / np.sqrt(2000)
 
@@ -381,7 +381,7 @@ def test_input_of_any_layout_and_order(tmp_path):
         assert not data.X.flags.writeable
     assert X.flags.writeable
     assert rfa.Dataset(X, y).X.base is not None  # not copied
-    # finite entries whose sum is not
+    # finite entries with an infinite sum
     assert rfa.Dataset([[1e308, 1e308]], [1]).d == 2
 
 

@@ -28,7 +28,7 @@ def turn(angles):
 
 
 def directions(X, eps):
-    """Unit vectors of the plane among which F is largest: edges, and each cell's sum of samples."""
+    """Unit vectors of the plane, among them a maximizer of F: edges, and each cell's sum."""
     edges = np.arctan2(X[:, 1], X[:, 0]) + np.pi / 2
     edges = np.sort(np.concatenate([edges, edges + np.pi, [0.0]]) % (2 * np.pi))
     middles = turn((edges + np.append(edges[1:], edges[0] + 2 * np.pi)) / 2)
@@ -72,7 +72,7 @@ def rotation(d, seed):
     return stats.special_ortho_group.rvs(d, random_state=seed) if d > 1 else -np.eye(1)
 
 
-# small integers: samples at the origin, twice the same, opposite, on one line, on the axes
+# small integers: samples that are 0, equal, opposite, on one line, on the axes
 points = st.lists(st.tuples(*[st.integers(-2, 2)] * 2), min_size=1, max_size=6).map(
     lambda rows: np.array(rows, dtype=float)
 )
@@ -98,7 +98,7 @@ def test_known_values(X, a, value):
     assert found.exact_maximum and found.standard_error == 0
 
 
-# the second sample's edge is F's maximum, and its minimum is more than a right angle further
+# F has its maximum at the second sample's edge, and its minimum beyond a right angle from it
 @example(np.array([[3.0, 1.0], [-10.0, 90.0]]), HALVES, 1.0)
 @given(points, seconds, st.floats(0.1, 10))
 @settings(deadline=None, max_examples=60)
@@ -112,7 +112,7 @@ def test_all_sign_vectors_in_the_plane(X, a, R):
 @given(points, st.integers(0, 2**16))
 @settings(deadline=None, max_examples=60)
 def test_nearly_special_positions_are_no_exception(X, seed):
-    """Samples that coincide, or are opposite, but for a few units in the last place."""
+    """Samples that are equal or opposite up to a few units in the last place."""
     rng = np.random.default_rng(seed)
     X = X * (1 + rng.integers(-3, 4, X.shape) * 2.0**-52) + 1e-16 * rng.integers(-1, 2, X.shape)
     found = rademacher_complexity(X, HALVES).value
@@ -132,7 +132,7 @@ def test_all_sign_vectors_on_the_line(x, a):
 
 @pytest.mark.parametrize("n", [1, 2, 5, 40, 300])
 def test_sweep_against_a_grid(n):
-    """F changes by sum_i norm(x_i) times the angle at the most."""
+    """F changes by at most sum_i norm(x_i) times the angle."""
     rng = np.random.default_rng(n)
     X = rng.standard_normal((n, 2))
     eps = rng.choice([-1.0, 1.0], (10, n))
@@ -149,7 +149,7 @@ def test_sweep_against_a_grid(n):
 
 @pytest.mark.parametrize("a", [[0.5, 0.5, -0.5, -0.5], [1.0, -0.3, 0.0, 2.0, 0.1], [-1.0, -2.0]])
 def test_supremum_over_networks(a):
-    """No W of norm R does better, and one attains it: through the network's own forward pass."""
+    """No W of norm R exceeds the supremum, and one attains it, by the network's forward pass."""
     rng = np.random.default_rng(5)
     X, a, R, n = rng.standard_normal((6, 2)), np.array(a), 1.7, 6
     attained = []
@@ -193,7 +193,7 @@ def test_duality_agrees_with_the_plane():
 @pytest.mark.parametrize("n", [8, 60])
 @pytest.mark.parametrize("d", [3, 7])
 def test_a_plane_in_space(n, d):
-    """The same signs, whatever the dimension: below the exact value for each, and near it."""
+    """For each d the signs are the same; the ascent is below the exact value for each, and near."""
     X = np.random.default_rng(n).standard_normal((n, 2))
     exact = rademacher_complexity(X, HALVES, rng=4)
     embedded = X @ rotation(d, 1)[:2]
@@ -240,7 +240,7 @@ def test_rotating_the_samples(n, d):
     X = np.random.default_rng(n).standard_normal((n, d))
     one = rademacher_complexity(X, HALVES, rng=0)
     turned = rademacher_complexity(X @ rotation(d, 2).T, HALVES, rng=0)
-    # an ascent may take another way where F is equal to rounding at two steps
+    # an ascent may take another path if F is equal at two steps up to rounding
     assert turned == pytest.approx(one, rel=1e-12 if d <= 2 else 1e-6)
 
 

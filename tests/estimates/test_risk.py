@@ -73,7 +73,7 @@ def test_error_of_the_ideal_classifier(eta):
     found = error_on_fresh_points(IDEAL, rfa.XORClusters(d=2, sigma=sigma, eta=eta), n=n, rng=3)
     low, high = stats.binom.ppf([1e-6, 1 - 1e-6], n, clean) / n
     assert low <= found.clean_error <= high
-    # the noise is integrated out: given the points, nothing else is random
+    # the noise is integrated out, so only the points are random
     integrated = eta + (1 - 2 * eta) * found.clean_error
     assert found.error == pytest.approx(integrated, rel=1e-12)
     assert found.excess == pytest.approx((1 - 2 * eta) * found.clean_error, rel=1e-12)
@@ -113,12 +113,12 @@ def test_flips_that_are_not_drawn_have_no_error_rate(noise):
 @pytest.mark.parametrize("eta", [0.0, 0.2, 0.5, 0.9, lambda X: np.where(X[:, 0] > 0, 0.4, 0.05)])
 @pytest.mark.parametrize("dead", [False, True])
 def test_intervals_cover_the_error(eta, dead):
-    """200 intervals of 95 percent: at least 181 have the truth, but for one case in 10^4."""
+    """Of 200 intervals of 95 percent at least 181 contain the truth, except in one case of 10^4."""
     dist = rfa.XORClusters(sigma=0.5, eta=eta)
     net = rfa.Network(np.zeros((2, 2))) if dead else IDEAL
     p = stats.norm.cdf(1 / (math.sqrt(2) * 0.5))
     wrong, tie = (0.0, 1.0) if dead else (2 * p * (1 - p), 0.0)
-    # half the ring has either rate, and errors are equally likely on both sides
+    # each half of the ring has one of the rates, and errors are equally likely in both
     rate = 0.225 if callable(eta) else eta
     truth = rate + (1 - 2 * rate) * wrong + (1 - rate) * tie
     found = [error_on_fresh_points(net, dist, n=300, rng=seed) for seed in range(200)]
@@ -133,7 +133,7 @@ def test_points_are_drawn_until_the_interval_is_narrow_enough():
     most = error_on_fresh_points(IDEAL, dist, n=3000, rng=0, width=1e-9)
     assert wide.n == 2000 and narrow.high - narrow.low <= 0.02 and most.n == 3000
     assert narrow.n % 2000 == 0 and narrow.n > 2000
-    # the looks share the error probability: wider than a single look at as many points
+    # the estimates share the error probability, so each is wider than a single one
     single = error_on_fresh_points(IDEAL, dist, n=narrow.n, rng=0)
     assert narrow.high - narrow.low > single.high - single.low
 

@@ -1,4 +1,4 @@
-"""How often what the theory promises comes true, over many seeds: slow, run with -m slow."""
+"""How often the theory's statements hold, over many seeds. Slow: run with -m slow."""
 
 import pytest
 from scipy.stats import binomtest
@@ -7,7 +7,7 @@ import rfa
 
 pytestmark = pytest.mark.slow
 
-# Two-sided: a test of this file fails once in a million for the luck of its seeds alone.
+# Two-sided: by chance alone, a test of this file fails for one of a million choices of seeds.
 CONFIDENCE = 1 - 1e-6
 
 
@@ -58,5 +58,5 @@ def test_the_intervals_of_the_test_error_cover_it():
     truth = rfa.theory.test_error(run.network, distribution, 4_000_000, rng=0, confidence=0.9999)
     found = [rfa.theory.test_error(run.network, distribution, 2000, rng=s) for s in range(1, 301)]
     covered = sum(one.low <= truth.high and truth.low <= one.high for one in found)
-    # of 300 intervals of at least 95 percent, 270 but for one case in 10^4
+    # of 300 intervals of at least 95 percent, 270 hold except in one case of 10^4
     assert covered >= 270

@@ -45,7 +45,7 @@ def test_a_trial_is_the_run_of_its_key_alone():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_trials_that_use_memory_again_are_the_runs_alone(dtype):
-    """On the gram engine, whose arrays go from trial to trial; what a run left stays as it was."""
+    """gram reuses its arrays in the next trial, but the results of earlier trials do not change."""
     exp = rfa.Experiment(n=70, d=40, m=13, steps=8, dtype=dtype)
     runs = {}
 
@@ -103,7 +103,7 @@ def test_the_number_of_threads_changes_nothing(measure, monkeypatch):
     for threads in (1, 4):
         monkeypatch.setattr(_runtime, "wanted_threads", lambda n=None, t=threads: n or t)
         found.append(rfa.study(SMALL, trials=6, rng=3, measure=measure).records)
-    assert str(found[0]) == str(found[1])  # NaN and all
+    assert str(found[0]) == str(found[1])  # as text, since NaN != NaN
 
 
 def test_runs_are_shared_among_threads(monkeypatch):
@@ -266,7 +266,7 @@ def test_a_measure_that_raises_keeps_the_trials_that_are_finished(threads, monke
     assert (error.cell, error.trial) == ({"m": 4}, 15)
     finished = [record["trial"] for record in error.study.records]
     assert finished == sorted(set(finished)) and 15 not in finished
-    # of those before it only what another thread was at
+    # of the trials before it, only those that other threads ran may be missing
     assert len(set(range(15)) - set(finished)) <= threads - 1
     where = f"trial 15 of m=4 failed, with {len(finished)} finished"
     assert str(error) == f"{where}: ZeroDivisionError: no measure"
@@ -286,7 +286,7 @@ def test_whatever_a_measure_raises_is_the_trials(cause, threads, monkeypatch):
 
 
 class Slotted(Exception):
-    """Refuses attributes."""
+    """An exception that takes no attributes."""
 
     def __setattr__(self, name, value):
         raise AttributeError(name)
@@ -356,7 +356,7 @@ def test_a_study_in_a_daemon_does_not_keep_the_process(steps, measure):
 
 
 def test_runs_in_a_daemon_have_ended_before_the_interpreter_is_taken_down():
-    """Libraries that are unloaded meanwhile could crash what still runs in them."""
+    """Runs must have ended before libraries are unloaded, or they could crash."""
     program = "import atexit, threading\n" + (
         "@atexit.register\n"
         "def look():\n"
@@ -448,7 +448,7 @@ def test_what_some_trials_did_not_measure_has_no_proportion():
     )
     with pytest.raises(ValueError, match="^statement 'x' was not measured in trial 1"):
         found.proportion("x")
-    # what looks like a check's, and is not
+    # a name like that of a check, without its other entries
     mine = rfa.study(SMALL, trials=2, measure=lambda run: {"x": True, "x:vacuous": False})
     assert mine.proportion("x").verdict == ""
 
@@ -484,7 +484,7 @@ def test_values_of_any_type_are_those_of_the_experiment():
 
 
 def test_trials_are_counted_off_not_listed(monkeypatch):
-    """The keys of 2^30 runs are no list; a Ctrl-C in the third keeps two."""
+    """The keys of 2^30 runs are not put into a list; a Ctrl-C in the third run keeps two."""
     taken = iter([{}, {}])
 
     def measure(run):
@@ -506,7 +506,7 @@ def test_trials_are_counted_off_not_listed(monkeypatch):
 
 
 def test_ctrl_c_gives_what_has_been_done():
-    """Finished trials are kept; the long run of the next cell is given up at once."""
+    """Finished trials are kept, and the long run of the next cell ends at once."""
     done = threading.Event()
 
     def interrupt():
@@ -532,7 +532,7 @@ def test_ctrl_c_gives_what_has_been_done():
 
 
 def test_a_thread_that_is_cancelled_leaves_steps_and_set_up():
-    """Python hands signals to the main thread alone; others look at the event they are given."""
+    """Python handles signals in the main thread only; the others look at an event."""
     data, net = rfa.XORClusters(d=300).sample(6000, rng=0), rfa.Network.random(1000, 300, rng=0)
     cancelled, ended = threading.Event(), []
 
@@ -554,7 +554,7 @@ def test_a_thread_that_is_cancelled_leaves_steps_and_set_up():
     direct, gram = ended
     assert isinstance(direct, rfa.Interrupted) and direct.run.t < 40
     assert not isinstance(gram, rfa.Interrupted)
-    # other threads are not meant
+    # the event was for that thread alone
     assert rfa.train(net, data, steps=3, engine="direct").t == 3
 
 

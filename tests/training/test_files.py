@@ -1,4 +1,4 @@
-"""Files: replaced whole or not at all, and read or refused in one sentence."""
+"""Files are replaced as a whole or not at all; wrong files are refused in one sentence."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def net():
 
 @pytest.fixture
 def old(tmp_path, net):
-    """An older file, its bytes, and the folder that must hold it alone."""
+    """An older file, its bytes, and its folder, in which no other file may remain."""
     path = tmp_path / "run.npz"
     net.save(path)
     return path
 
 
 class Disk:
-    """A file that is full after some bytes."""
+    """A file that fails after some bytes, as if the disk were full."""
 
     def __init__(self, file, room, error):
         self.file, self.room, self.error = file, room, error
@@ -136,12 +136,12 @@ def test_a_replaced_file_keeps_its_mode(old, net, mode):
     finally:
         os.umask(previous)
     assert stat.S_IMODE(old.stat().st_mode) == mode
-    assert seen == [0]  # nor was the temporary file open to others
+    assert seen == [0]  # others had no access to the temporary file either
     assert old.read_bytes() == b"new"
 
 
 def test_the_umask_of_the_process_is_left_alone(old, net, monkeypatch):
-    """Other threads make files too."""
+    """The umask belongs to all threads, and other threads make files."""
     monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the umask was changed"))
     net.save(old)
     net.save(old.with_name("new.npz"))
@@ -154,7 +154,7 @@ def test_a_link_stays_and_its_file_is_written(tmp_path, net):
     link, second = tmp_path / "near" / "link.npz", tmp_path / "near" / "second.npz"
     link.symlink_to(os.path.join("..", "far", "run.npz"))
     second.symlink_to("link.npz")
-    for path in (link, second, link):  # the first finds no file there yet
+    for path in (link, second, link):  # at the first one there is no file yet
         net.save(path)
         assert link.is_symlink() and second.is_symlink() and not file.is_symlink()
         assert rfa.load(file) == net
@@ -164,7 +164,7 @@ def test_a_link_stays_and_its_file_is_written(tmp_path, net):
 
 
 def test_a_pipe_is_written_into(tmp_path, net):
-    """As /dev/null is, which root must not lose."""
+    """A device such as /dev/null must not be replaced, even by root."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -188,7 +188,7 @@ def test_a_pipe_is_written_into(tmp_path, net):
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files are named in /proc")
 def test_an_open_pipe_is_written_into(net, tmp_path):
-    """As the shell's >(command) is."""
+    """A pipe, such as the shell's >(command)."""
     reader, writer = os.pipe()
     try:
         net.save(f"/proc/self/fd/{writer}")
@@ -214,7 +214,7 @@ def test_a_terminal_is_written_into():
 
 
 def test_places_that_cannot_be_written_are_named(old, net):
-    """Before anything is written, by destination, and by what writes."""
+    """destination raises the error before anything is written, and so do the writing functions."""
     folder = old.parent
     (folder / "dangling").symlink_to(folder / "missing" / "run.npz")
     (folder / "loop").symlink_to("loop")
@@ -239,7 +239,7 @@ def test_places_that_cannot_be_written_are_named(old, net):
 
 
 def test_a_missing_right_is_found_before_anything_is_written(old, net, monkeypatch):
-    """Root has all rights, so what access answers is made up."""
+    """Root has all rights, so os.access is replaced."""
     folder, before = os.path.realpath(old.parent), old.read_bytes()
     for forbidden in (os.fspath(old), folder):
         with monkeypatch.context() as patch:
@@ -247,7 +247,7 @@ def test_a_missing_right_is_found_before_anything_is_written(old, net, monkeypat
             for act in (_files.destination, net.save):
                 with pytest.raises(PermissionError, match=re.escape(repr(os.fspath(old)))):
                     act(old)
-            if forbidden == folder:  # as /dev is to users, who yet may write to /dev/null
+            if forbidden == folder:  # as for users in /dev, where /dev/null is writable
                 os.mkfifo(old.parent / "fifo")
                 _files.destination(old.parent / "fifo")
                 os.unlink(old.parent / "fifo")
@@ -260,7 +260,7 @@ def test_a_missing_right_is_found_before_anything_is_written(old, net, monkeypat
     [("open", errno.EACCES), ("fsync", errno.EIO), ("replace", errno.EXDEV)],
 )
 def test_errors_of_the_system_name_the_path_given(old, monkeypatch, function, code):
-    """Not the temporary file, of which the caller knows nothing."""
+    """The error names the path, not the temporary file, which the caller does not know."""
     before = old.read_bytes()
 
     def fail(first, *rest):
@@ -347,7 +347,7 @@ def hidden(folder):
 
 
 def test_what_a_killed_writer_leaves_goes_with_the_next_file(old, net):
-    """And not what a living one is writing, of another path or of the same."""
+    """The files of living writers, for the same path or another one, are not removed."""
     before = old.read_bytes()
     with start_writer(old) as killed, start_writer(old) as living:
         assert len(hidden(old.parent)) == 2
@@ -364,7 +364,7 @@ def test_what_a_killed_writer_leaves_goes_with_the_next_file(old, net):
 
 
 def test_what_is_not_surely_abandoned_is_left(tmp_path, net):
-    """Written lately on another host, locked, or no temporary file."""
+    """Files that stay: of another host and recent, locked, or not temporary."""
     other = ".rfa-00000000-" if _files.HOST != "00000000" else ".rfa-11111111-"
     mine = f".rfa-{_files.HOST}-"
     (tmp_path / f"{other}{'0' * 16}.tmp").write_text("lately, elsewhere")
@@ -387,7 +387,7 @@ def test_what_is_not_surely_abandoned_is_left(tmp_path, net):
 
 
 def test_a_temporary_file_taken_for_an_abandoned_one_is_made_again(old, net, monkeypatch):
-    """Another writer can come between its making and its locking."""
+    """Another writer may remove the temporary file before it is locked."""
     flock, taken = fcntl.flock, []
 
     def lock_late(handle, operation):
@@ -439,7 +439,7 @@ def test_content_then_name_then_folder_go_to_the_disk(old, net, monkeypatch):
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO])
 def test_a_folder_that_cannot_be_synchronised(old, net, monkeypatch, code):
-    """Where there is no such thing that is no error; a bad disk is one, and it names the file."""
+    """A folder without fsync is no error. A bad disk is one, and the error names the file."""
     fsync, new = os.fsync, rfa.Network(net.W, net.a)
 
     def of_files_only(handle):
@@ -457,7 +457,7 @@ def test_a_folder_that_cannot_be_synchronised(old, net, monkeypatch, code):
 
 
 def test_a_limit_on_the_size_of_files_leaves_the_old_one(old):
-    """A disk that is really full; in a process of its own, which is not to end."""
+    """A disk that is really full; in another process, which must not end."""
     program = """if True:
         import resource, sys, rfa
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
@@ -527,7 +527,7 @@ def test_half_a_file_is_refused(old):
 
 
 def test_a_damaged_file_is_refused_or_read_as_it_was(old, net):
-    """Some bytes of a zip archive, such as times, say nothing about its content."""
+    """Damage is refused or harmless: some bytes of a zip archive, such as times, do not matter."""
     whole = old.read_bytes()
     # the last 300 bytes are the archive's directory, where most kinds of damage can be done
     places = [*range(0, len(whole) - 300, 11), *range(len(whole) - 300, len(whole))]
@@ -666,7 +666,7 @@ def test_headers_that_numpy_does_not_write(old, header):
 
 
 def test_headers_that_numpy_writes_elsewhere(old, net):
-    """In the order of columns, on a machine with the other order of bytes, and at an odd place."""
+    """Arrays in Fortran order, in the other byte order, and at an odd offset."""
     contents, W = members(old.read_bytes()), net.W
     for header, data in (
         (header_of(), W.tobytes()),
@@ -695,7 +695,7 @@ def test_archives_of_other_tools(old, net):
         with pytest.raises(ValueError, match=r"meta is compressed; rfa writes plain arrays$"):
             rfa.load(old)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # zipfile notices too
+        warnings.simplefilter("ignore")  # zipfile warns, too
         packed(old, [*contents.items(), ("W.npy", contents["W.npy"])])
     with pytest.raises(ValueError, match="it has two arrays with the same name$"):
         rfa.load(old)

@@ -50,7 +50,7 @@ def test_names_and_shapes(run):
 
 
 def test_values_from_the_weights(run):
-    """Every named quantity, from W_t by its definition."""
+    """Every quantity equals its definition, computed from W_t."""
     history, data, test, a = run.history, run.data, run.test, run.network.a
     group = 2 * data.cluster + (data.y != data.y_clean)
     before = None
@@ -83,7 +83,7 @@ def test_values_from_the_weights(run):
 
 
 def test_groups_without_samples_are_empty():
-    """One noisy label in all: three groups of noisy samples have nobody."""
+    """With a single noisy label, three groups of noisy samples are empty."""
     exp = rfa.Experiment(n=40, d=2, m=9, eta=0.0, steps=3)
     for engine in ("planar", "direct", "gram", "reference"):
         history = exp.run(rng=0, engine=engine).history
@@ -114,7 +114,7 @@ def test_own_data_is_one_group(engine, d):
 
 
 def test_an_output_of_zero_is_no_answer():
-    """Where no neuron is active f is 0: wrong for a clean sample, not fitted for a noisy one."""
+    """f is 0 if no neuron is active: then a clean sample is wrong and a noisy one is not fitted."""
     angles = np.linspace(0.1, 3.0, 23)
     X = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     data = rfa.Dataset(
@@ -124,7 +124,7 @@ def test_an_output_of_zero_is_no_answer():
         cluster=np.repeat([0, 1], 23),
         means=[[0.0, 1.0], [0.0, -1.0]],
     )
-    # active on some of the first half, and one that does not count everywhere on the second
+    # active on a part of the first half; on the second half only a neuron with a_j = 0 is active
     rng = problems.own_rng(0)
     W = np.vstack([X[8:15] * rng.uniform(0.5, 1, (7, 1)), [[0.0, -1.0]]])
     W = np.vstack([W, [[0.3, 1.0], [-0.3, 1.0]]])

@@ -1,4 +1,4 @@
-"""Run: read-only, copied, pickled, saved and loaded as it was."""
+"""A Run is read-only, and copies, pickles and files of it equal it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_saved_and_loaded(name, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["run.npz"]
     with np.load(tmp_path / "run.npz", allow_pickle=False) as file:
         assert {"W", "W_initial", "a", "meta"} <= set(file.files)
-    # a loaded run is as good a start as the first
+    # training from a loaded run's start repeats the run
     options = {"steps": run.t, "test": again.test, "engine": run.engine}
     repeated = rfa.train(again.initial, again.data, again.alpha, **options)
     assert repeated.network == run.network
@@ -145,7 +145,7 @@ def test_a_stored_callable_is_a_name(tmp_path):
         again.data.distribution.sample(n=3)
 
 
-# ------------------------------------------------------------------ files that no run can have left
+# ------------------------------------------------------------------ files that no run can have
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ GONE = object()
 
 
 def change(where, name, value):
-    """Replace or remove an entry; "data.seed.entropy" is one of an entry's entries."""
+    """Replace or remove an entry; dots lead to inner entries, as in "data.seed.entropy"."""
     *path, last = name.split(".")
     for part in path:
         where = where[part]
@@ -194,7 +194,7 @@ def at(name, place, value):
 
 
 def own(name, how):
-    """An array made of the one that is there."""
+    """An array that a function makes from the present one."""
     return lambda arrays: how(arrays[name])
 
 
@@ -479,7 +479,7 @@ def test_files_of_machines_with_the_other_order_of_bytes_are_read(stored, tmp_pa
 def test_a_run_is_read_as_it_was(
     tmp_path_factory, shape, dtype, n, m, steps, record, tested, snapshots, kind, stop, seed
 ):
-    """And written again byte for byte."""
+    """A loaded run is also written again with the same bytes."""
     d, engine = shape
     options = {
         "callable": {"eta": lambda X: 0.2 + 0 * X[:, 0]},
@@ -521,10 +521,10 @@ def test_test_data_may_be_left_out(tmp_path):
     short = rfa.load(tmp_path / "short")
     assert short.test is None
     assert_same(dataclasses.replace(run, test=None), short)
-    # all that reads the test data reads the history: reports and figures are the same
+    # reports and figures need only the history, not the test data, so they are the same
     assert rfa.theory.check(short).to_json() == rfa.theory.check(run).to_json()
     assert rfa.studies.final(short) == rfa.studies.final(run)
-    # and they can be drawn again, as the docstring says
+    # the test data can be drawn again, as the docstring says
     drawn = short.data.distribution.sample(5000, short.data.seed, "test", short.data.X.dtype)
     assert drawn.X.tobytes() == run.test.X.tobytes() and (drawn.y == run.test.y).all()
     assert "test" not in content(tmp_path / "short")[1]
@@ -535,7 +535,7 @@ def test_test_data_may_be_left_out(tmp_path):
 
 
 def test_the_first_edition_is_read_for_ever(tmp_path):
-    """Files that rfa 0.1 wrote; what is written today without further arguments is the same."""
+    """Files of rfa 0.1 can be read, and save without further arguments writes the same bytes."""
     for name in ("run", "network"):
         path = Path(__file__).parents[1] / "first_edition" / f"{name}.npz"
         found = rfa.load(path)

@@ -1,4 +1,4 @@
-"""train(): what it records and keeps, how it ends, what it refuses, and what it costs."""
+"""train(): recording, snapshots, the end of a run, wrong arguments, time and memory."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_an_error_in_stop_comes_through():
 
 
 def overflowing(d, dtype):
-    """Data so far out that f overflows as soon as the neurons have grown with a huge alpha."""
+    """Data so large that f overflows once a huge alpha has made the neurons grow."""
     net, data, _ = start(d, dtype)
     far = np.asarray(data.X) * (1e10 if dtype == "float64" else 1e4)
     return net, rfa.Dataset(far.astype(dtype), data.y)
@@ -205,7 +205,7 @@ def test_a_diverging_run_stops_with_its_last_whole_step(engine, d, dtype, alpha,
         assert run.status == "finished" and np.isfinite(run.network.W).all()
         return
     if engine == "gram" and t == 1:
-        # W_1 is in range, its inner products with the samples, which gram steps, are not
+        # W_1 is in range, but its inner products with the samples, which gram computes, are not
         after = reference.step(data.X, data.y, net.W.astype(dtype), net.a.astype(dtype), alpha)
         assert np.isfinite(after).all() and not np.isfinite(data.X @ after.astype(dtype).T).all()
         t = 0
@@ -227,7 +227,7 @@ def test_a_diverging_run_stops_with_its_last_whole_step(engine, d, dtype, alpha,
 
 @pytest.mark.parametrize(("engine", "d"), ENGINES[:4])
 def test_a_huge_step_size_alone_is_not_divergence(engine, d):
-    """The gradient is bounded: the neurons are of the size of alpha and stay so."""
+    """The gradient is bounded, so the neurons stay of the size of alpha."""
     net, data, _ = start(d)
     run = rfa.train(net, data, alpha=1e300, steps=50, engine=engine)
     assert run.status == "finished" and np.abs(run.network.W).max() > 1e297
@@ -240,7 +240,7 @@ def test_a_huge_step_size_alone_is_not_divergence(engine, d):
 
 
 def test_ctrl_c_stops_a_long_run_at_once_with_what_there_is():
-    """Steps of any length: many short ones, and some that take long."""
+    """Both many short steps and a few long ones."""
     slowest = 0.0
     for n, d, m, steps in [(3000, 2, 300, 10**9), (300, 20, 40, 10**9), (200_000, 40, 400, 10**6)]:
         exp = rfa.Experiment(n=n, d=d, m=m)
@@ -264,7 +264,7 @@ def test_ctrl_c_stops_a_long_run_at_once_with_what_there_is():
         assert isinstance(caught.value, rfa.Interrupted)
         run = caught.value.run
         assert run.status == "interrupted" and run.t < steps
-        # the row of the last step may be still to come
+        # the row of the last step may be missing
         early = list(range(min(run.t, 6) + 1))
         assert run.history.t.tolist() in (early, early[: run.t])
         assert np.isfinite(run.history.loss).all() and (run.history.norm > 0).all()
@@ -272,7 +272,7 @@ def test_ctrl_c_stops_a_long_run_at_once_with_what_there_is():
         again = pickle.loads(pickle.dumps(caught.value))
         assert again.run.network == run.network and str(again) == f"interrupted at t={run.t}"
     problems.FIGURES["Ctrl-C, slowest of three runs"] = f"{slowest:.3f} s"
-    assert slowest < 5  # against hanging; what is promised is half a second
+    assert slowest < 5  # only against hanging; half a second is promised
 
 
 def test_ctrl_c_within_stop():
@@ -300,7 +300,7 @@ def test_progress_is_shown_on_request_only(capfd, monkeypatch):
     rfa.train(net, data, steps=50, progress=True)
     shown = capfd.readouterr()
     assert shown.out == "" and "step" in shown.err
-    # on a terminal, but too short to be worth a bar
+    # on a terminal, but too short for a bar
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     rfa.train(net, data, steps=50)
     assert capfd.readouterr() == ("", "")
@@ -417,7 +417,7 @@ def test_a_program_without_a_console_can_train(stderr, progress, monkeypatch, tm
     monkeypatch.setattr(sys, "stderr", problems.stream(stderr, tmp_path))
     net, data, _ = start()
     assert rfa.train(net, data, steps=40, progress=progress).t == 40
-    # nor does a bar that could not be drawn leave a lock that others wait for
+    # a bar that could not be drawn leaves no lock behind
     other = threading.Thread(
         target=lambda: rfa.train(net, data, steps=4, progress=True), daemon=True
     )
@@ -428,7 +428,7 @@ def test_a_program_without_a_console_can_train(stderr, progress, monkeypatch, tm
 
 @pytest.mark.parametrize("times", [1, 3])
 def test_ctrl_c_at_the_very_end_loses_nothing(times, monkeypatch):
-    """A second Ctrl-C, while the result is put together."""
+    """A second Ctrl-C while the result is made."""
     net, data, _ = start()
     derive, calls = loop.derive, []
 
@@ -445,7 +445,7 @@ def test_ctrl_c_at_the_very_end_loses_nothing(times, monkeypatch):
 
 
 class Interrupting(logging.Handler):
-    """Where the log's lines, or a stream's, meet a Ctrl-C."""
+    """A Ctrl-C while the log or a stream is written."""
 
     def __init__(self, times):
         super().__init__()
@@ -523,7 +523,7 @@ def test_no_snapshots():
 
 
 def test_pieces_last_about_as_long_as_they_should(monkeypatch):
-    """A run with a progress bar is cut after few steps first, then by the time they took."""
+    """A run with a bar is cut after a few steps at first, and then by the time that they took."""
     now = [0.0]
     monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     pieces, t, taken = progress.Progress(True, 10**9), 0, []
@@ -540,7 +540,7 @@ def test_pieces_last_about_as_long_as_they_should(monkeypatch):
 
 
 def test_a_result_is_not_copied_over_and_over():
-    """What stands between Ctrl-C and the run that it carries: one copy of W, not many."""
+    """After Ctrl-C the run is made with one copy of W, not several."""
     net, data, _ = start(m=400, d=500, n=100)
     import tracemalloc
 
@@ -573,7 +573,7 @@ def test_huge_numbers_of_steps_are_not_allocated():
 
 
 def python_calls(function):
-    """Python functions that a call enters, itself included; a first call has loaded all modules."""
+    """The number of Python functions that a call enters; a first call loads all modules."""
     calls = []
 
     def count(frame, event, arg):
@@ -591,7 +591,7 @@ def python_calls(function):
 
 @pytest.mark.parametrize(("engine", "d"), [("direct", 6), ("gram", 6), ("planar", 2)])
 def test_a_thousand_steps_are_few_python_calls(engine, d):
-    """What train() enters beyond a run of no steps, which validates, allocates and reports."""
+    """The functions that the steps enter, without those for checks, allocation and the result."""
     net, data, test = start(d)
     options = {"test": test, "engine": engine}
     none = python_calls(lambda: rfa.train(net, data, steps=0, **options))
@@ -611,7 +611,7 @@ import rfa
 
 def peak():
     status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss would begin with that of the parent process
+    if status.exists():  # ru_maxrss would include the parent process
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
         return int(lines["VmHWM"].split()[0]) * 1024
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -620,7 +620,7 @@ def peak():
 n, m, d, dtype = 50_000, 1000, int(sys.argv[1]), sys.argv[2]
 exp = rfa.Experiment(n=n, d=d, m=m, dtype=dtype)
 net, data = exp.network(), exp.sample()
-rfa.train(net, rfa.Dataset(data.X[:9], data.y[:9]), steps=1)  # what is loaded once
+rfa.train(net, rfa.Dataset(data.X[:9], data.y[:9]), steps=1)  # loads all modules
 tracemalloc.start()
 before = peak()
 rfa.train(net, data, steps=2, n_threads=2)
@@ -643,7 +643,7 @@ def test_no_array_of_n_times_m_floats(engine, d, dtype):
     )
     assert traced < full / 2
     assert grown < full / 2
-    assert control > full / 2  # such an array would have been seen
+    assert control > full / 2  # the measurement would have shown such an array
 
 
 @pytest.mark.parametrize(
@@ -682,7 +682,7 @@ def test_every_mean_is_counted(monkeypatch):
 
 @pytest.mark.parametrize("last", [30, 20, 5])
 def test_what_is_counted_is_what_is_taken(last, monkeypatch):
-    """Observations and history, with the copies of a run that ends early, to the byte."""
+    """Observations and history, with the copies of a run that ends early, are counted exactly."""
     exp, observed = rfa.Experiment(n=40, d=3, m=7, steps=30, n_test=9), {}
     allocate = Observations.allocate
 
@@ -704,7 +704,7 @@ def test_what_is_counted_is_what_is_taken(last, monkeypatch):
     total = allocated + 31 * 8 * 5
     if last == 30:
         assert own == 31 * 8 * 4
-    # of rows that are not filled no page is touched
+    # pages of unfilled rows are not touched
     assert allocated * len(history) / 31 + own <= total
     run(total)
     with pytest.raises(ValueError, match="record must choose fewer steps: 31 rows"):
@@ -737,7 +737,7 @@ def test_a_horizon_beyond_all_integers_is_no_obstacle():
 )
 @given(st.integers(1, 3000).filter(lambda d: d != 2))
 def test_auto_keeps_to_its_constants(m, dtype, border, d):
-    """train's docstring has them, too."""
+    """The docstring of train has the same constants."""
     n = border(d)
     assert choice.by_cost(n, d, m, 0, np.dtype(dtype))[0] == "gram"
     assert choice.by_cost(n + 1, d, m, 0, np.dtype(dtype))[0] == "direct"
@@ -754,7 +754,7 @@ def test_auto_keeps_to_its_memory(n, m, dtype):
 
 
 def test_whether_test_points_are_watched_changes_no_bit_of_a_run():
-    """They are put together when they are observed, and change neither the engine nor its steps."""
+    """They are computed when they are observed, and change neither the engine nor its steps."""
     net, data, test = start(70, n_test=2000)
     plain = rfa.train(net, data, steps=30)
     watched = rfa.train(net, data, steps=30, test=test)
