@@ -4,9 +4,8 @@ import ast
 import re
 from pathlib import Path
 
-import rfa
-
-PACKAGE = Path(rfa.__file__).parent
+# The sources beside the tests: an installed package has no Cython sources.
+PACKAGE = Path(__file__).resolve().parent.parent / "rfa"
 
 # A module may import modules of lower lines, and also of its own line if this makes no circle. A
 # package stands for all of its modules that have no line of their own.

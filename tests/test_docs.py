@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import inspect
 import re
+import runpy
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -107,14 +109,49 @@ def test_what_is_on_a_page_exists():
             value = getattr(value, part)
 
 
-def test_every_page_is_in_the_index():
-    index = (ROOT / "docs" / "index.rst").read_text()
-    pages = {
-        str(page.relative_to(ROOT / "docs").with_suffix(""))
-        for page in (ROOT / "docs").rglob("*.rst")
-        if "_build" not in page.parts and page.name != "index.rst"
-    }
-    assert pages == set(re.findall(r"^   ((?:api/)?[a-z]+)$", index, re.MULTILINE))
+@pytest.mark.parametrize("folder", [".", "architecture", "extending"])
+def test_every_page_is_in_the_index_of_its_folder(folder):
+    folder = ROOT / "docs" / folder
+    index = (folder / "index.rst").read_text()
+    tree = index.split(".. toctree::\n   :maxdepth: 1\n\n")[1]
+    listed = re.match(r"(?:   [a-z_/]+\n)+", tree)[0].split()
+    pages = {page.stem for page in folder.glob("*.rst")} - {"index"}
+    pages |= {f"api/{page.stem}" for page in folder.glob("api/*.rst")}
+    pages |= {f"{page.parent.name}/index" for page in folder.glob("*/index.rst")}
+    assert sorted(listed) == sorted(pages)
+
+
+def test_the_picture_of_the_house():
+    if not (ROOT / "rfa").is_dir():
+        pytest.skip("the tests do not stand in a source tree")
+    house = runpy.run_path(str(ROOT / "docs" / "house.py"))
+    below = house["graph"]()
+    drawn = house["arrows"](below)
+    floor = house["floors"](drawn)
+    assert all(floor[upper] < floor[lower] for upper, lower in drawn)
+
+    # whatever a room imports can be reached by arrows, and no arrow is spared by the others
+    def reached(room, arrows):
+        lower = {end for start, end in arrows if start == room}
+        return lower.union(*(reached(other, arrows) for other in lower))
+
+    for room in house["ROOMS"]:
+        assert below[room] <= reached(room, drawn)
+    for upper, lower in drawn:
+        assert lower in below[upper]
+        assert lower not in reached(upper, [arrow for arrow in drawn if arrow != (upper, lower)])
+    # boxes do not overlap, and arrows keep away from the boxes of the floors that they pass
+    ways, x = house["placed"](drawn, floor)
+    for row in range(max(floor.values()) + 1):
+        boxes = sorted(x[room] for room in floor if floor[room] == row)
+        assert all(b - a > house["BOX"] for a, b in pairwise(boxes))
+        passing = [x[place] for way in ways.values() for place in way[1:-1] if place[2] == row]
+        assert all(abs(p - box) > house["BOX"] / 2 for p in passing for box in boxes)
+    picture = house["picture"]()
+    assert picture.count("<rect ") == len(house["ROOMS"])
+    assert picture.count('class="arrow"') == len(drawn)
+    with pytest.raises(ValueError, match="rfa.attic belongs to no room"):
+        house["room_of"]("rfa.attic")
 
 
 def test_every_command_is_in_the_documentation():

@@ -8,8 +8,8 @@ import pytest
 
 @pytest.fixture(scope="module")
 def pairs():
-    if not list(layers.PACKAGE.rglob("*.pyx")):
-        pytest.skip("an installed package has no Cython sources")
+    if not layers.PACKAGE.is_dir():
+        pytest.skip("the tests do not stand in a source tree")
     return layers.imports()
 
 
