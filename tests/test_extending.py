@@ -1,7 +1,10 @@
-"""Other Cython code cimports the kernels of the installed package."""
+"""What docs/extending shows works; other Cython code cimports the kernels."""
 
 from __future__ import annotations
 
+import os
+import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -13,6 +16,11 @@ import problems
 import pytest
 
 import rfa
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "docs" / "extending" / "examples"
+FROM_OUTSIDE = ("law", "measure", "noise_rule")
+INSIDE = ("command", "engine", "loss", "quantity", "statement")
 
 MODULE = """
 # cython: language_level=3
@@ -104,3 +112,83 @@ def test_cimported_kernels_are_the_public_ones(extending):
     gradient = np.empty((13, 5), np.float32)
     extending.gradient(X, y.astype(float), W, a, gradient)
     assert gradient.tobytes() == rfa.kernels.gradient(X, y, W, a).tobytes()
+
+
+# ------------------------------------------------------------------ the pages of docs/extending
+
+
+def shown(name):
+    """What the page says that an example prints."""
+    return (EXAMPLES / f"{name}.txt").read_text()
+
+
+def is_compiled(name):
+    """Whether the patch changes what has to be compiled."""
+    return re.search(r"^\+\+\+ \S+\.(pyx|pxd|h)$", patch(name), re.MULTILINE) is not None
+
+
+def patch(name):
+    return (EXAMPLES / f"{name}.patch").read_text()
+
+
+def printed_with_patch(name, tree):
+    """What an example prints with the package in the tree, to which its patch is applied."""
+    if shutil.which("git") is None:
+        pytest.skip("no git")
+    # a tree within a repository would be taken for a part of it
+    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent)}
+    # other files are of the source tree: the list of packages, and what is built from it
+    command = ["git", "apply", "--include=rfa/*", str(EXAMPLES / f"{name}.patch")]
+    subprocess.run(command, cwd=tree, env=environment, check=True, timeout=60)
+    if is_compiled(name):
+        command = [sys.executable, "setup.py", "build_ext", "--inplace"]
+        built = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=1800)
+        assert built.returncode == 0, built.stderr
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / f"{name}.py")],
+        cwd=tree,
+        env={**environment, "PYTHONPATH": str(tree)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_example_is_tested():
+    files = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
+    kinds = dict.fromkeys(FROM_OUTSIDE, ("py", "txt"))
+    kinds |= dict.fromkeys(INSIDE, ("patch", "py", "txt"))
+    assert files == {f"{name}.{kind}" for name in kinds for kind in kinds[name]}
+    for name in kinds:
+        page = (ROOT / "docs" / "extending" / f"{name}.rst").read_text()
+        for kind in kinds[name]:
+            assert f".. literalinclude:: examples/{name}.{kind}" in page
+
+
+@pytest.mark.parametrize("name", FROM_OUTSIDE)
+def test_an_example_prints_what_its_page_shows(name, capsys):
+    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    assert capsys.readouterr().out == shown(name)
+
+
+@pytest.mark.parametrize("name", [name for name in INSIDE if not is_compiled(name)])
+def test_a_patch_adds_what_its_page_shows(name, tmp_path):
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(rfa.__file__).parent, tmp_path / "rfa", ignore=ignored)
+    assert printed_with_patch(name, tmp_path) == shown(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in INSIDE if is_compiled(name)])
+def test_a_patch_adds_what_its_page_shows_once_it_is_built(name, tmp_path):
+    if not (ROOT / "setup.py").is_file():
+        pytest.skip("the tests do not stand in a source tree")
+    if not has_compiler():
+        pytest.skip("no C compiler")
+    for file in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, tmp_path)
+    ignored = shutil.ignore_patterns("__pycache__", "*.so", "*.c")
+    shutil.copytree(ROOT / "rfa", tmp_path / "rfa", ignore=ignored)
+    assert printed_with_patch(name, tmp_path) == shown(name)
