@@ -37,7 +37,7 @@ ROOMS = {
     "setting": ("T, widths, groups", ["rfa.setting"]),
     "ground": (
         "input, seeds, files",
-        ["rfa._validate", "rfa._seeds", "rfa._files", "rfa._tables", "rfa._forks"],
+        ["rfa._validate", "rfa._seeds", "rfa._files", "rfa._tables", "rfa._forks", "rfa._lazy"],
     ),
 }
 
