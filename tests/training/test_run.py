@@ -9,7 +9,9 @@ import math
 import os
 import pickle
 import re
+import sys
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -534,13 +536,22 @@ def test_test_data_may_be_left_out(tmp_path):
     assert not (tmp_path / "third").exists()
 
 
+def members(path):
+    """Name, date and bytes of each member of a file, in order."""
+    with zipfile.ZipFile(path) as file:
+        return [(each.filename, each.date_time, file.read(each)) for each in file.infolist()]
+
+
 def test_the_first_edition_is_read_for_ever(tmp_path):
     """Files of rfa 0.1 can be read, and save without further arguments writes the same bytes."""
     for name in ("run", "network"):
         path = Path(__file__).parents[1] / "first_edition" / f"{name}.npz"
         found = rfa.load(path)
         found.save(tmp_path / name)
-        assert (tmp_path / name).read_bytes() == path.read_bytes()
+        assert members(tmp_path / name) == members(path)
+        # zipfile of older Pythons writes other headers around the same members
+        if sys.version_info >= (3, 11, 4):
+            assert (tmp_path / name).read_bytes() == path.read_bytes()
     run = rfa.load(Path(__file__).parents[1] / "first_edition" / "run.npz")
     assert (run.t, run.status, run.engine, list(run.snapshots)) == (3, "finished", "planar", [1, 2])
     assert (run.data.n, run.test.n, run.network.m, run.alpha) == (6, 4, 3, 0.25)
