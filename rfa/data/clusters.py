@@ -398,9 +398,9 @@ class XORClusters:
         Examples
         --------
         >>> dist = XORClusters(eta=lambda X: 0.1 + 0 * X[:, 0])
-        >>> XORClusters.from_dict(dist.to_dict()).sample(n=5)
+        >>> XORClusters.from_dict(dist.to_dict()).sample(n=5)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        ValueError: not applicable: the callable 'rfa.data.<lambda>' was stored by its name only
+        ValueError: not applicable: the callable 'rfa...<lambda>' was stored by its name only
         """
         _validate.instance(values, "values", dict, "a dict of parameters")
         restored: dict[str, Any] = {}

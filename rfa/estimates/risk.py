@@ -297,6 +297,7 @@ def reference_lines(distribution: Distribution) -> dict[str, float]:
 
     Examples
     --------
+    >>> from rfa import XORClusters
     >>> f"{reference_lines(XORClusters())['ideal_clean_error']:.2g}"
     '5.7e-07'
     """
