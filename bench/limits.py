@@ -3,10 +3,10 @@
 On one thread, one kind of work after the other, each at its own measured peak (peaks.py):
 - products: of the set-up (H_0, half of K, W at the end) or of the signs that were evaluated;
 - look-ups: the six cache lines of each sum that was looked up, twelve where tables are halves, at
-  the rate of the bare loop that adds them up, and a line for each sum that was there and was added,
-  to a neuron's or, which takes two, to those of a run; of direct those of the gradient and of the
-  outputs;
-- tables: 32 lines loaded and 256, or 80 for halves, stored for each batch, block and chunk;
+  the rate of the bare loop that adds them up; a line for each existing sum that was added to that
+  of a neuron, and two for each that was added to a sum of a run; of direct those of the gradient
+  and of the outputs;
+- tables: 32 lines loaded and 256, or 80 for halves, stored for each span, block and chunk;
 - state: gram's H, read and written once in every step, and its coefficients, once in 16, from L2;
 - weights: the losses' derivatives, at the rate of rfa's own function on an array in L2;
 - scans: planar's two running sums over the ring, eight of them side by side, which wait for one
@@ -34,8 +34,8 @@ from rfa.engines.registry import ENGINES
 from rfa.kernels import levels, plans
 
 LINE = 64  # bytes of a cache line, which is the width of a chunk
-BATCH = 32  # samples to a batch
-# lines that are looked up for a sum over a batch, and stored for its tables: whole, as halves
+SPAN = levels.SIZES["span"]  # samples
+# lines that are looked up for a sum over a span, and stored for its tables: whole, as halves
 LOOKED_UP, STORED = (6, 12), (256, 80)
 PLANAR_LOADS = 10
 
@@ -65,7 +65,7 @@ def chunks_of(size, dtype):
 
 
 def sums_at_peak(exp, name, chunks, peak):
-    """(Look-ups and tables of the masked sums of a run for so many chunks, the engine after it)."""
+    """(Seconds of the look-ups and tables of a run with this many chunks, the engine after it)."""
     net = exp.network(0)
     problem = Problem.of(exp.sample(0), None, exp.alpha, 0)
     engine = ENGINES[name](problem, net.W.astype(exp.dtype), net.a.astype(exp.dtype), 1)
@@ -77,12 +77,12 @@ def sums_at_peak(exp, name, chunks, peak):
         parts = [(engine.counts, exp.n)]
         if name == "direct":
             # of the outputs of step t, which are sums over neurons
-            parts.append((plans.counts_of(engine.signs.transposed), exp.m))
+            parts.append((plans.counts_for(engine.signs.transposed), exp.m))
         for counts, size in parts:
-            sums, there, kinds, run = counts.reshape(-1, plans.COUNTS_OF_BATCH).T
-            # of half a batch there is half of the tables
-            left = size - BATCH * np.arange(2 * -(-size // levels.SIZES["word"]))
-            share = np.repeat(np.where(left <= BATCH // 2, 0.5, 1), len(sums) // len(left))
+            sums, there, kinds, run = counts.reshape(-1, plans.COUNTS_OF_SPAN).T
+            # half of a span has half of the tables
+            left = size - SPAN * np.arange(2 * -(-size // levels.SIZES["word"]))
+            share = np.repeat(np.where(left <= SPAN // 2, 0.5, 1), len(sums) // len(left))
             halves = (sums <= _kernels.FEW_SUMS).astype(int)
             made = share * ((sums > 0) | (there > 0) & (kinds == plans.KINDS["listed"]))
             looked_up += (share * sums * np.take(LOOKED_UP, halves)).sum()
@@ -90,7 +90,7 @@ def sums_at_peak(exp, name, chunks, peak):
             tables += made.sum()
             stored += (made * np.take(STORED, halves)).sum()
     look_ups = looked_up / peak["L1_look_up_bytes"] + added / peak["L1_bytes"]
-    making = BATCH * tables / peak["L1_bytes"] + stored / peak["L1_store_bytes"]
+    making = SPAN * tables / peak["L1_bytes"] + stored / peak["L1_store_bytes"]
     return {"look-ups": LINE * chunks * look_ups, "tables": LINE * chunks * making}, engine
 
 
@@ -113,7 +113,7 @@ def direct_at_peak(exp, peak):
 
 def planar_at_peak(exp, peak):
     loads = PLANAR_LOADS * 8 * exp.n / peak["L2_bytes"]
-    waits = 2 * exp.n / levels.SIZES["lanes"] / peak["additions"]
+    waits = 2 * exp.n / levels.SIZES["strands"] / peak["additions"]
     return {"scans": exp.steps * max(loads, waits)}
 
 

@@ -7,9 +7,9 @@ The roofline's peaks are measured on one core (peaks.py): multiply-adds in regis
 look-ups, loads from L2. The kernels run on one thread on shapes whose loops are long:
 - matrix multiply: rfa.kernels.activation_masks, 2 n m d flops, packing of its arguments included,
   which is little for so many neurons;
-- masked sums: a step of gram with the shortcuts off, so that every sum is looked up; its other
+- masked sums: a step of gram that looks up the sums of every neuron; its other
   work is O(n m) beside O(n^2 m). Counted are the six entries of tables that each neuron loads for
-  each batch of 32 samples and each cache line of columns, beside loads of this kind and beside the
+  each span of 32 samples and each cache line of columns, beside loads of this kind and beside the
   bare loop that adds them up;
 - planar step: 14 loads of float64 a sample (running sums, f, loss weights), arrays in L2.
 
@@ -27,8 +27,9 @@ from rfa import _runtime
 from rfa.engines.observations import Observations
 from rfa.engines.problem import Problem
 from rfa.engines.registry import ENGINES
+from rfa.kernels import plans
 
-ENTRIES = 6  # cache lines that are looked up for a neuron and a batch
+ENTRIES = 6  # cache lines that are looked up for a neuron and a span
 PLANAR_LOADS = 14
 
 # the shape from which one size at a time is varied, its type, and the factors
@@ -45,15 +46,15 @@ EXPECTED = {
 }
 
 
-def step_seconds(name, shape, dtype, threads, pairs, budget, shortcuts=True):
-    """(median of a step over so many stretches of a run, the engine after them)."""
+def step_seconds(name, shape, dtype, threads, pairs, budget, look_ups="alike"):
+    """(median of a step over `pairs` stretches of a run, the engine after them)."""
     n, d, m = shape
     exp = rfa.Experiment(n=n, d=d, m=m, dtype=dtype)
     net = exp.network(0)
     problem = Problem.of(exp.sample(0), None, exp.alpha, 0)
     engine = ENGINES[name](problem, net.W.astype(dtype), net.a.astype(dtype), threads)
-    if not shortcuts:
-        engine.shortcuts = 0
+    if name != "planar":
+        engine.state.look_ups = plans.LOOK_UPS[look_ups]
     never = np.empty(0, np.int64)
     out = Observations.allocate(problem, m, never)
 
@@ -121,7 +122,7 @@ def roofline(options):
         seconds = statistics.median(taken)
         row("matrix multiply", (n, d, m), dtype, 2 * n * d * m, seconds, f"flops_{dtype}")
         n, d, m = (128, 128, 64) if options.quick else (768, 768, 480)
-        seconds, engine = step_seconds("gram", (n, d, m), dtype, 1, options.pairs, budget, False)
+        seconds, engine = step_seconds("gram", (n, d, m), dtype, 1, options.pairs, budget, "every")
         for limit in ("L1_random_bytes", "L1_look_up_bytes"):
             work = bytes_of_sums(engine)
             row("masked sums (step of gram)", (n, d, m), dtype, work, seconds, limit)

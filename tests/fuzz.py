@@ -27,6 +27,7 @@ from rfa.engines.gram import engine as gram
 from rfa.engines.observations import Observations
 from rfa.engines.planar import engine as planar
 from rfa.engines.registry import ENGINES
+from rfa.kernels import plans
 from rfa.kernels.levels import SIMD_LEVEL
 from rfa.losses import LOSSES
 
@@ -230,8 +231,7 @@ def run_in_pieces(trial, problem, name, n_threads, at, cuts, transfer=False, **s
     def new():
         engine = trial.engine(problem, name, n_threads)
         for switch, value in switches.items():
-            assert hasattr(engine, switch)
-            setattr(engine, switch, value)
+            setattr(engine.state, switch, value)
         return engine
 
     engine, row = new(), 0
@@ -253,7 +253,7 @@ def run_in_pieces(trial, problem, name, n_threads, at, cuts, transfer=False, **s
 
 
 def check_bits(trial, name):
-    """Threads, pieces, states, recording and shortcuts do not change a bit."""
+    """Threads, pieces, states, records and switches change no bit."""
     rng, steps, problem = trial.rng, trial.case.steps, trial.problem()
     everything = np.arange(steps + 1)
     whole, rows, filled = run_in_pieces(trial, problem, name, 1, everything, ())
@@ -264,11 +264,13 @@ def check_bits(trial, name):
         cuts = np.sort(rng.integers(0, steps + 1, rng.integers(0, 4)))
         switches = {}
         if name in ("direct", "gram"):
-            switches["shortcuts"] = int(rng.integers(0, 4 if name == "direct" else 3))
+            switches["look_ups"] = int(rng.choice(list(plans.LOOK_UPS.values())))
+        if name == "direct" and rng.random() < 0.5:
+            switches["certifies"] = False
         if name == "direct" and n_threads == 2:
             switches["checked"] = np.zeros(whole.masks.shape[1:], np.uint64)
         if name == "gram":
-            switches["in_place"] = bool(whole.in_place and rng.random() < 0.5)
+            switches["in_place"] = bool(whole.state.in_place and rng.random() < 0.5)
         transfer = bool(n_threads == 3 or rng.random() < 0.5)
         other, others, row = run_in_pieces(
             trial, problem, name, n_threads, at, cuts, transfer, **switches

@@ -30,6 +30,8 @@ LAYERS = (
     "rfa._runtime",
     "rfa._kernels",
     "rfa.kernels.plans",
+    "rfa.kernels.layouts",
+    "rfa.kernels.tasks",
     "rfa.kernels.guards",
     "rfa.kernels.levels",
     "rfa.kernels.openmp",

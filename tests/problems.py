@@ -111,7 +111,7 @@ def make_case(name, n, d, m, seed, **changes):
 
 
 def alike(case):
-    """The case with neurons nearly parallel to the means, so that batches are in runs."""
+    """The case with neurons almost along the means, so that spans form runs."""
     rng = own_rng(6)
     along = case.means[rng.integers(0, 4, len(case.W))]
     return replace(case, W=0.1 * along + 0.0005 * rng.standard_normal(case.W.shape))

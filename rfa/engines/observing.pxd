@@ -1,34 +1,43 @@
 from cython cimport floating
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
-# What an engine's clock array tells: t; which of two buffers holds W_t, or H_t of gram; which of
-# its buffers A_{t-1}; what of A_t and f is evaluated; whether the run diverged; the next row of the
-# observations; of gram the step of the anchor, which of two buffers holds it, and how many steps
-# are kept for C, see accumulate.
-cpdef enum:
-    STEP = 0
-    SIDE
-    MASK_SIDE
-    EVALUATED
-    DIVERGED
-    ROW
-    ANCHOR
-    ANCHOR_SIDE
-    KEPT
-    CLOCK_SIZE
+from rfa._kernels cimport ranges_t
 
-cdef void observe_outputs(const floating* f, const double* y, const double* weighted,
-                          const int32_t* group, Py_ssize_t n, Py_ssize_t groups, int loss_number,
-                          int64_t* right, double* low, double* high, double* loss) noexcept nogil
-cdef int observe_weights(const floating* W, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t d,
-                         const double* means, Py_ssize_t k, double* norm, double* projection,
-                         int n_threads) except -1 nogil
-cdef void observe_masks(const uint64_t* masks, const uint64_t* previous, Py_ssize_t words,
-                        Py_ssize_t neurons, Py_ssize_t m, const int64_t* segments,
-                        Py_ssize_t n_segments, Py_ssize_t groups, int32_t* active,
-                        int64_t* flips) noexcept nogil
-cdef bint loss_gradient(const floating* f, const double* y, const double* weighted, Py_ssize_t n,
-                        int loss_number, double scale, floating* c) noexcept nogil
-cdef void merge_ranges(const double[:, :, :, ::1] ranges, Py_ssize_t m, double* low,
-                       double* high) noexcept nogil
-cdef void count_batches(const int32_t[::1] counts, int64_t[::1] tally) noexcept nogil
+# Samples on which outputs are observed: labels, labels times weights, and groups, where -1 is
+# padding.
+ctypedef struct samples_t:
+    Py_ssize_t size          # with padding, a multiple of 8
+    Py_ssize_t groups
+    const double* y
+    const double* weighted
+    const int32_t* group
+    int loss_number
+
+# Over all steps: how many there were, and the numbers of sums over spans that were looked up, and
+# that existed already and were added.
+ctypedef struct tally_t:
+    int64_t steps
+    int64_t looked_up
+    int64_t added
+
+cdef class Rows:
+    cdef int64_t[:, ::1] right
+    cdef double[:, ::1] margin_low, margin_high, loss, norm
+    cdef double[:, :, ::1] projection
+    cdef int32_t[:, :, ::1] active
+    cdef int64_t[::1] flips
+    cdef double[:, :, ::1] h_low, h_high
+
+cdef void observe_outputs(const samples_t* samples, const floating* f, Rows rows, Py_ssize_t row,
+                          Py_ssize_t first) noexcept nogil
+cdef int observe_weights(const floating* W, Py_ssize_t stride, Py_ssize_t d, const double* means,
+                         Rows rows, Py_ssize_t row, int n_threads) except -1 nogil
+cdef void observe_masks(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
+                        const ranges_t* ranges, Rows rows, Py_ssize_t row) noexcept nogil
+cdef void observe_flips(const uint64_t* masks, const uint64_t* previous, Py_ssize_t size,
+                        Rows rows, Py_ssize_t row) noexcept nogil
+cdef void observe_ranges(const double[:, :, :, ::1] extremes, Rows rows, Py_ssize_t row
+                         ) noexcept nogil
+cdef bint loss_gradient(const samples_t* samples, const floating* f, double scale, floating* c
+                        ) noexcept nogil
+cdef void count_sums(const int32_t[::1] counts, tally_t* tally) noexcept nogil

@@ -1,4 +1,4 @@
-"""What the engines of masks share: loss weights, and the parts of an observation."""
+"""What the engines share: loss weights, and the writers of observations."""
 from cython.parallel cimport prange
 from libc.math cimport INFINITY, isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t
@@ -10,31 +10,52 @@ from rfa.kernels.levels cimport WORD, level, rfa_common, rfa_f32, rfa_f64
 from rfa.kernels.plans cimport ADDED, COUNTS, LOOKED_UP
 
 
-cdef void observe_outputs(const floating* f, const double* y, const double* weighted,
-                          const int32_t* group, Py_ssize_t n, Py_ssize_t groups, int loss_number,
-                          int64_t* right, double* low, double* high, double* loss) noexcept nogil:
-    """Right answers, extremes of y f and summed loss per group; entries of group -1 are padding.
+cdef class Rows:
+    """The arrays of an Observations object, which an engine fills row by row."""
 
-    weighted: y times the weights of the samples. n is a multiple of 8. The sums go in the order of
-    the samples. O(n).
+    def __init__(self, out):
+        self.right = out.right
+        self.margin_low, self.margin_high, self.loss = out.margin_low, out.margin_high, out.loss
+        self.norm, self.projection = out.norm, out.projection
+        self.active, self.flips = out.active, out.flips
+        self.h_low, self.h_high = out.h_low, out.h_high
+
+
+cdef void observe_outputs(const samples_t* samples, const floating* f, Rows rows, Py_ssize_t row,
+                          Py_ssize_t first) noexcept nogil:
+    """Right answers, extremes of y f and summed loss of each group, from column `first` on.
+
+    The sums go in the order of the samples. O(n).
     """
     cdef Py_ssize_t word, begin, count, i
     cdef int32_t g
+    cdef const double* y = samples.y
+    cdef const double* weighted = samples.weighted
+    cdef int64_t* right
+    cdef double* low
+    cdef double* high
+    cdef double* loss
     cdef double s[WORD]
     cdef double losses[WORD]
-    for g in range(groups):
+    if samples.groups == 0:
+        return
+    right = &rows.right[row, first]
+    low = &rows.margin_low[row, first]
+    high = &rows.margin_high[row, first]
+    loss = &rows.loss[row, first]
+    for g in range(samples.groups):
         right[g] = 0
         low[g] = INFINITY
         high[g] = -INFINITY
         loss[g] = 0
-    for word in range((n + WORD - 1) // WORD):
+    for word in range((samples.size + WORD - 1) // WORD):
         begin = word * WORD
-        count = min(n - begin, <Py_ssize_t>WORD)
+        count = min(samples.size - begin, <Py_ssize_t>WORD)
         for i in range(count):
             s[i] = y[begin + i] * f[begin + i]
-        rfa_common(level()).losses[loss_number](s, count, losses)
+        rfa_common(level()).losses[samples.loss_number](s, count, losses)
         for i in range(count):
-            g = group[begin + i]
+            g = samples.group[begin + i]
             if g < 0:
                 continue
             right[g] += s[i] > 0
@@ -43,79 +64,85 @@ cdef void observe_outputs(const floating* f, const double* y, const double* weig
             loss[g] += y[begin + i] * weighted[begin + i] * losses[i]
 
 
-cdef int observe_weights(const floating* W, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t d,
-                         const double* means, Py_ssize_t k, double* norm, double* projection,
-                         int n_threads) except -1 nogil:
+cdef int observe_weights(const floating* W, Py_ssize_t stride, Py_ssize_t d, const double* means,
+                         Rows rows, Py_ssize_t row, int n_threads) except -1 nogil:
     """norm_j = |w_j| and projection_jc = <w_j, means_c>, in float64. O(m d k)."""
-    cdef Py_ssize_t j, c
+    cdef Py_ssize_t j, c, m = rows.norm.shape[1], k = rows.projection.shape[2]
     cdef double* out = <double*>allocate(m, k + 1, sizeof(double))
     for j in prange(m, num_threads=n_threads, schedule="static"):
         if floating is float:
             rfa_f32(level()).dots(W + j * stride, NULL, means, k, d, out + j * (k + 1))
         else:
             rfa_f64(level()).dots(W + j * stride, NULL, means, k, d, out + j * (k + 1))
-        norm[j] = sqrt(out[j * (k + 1)])
+        rows.norm[row, j] = sqrt(out[j * (k + 1)])
         for c in range(k):
-            projection[j * k + c] = out[j * (k + 1) + 1 + c]
+            rows.projection[row, j, c] = out[j * (k + 1) + 1 + c]
     free(out)
     return 0
 
 
-cdef void observe_masks(const uint64_t* masks, const uint64_t* previous, Py_ssize_t words,
-                        Py_ssize_t neurons, Py_ssize_t m, const int64_t* segments,
-                        Py_ssize_t n_segments, Py_ssize_t groups, int32_t* active,
-                        int64_t* flips) noexcept nogil:
-    """Active samples (m, groups), and entries that differ from the masks before (NULL: none)."""
-    cdef Py_ssize_t q
+cdef void observe_masks(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons,
+                        const ranges_t* ranges, Rows rows, Py_ssize_t row) noexcept nogil:
+    """Active samples of each neuron and group."""
+    cdef Py_ssize_t q, m = rows.active.shape[1], groups = ranges.groups
+    cdef int32_t* active = &rows.active[row, 0, 0]
+    cdef const int64_t* segment
     memset(active, 0, m * groups * sizeof(int32_t))
-    for q in range(n_segments):
-        rfa_common(level()).count(masks + segments[3 * q] * neurons,
-                                  <uint64_t>segments[3 * q + 2], m, groups,
-                                  active + segments[3 * q + 1])
-    flips[0] = 0
-    if previous != NULL:
-        flips[0] = rfa_common(level()).differences(masks, previous, words * neurons)
+    for q in range(ranges.n_segments):
+        segment = ranges.segments + 3 * q
+        rfa_common(level()).count(masks + segment[0] * neurons, <uint64_t>segment[2], m, groups,
+                                  active + segment[1])
 
 
-cdef bint loss_gradient(const floating* f, const double* y, const double* weighted, Py_ssize_t n,
-                        int loss_number, double scale, floating* c) noexcept nogil:
-    """c_i = scale weighted_i g_i, g = -l'(y f), weighted = y times the weights of the samples;
-    false if any f is not finite. n: whole words."""
+cdef void observe_flips(const uint64_t* masks, const uint64_t* previous, Py_ssize_t size,
+                        Rows rows, Py_ssize_t row) noexcept nogil:
+    """Activations that differ from the previous ones, for masks of this many words."""
+    rows.flips[row] = rfa_common(level()).differences(masks, previous, size)
+
+
+cdef bint loss_gradient(const samples_t* samples, const floating* f, double scale, floating* c
+                        ) noexcept nogil:
+    """c_i = scale weighted_i g_i with g = -l'(y f), for whole words of samples. Whether all of f is
+    finite."""
     cdef Py_ssize_t word, begin, i
+    cdef const double* y = samples.y
+    cdef const double* weighted = samples.weighted
     cdef double s[WORD]
     cdef double g[WORD]
     cdef bint finite = True
-    for word in range(n // WORD):
+    for word in range(samples.size // WORD):
         begin = word * WORD
         for i in range(WORD):
             s[i] = y[begin + i] * f[begin + i]
             finite = finite and isfinite(f[begin + i])
-        rfa_common(level()).loss_weights[loss_number](s, WORD, g)
+        rfa_common(level()).loss_weights[samples.loss_number](s, WORD, g)
         for i in range(WORD):
             c[begin + i] = <floating>(scale * weighted[begin + i] * g[i])
     return finite
 
 
-cdef void merge_ranges(const double[:, :, :, ::1] ranges, Py_ssize_t m, double* low,
-                       double* high) noexcept nogil:
-    """The extremes over the threads, ranges (threads, neurons, groups, 2)."""
-    cdef Py_ssize_t t, j, g, groups = ranges.shape[2]
-    for j in range(m):
-        for g in range(groups):
-            low[j * groups + g] = ranges[0, j, g, 0]
-            high[j * groups + g] = ranges[0, j, g, 1]
-            for t in range(1, ranges.shape[0]):
-                low[j * groups + g] = min(low[j * groups + g], ranges[t, j, g, 0])
-                high[j * groups + g] = max(high[j * groups + g], ranges[t, j, g, 1])
-            # the sign of a zero would be that of the thread that met it
-            low[j * groups + g] += 0.0
-            high[j * groups + g] += 0.0
+cdef void observe_ranges(const double[:, :, :, ::1] extremes, Rows rows, Py_ssize_t row
+                         ) noexcept nogil:
+    """The least and the largest pre-activation of each neuron and group: of the extremes (threads,
+    neurons, groups, 2) that the threads have found."""
+    cdef Py_ssize_t t, j, g
+    cdef double low, high
+    for j in range(rows.h_low.shape[1]):
+        for g in range(extremes.shape[2]):
+            low = extremes[0, j, g, 0]
+            high = extremes[0, j, g, 1]
+            for t in range(1, extremes.shape[0]):
+                low = min(low, extremes[t, j, g, 0])
+                high = max(high, extremes[t, j, g, 1])
+            # a zero must not have the sign of the one that some thread has found
+            rows.h_low[row, j, g] = low + 0.0
+            rows.h_high[row, j, g] = high + 0.0
 
 
-cdef void count_batches(const int32_t[::1] counts, int64_t[::1] tally) noexcept nogil:
-    """Add up plan_sums' counts: steps, sums looked up, and sums that were there and were added."""
+cdef void count_sums(const int32_t[::1] counts, tally_t* tally) noexcept nogil:
+    """Add a step with the counts of its plan."""
     cdef Py_ssize_t i
-    tally[0] += 1
+    tally.steps += 1
     for i in range(counts.shape[0] // COUNTS):
-        tally[1] += counts[i * COUNTS + LOOKED_UP]
-        tally[2] += counts[i * COUNTS + ADDED]
+        tally.looked_up += counts[i * COUNTS + LOOKED_UP]
+        tally.added += counts[i * COUNTS + ADDED]

@@ -1,4 +1,4 @@
-"""What surrounds every compiled loop: IEEE arithmetic, checked memory, and Ctrl-C."""
+"""What every compiled loop needs around it: IEEE arithmetic, checked memory, and Ctrl-C."""
 import threading
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -21,11 +21,12 @@ cdef double SIGNAL_SECONDS = 0.05   # between two checks for Ctrl-C
 
 
 cdef class OwnArithmetic:
-    """A context in which the calling thread, and its pool of n_threads, compute as IEEE 754 has it
-    by default: to nearest, subnormal numbers kept, no traps. Afterwards every thread is as it was.
+    """A context in which the calling thread and its pool of n_threads compute by the defaults of
+    IEEE 754: rounding to nearest, subnormal numbers, no traps. At its end each thread gets its own
+    mode back.
 
-    Another library may have set a thread to flush subnormal numbers or to round in another way. The
-    bits of a result would then depend on which threads have been set.
+    Another library may have set some threads to flush subnormal numbers or to round in another way.
+    The bits of a result would then depend on which threads these are.
     """
     cdef fenv_t* callers
     cdef int n_threads
@@ -60,15 +61,15 @@ _of_thread = threading.local()
 
 
 def cancel_by(event):
-    """Calls in this thread end with KeyboardInterrupt soon after the event is set.
+    """Let calls in this thread end with KeyboardInterrupt soon after the event is set.
 
-    Python hands signals to the main thread alone, which sets the event for others.
+    Python handles signals in the main thread alone, which sets the event for the others.
     """
     _of_thread.cancelled = event
 
 
 cdef int check_signals(double* last) except -1 nogil:
-    """Let Python handle a signal (Ctrl-C raises) if the last look was some time ago."""
+    """Let Python handle signals if that was last done some time ago; Ctrl-C raises."""
     cdef double now = rfa_seconds()
     if now - last[0] > SIGNAL_SECONDS:
         last[0] = now
@@ -86,9 +87,9 @@ cdef int handle_signals() except -1:
 
 
 cdef void* allocate(Py_ssize_t size, Py_ssize_t count, Py_ssize_t each) except NULL nogil:
-    """Memory for size x count entries of each bytes.
+    """Memory for size x count entries of `each` bytes.
 
-    MemoryError if there is not enough, or if the number of bytes is more than 64 bits can hold.
+    MemoryError if there is not enough, or if the number of bytes does not fit into 64 bits.
     """
     cdef Py_ssize_t entries, total
     cdef void* room = NULL
@@ -99,3 +100,11 @@ cdef void* allocate(Py_ssize_t size, Py_ssize_t count, Py_ssize_t each) except N
         with gil:
             raise MemoryError(f"{size} x {count} numbers of {each} bytes do not fit into memory")
     return room
+
+
+cdef void* address_of(array, dtype) except NULL:
+    """Where the entries of a contiguous array of this type begin. Whoever keeps the address has to
+    keep the array."""
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        raise TypeError(f"not a contiguous array of {dtype}: {array.flags}, {array.dtype}")
+    return <void*><size_t>array.__array_interface__["data"][0]

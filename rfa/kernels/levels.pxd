@@ -3,17 +3,35 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "leaves.h" nogil:
     enum:
-        WORD "RFA_WORD"     # samples to a mask word and to a block of a packed layout
-        TILE "RFA_TILE"     # neurons to a tile of the matrix multiply; padded counts are multiples
-        BATCH "RFA_BATCH"   # samples whose subset sums are tabulated at once
-        TABLES "RFA_TABLES"  # entries of the tables
-        WHOLE_TABLES "RFA_WHOLE"   # kinds of tables: with all entries; of half a batch
-        HALF_BATCH "RFA_SHORT"
-        ENTRY "RFA_ENTRY"   # bytes of an entry
-        LANE "RFA_LANE"     # samples packed, and whose signs are evaluated, together
-        LANES "RFA_LANES"   # segments of a planar ring that are scanned side by side
+        WORD "RFA_WORD"      # samples of a mask word
+        TILE "RFA_TILE"      # neurons of a tile; padded numbers of neurons are multiples
+        SPAN "RFA_SPAN"      # samples whose subset sums are tabulated at once
+        TABLES "RFA_TABLES"  # entries of the tables of a span
+        WHOLE_TABLES "RFA_WHOLE"   # kinds of tables: with all entries; of half a span
+        HALF_SPAN "RFA_HALF"
+        ENTRY "RFA_ENTRY"    # bytes of an entry: a cache line
+        LANE "RFA_LANE"      # samples packed, and whose signs are evaluated, together
+        STRANDS "RFA_STRANDS"  # strands of a planar ring, which are scanned side by side
         PER_WORD "(RFA_WORD / RFA_LANE)"   # lanes of a word of samples
         LOSS_COUNT "RFA_LOSS_COUNT"
+    # structs of the leaves, see leaves.h; void: reals of the type of the computation
+    ctypedef struct rfa_parts:
+        const void* sums
+        const void* store
+        const uint16_t* index
+        Py_ssize_t terms
+    ctypedef struct rfa_update:
+        double keep, decay
+        const void* base
+        const void* scale
+        const void* common
+        void* out
+        Py_ssize_t stride, neurons
+    ctypedef struct rfa_activation:
+        double slope
+        uint64_t* masks
+        Py_ssize_t sample
+        void* f
     int rfa_supported_level()
     const char* rfa_loss_name(int number)
     double rfa_seconds()
@@ -28,14 +46,12 @@ cdef extern from "leaves.h" nogil:
         void (*add_row)(const float*, const uint8_t*, Py_ssize_t, float*) noexcept nogil
         void (*join)(const float*, const float*, const uint8_t*, Py_ssize_t,
                      float*) noexcept nogil
-        void (*gather)(const float*, const float*, const uint16_t*, Py_ssize_t, Py_ssize_t,
-                       float*) noexcept nogil
-        float (*finish)(
-            const float*, float, float, const float*, const float*, const float*,
-            const uint16_t*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, float*, float,
-            uint64_t*, Py_ssize_t, float*) noexcept nogil
-        void (*add_products)(const float*, Py_ssize_t, const float*, const float*,
-                             const uint16_t*, Py_ssize_t, Py_ssize_t, float*) noexcept nogil
+        void (*gather)(const rfa_parts*, Py_ssize_t, float*) noexcept nogil
+        int (*finish)(const rfa_parts*, const rfa_update*) noexcept nogil
+        int (*finish_and_activate)(const rfa_parts*, const rfa_update*,
+                                   const rfa_activation*) noexcept nogil
+        void (*add_products)(const float*, Py_ssize_t, const rfa_parts*, Py_ssize_t,
+                             float*) noexcept nogil
         void (*fold)(const float*, Py_ssize_t, float*) noexcept nogil
         float (*lane_signs)(
             const float*, const float*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, Py_ssize_t,
@@ -60,14 +76,12 @@ cdef extern from "leaves.h" nogil:
         void (*add_row)(const double*, const uint8_t*, Py_ssize_t, double*) noexcept nogil
         void (*join)(const double*, const double*, const uint8_t*, Py_ssize_t,
                      double*) noexcept nogil
-        void (*gather)(const double*, const double*, const uint16_t*, Py_ssize_t, Py_ssize_t,
-                       double*) noexcept nogil
-        double (*finish)(
-            const double*, double, double, const double*, const double*, const double*,
-            const uint16_t*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, double*, double,
-            uint64_t*, Py_ssize_t, double*) noexcept nogil
-        void (*add_products)(const double*, Py_ssize_t, const double*, const double*,
-                             const uint16_t*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
+        void (*gather)(const rfa_parts*, Py_ssize_t, double*) noexcept nogil
+        int (*finish)(const rfa_parts*, const rfa_update*) noexcept nogil
+        int (*finish_and_activate)(const rfa_parts*, const rfa_update*,
+                                   const rfa_activation*) noexcept nogil
+        void (*add_products)(const double*, Py_ssize_t, const rfa_parts*, Py_ssize_t,
+                             double*) noexcept nogil
         void (*fold)(const double*, Py_ssize_t, double*) noexcept nogil
         double (*lane_signs)(
             const double*, const double*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, Py_ssize_t,
@@ -89,8 +103,8 @@ cdef extern from "leaves.h" nogil:
         void (*transpose)(const uint64_t*, uint64_t*) noexcept nogil
         void (*certify)(const float*, const float*, const double*, const double*, Py_ssize_t,
                         Py_ssize_t, double*, double*, uint64_t*) noexcept nogil
-        void (*list_words)(const uint64_t*, int, Py_ssize_t, uint8_t*, uint32_t*, uint8_t*,
-                           int32_t*) noexcept nogil
+        void (*list_patterns)(const uint64_t*, int, Py_ssize_t, uint8_t*, uint32_t*, uint8_t*,
+                              int32_t*) noexcept nogil
         int32_t (*number_pairs)(const uint8_t*, const uint8_t*, int, int, Py_ssize_t, uint8_t*,
                                 uint8_t*) noexcept nogil
         int64_t (*differences)(const uint64_t*, const uint64_t*, Py_ssize_t) noexcept nogil
@@ -109,10 +123,24 @@ cdef extern from "leaves.h" nogil:
     const rfa_leaves* rfa_common(int level)
 
 cdef enum:
-    # neurons in a partial sum of f, and whose sums stay in cache beside the tables: fixed, since it
-    # decides the bits; whole tiles, at most 255
+    # neurons whose share of f is summed by itself, and whose sums stay in the cache beside the
+    # tables: a fixed number, since it decides the bits; whole tiles, at most 255
     BLOCK = 252
 
 # The level in use: 0 baseline, 1 AVX2, 2 AVX-512. Set once, at import.
 cdef int level() noexcept nogil
-cdef Py_ssize_t columns(const floating* real) noexcept nogil
+
+
+cdef inline Py_ssize_t columns(const floating* real) noexcept nogil:
+    """Columns of a chunk, for reals of this type."""
+    return ENTRY // sizeof(floating)
+
+
+cdef inline Py_ssize_t words_of(Py_ssize_t samples) noexcept nogil:
+    """Words that samples fill."""
+    return (samples + WORD - 1) // WORD
+
+
+cdef inline Py_ssize_t blocks_of(Py_ssize_t neurons) noexcept nogil:
+    """Blocks that neurons fill."""
+    return (neurons + BLOCK - 1) // BLOCK

@@ -1,11 +1,13 @@
-"""Plans of masked sums: which sums over batches of samples are made once for many neurons.
+"""Plans of masked sums: which sums over spans of samples are made once for many neurons.
 
-A batch is 32 samples, so that what a neuron adds of it depends on 32 bits of its mask, a word. The
-neurons of a block share the sum of each distinct word where there are few of them, and batches one
-after the other form a run where there are few distinct sequences of words, too: each of them is
-summed once and then added to what its neurons have, as one term. Which batches are shared and which
-form runs follows from the masks alone and decides the order of additions; shortcuts decide only
-whether a sum is made once or for each neuron, which changes no bit.
+What a neuron adds of a span depends on 32 bits of its mask, its pattern. Where a block of neurons
+has few distinct patterns, the sum of each is made once and shared. Where it also has few distinct
+sequences of patterns on consecutive spans, these spans form a run: the sum of each sequence is made
+once, and a neuron adds it as one term.
+
+Which spans are shared and which form runs follows from the masks alone and decides the order of
+additions. plan_t.look_ups decides only whether a sum is made once or for each neuron, which changes
+no bit.
 """
 from cython.parallel cimport prange
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -13,191 +15,219 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from rfa.kernels.levels cimport BATCH, BLOCK, ENTRY, WORD, level, rfa_common
+from rfa.kernels.levels cimport (
+    BLOCK, ENTRY, SPAN, WORD, blocks_of, level, rfa_common,
+)
 
 cdef enum:
-    GROUP = 16    # terms whose sums are kept in the store together, at most
-    SLOTS = 512   # of the hash table of words, more than twice BLOCK
-    VECTOR = 16   # that list_words writes at once
-    FEW_PAIRS = 24   # for which all neurons are compared with each
+    BUNDLE = 16   # terms whose sums are kept in the store together, at most
+    SLOTS = 512   # of the hash table of patterns, more than twice BLOCK
+    VECTOR = 16   # entries of its lists that list_patterns writes at once
+    FEW_PAIRS = 24   # pairs that are numbered by comparing all neurons with each of them
 
 
 KINDS = {"listed": LISTED, "shared": SHARED, "joined": JOINED, "in run": IN_RUN}
-COUNTS_OF_BATCH = COUNTS   # for those who allocate
-STORE_BYTES = STORE * ENTRY   # where a sum stands there is told in 16 bits
+LOOK_UPS = {"every": EVERY, "partial": PARTIAL, "alike": ALIKE}
+COUNTS_OF_SPAN = COUNTS   # for those who allocate
+STORE_BYTES = STORE * ENTRY   # the index has places in the store as 16 bits
 
 
 cdef Py_ssize_t plan_size(Py_ssize_t words, Py_ssize_t neurons) noexcept nogil:
-    """Bytes of the plan for so many words of samples: what plan_batch has, then plan_groups."""
-    return words * (WORD // BATCH) * ((neurons + BLOCK - 1) // BLOCK) * 4 * BLOCK
+    """Bytes of the lists of a plan, with the index behind them."""
+    return words * (WORD // SPAN) * blocks_of(neurons) * 4 * BLOCK
 
 
-cdef uint16_t* group_index(const uint8_t* plan, Py_ssize_t batches, Py_ssize_t blocks,
-                           Py_ssize_t block) noexcept nogil:
-    """Where the plan has what plan_groups made for a block."""
-    return <uint16_t*>(plan + batches * blocks * 2 * BLOCK) + block * batches * BLOCK
+cdef block_t block_of(const plan_t* plan, Py_ssize_t number) noexcept nogil:
+    """What the plan has for a block of neurons."""
+    cdef block_t block
+    cdef Py_ssize_t blocks = blocks_of(plan.neurons)
+    block.masks = plan.masks + number * BLOCK
+    block.mask_stride = plan.mask_stride
+    block.samples = plan.samples
+    block.neurons = min(plan.neurons - number * BLOCK, <Py_ssize_t>BLOCK)
+    block.spans = spans_of(plan.samples)
+    block.look_ups = plan.look_ups
+    block.lists = plan.lists + number * 2 * BLOCK
+    block.lists_stride = blocks * 2 * BLOCK
+    block.counts = plan.counts + number * COUNTS
+    block.counts_stride = blocks * COUNTS
+    block.index = <uint16_t*>(plan.lists + block.spans * blocks * 2 * BLOCK) + (
+        number * block.spans * BLOCK)
+    return block
 
 
-# --------------------------------------------------------------------------- batches
+# --------------------------------------------------------------------------- spans
 
-cdef void plan_batch(const uint64_t* masks, int shift, Py_ssize_t neurons, uint8_t* plan,
-                     int32_t* counts) noexcept nogil:
-    """How the sums of a batch of samples are to be made for a block of neurons, runs aside.
+cdef void plan_span(const block_t* block, Py_ssize_t span) noexcept nogil:
+    """How the sums of a span are to be made, before runs are looked for. O(BLOCK).
 
-    Either neuron by neuron: counts = (neurons active on some samples, on all, LISTED, 0), plan
-    [2][BLOCK] has the former and the latter. Or each distinct word of masks is summed once, where
-    that takes less time, maybe in a run, or where no neuron is active, which ends no run: counts =
-    (distinct words, active neurons, SHARED, maybe IN_RUN, distinct words), plan has the number of
-    every neuron's word, 0 for inactive neurons, and a neuron of each word in the order of numbers.
-    O(BLOCK).
+    Either for each neuron: the two lists are the neurons active on a part of the span and those
+    active on all of it, and counts = (length of the one, of the other, LISTED, 0).
+
+    Or once for each distinct pattern, if that takes less time, or may take less in a run, or if no
+    neuron is active, which does not end a run. The first list then has the number of each neuron's
+    pattern, 0 for inactive neurons, and the second one a neuron with pattern 1, with pattern 2, ...
+    counts = (distinct patterns, active neurons, SHARED and maybe IN_RUN, distinct patterns).
     """
-    cdef uint32_t words[BLOCK + VECTOR]
-    cdef uint8_t listed[BLOCK + VECTOR]
-    cdef uint8_t whole[BLOCK + VECTOR]
-    cdef uint32_t found[BLOCK + 1]
-    cdef uint8_t slots[SLOTS]
-    cdef Py_ssize_t i, some, every, distinct = 0, alone, limit
-    cdef uint32_t bits, slot
-    rfa_common(level()).list_words(masks, shift, neurons, listed, words, whole, counts)
-    some = counts[LOOKED_UP]
-    every = counts[ADDED]
-    # times measured: 1.0 for looking up a sum and adding it to a neuron's, 0.9 for looking one up
-    # to be shared, 0.35 for adding a sum that is there to that of a neuron; that is done once for a
-    # run, which a batch of listed neurons would end
-    alone = (20 * some + 7 * (every - neurons)) // 18
-    limit = max(alone, neurons // 8, min(3 * some // 4, most_sums(neurons)))
-    if some + every == 0:
-        limit = 1   # no words at all
-    if limit > 0:
-        if some > 0:
-            memset(slots, 0, SLOTS)
-        memset(plan, 0, neurons)
-        for i in range(some):
-            # most repeat or hardly any: an eighth tells, and more time is won than lost by it
-            if i == some // 8 and 4 * distinct > limit:
-                limit = 0
-                break
-            bits = words[i]
-            slot = (bits * <uint32_t>2654435769) >> 23
-            while slots[slot] != 0 and found[slots[slot]] != bits:
-                slot = (slot + 1) % SLOTS
-            if slots[slot] == 0:
-                if distinct == limit:
-                    limit = 0
-                    break
-                plan[BLOCK + distinct] = listed[i]
-                distinct += 1
-                found[distinct] = bits
-                slots[slot] = <uint8_t>distinct
-            plan[listed[i]] = slots[slot]
-    if limit < 1:
-        memcpy(plan, listed, some)
-        memcpy(plan + BLOCK, whole, every)
+    cdef uint32_t patterns[BLOCK + VECTOR]
+    cdef uint8_t some[BLOCK + VECTOR]
+    cdef uint8_t every[BLOCK + VECTOR]
+    cdef uint8_t* lists = lists_of(block, span)
+    cdef int32_t* counts = counts_of(block, span)
+    cdef Py_ssize_t i, parts, wholes, distinct, alone, limit, neurons = block.neurons
+    rfa_common(level()).list_patterns(masks_of(block, span), shift_of(span), neurons, some,
+                                      patterns, every, counts)
+    parts = counts[LOOKED_UP]
+    wholes = counts[ADDED]
+    # measured times: 1.0 to look up a sum and add it to that of a neuron, 0.9 to look up one that
+    # is shared, 0.35 to add a shared sum to that of a neuron, which happens only once in a run
+    alone = (20 * parts + 7 * (wholes - neurons)) // 18
+    limit = max(alone, neurons // 8, min(3 * parts // 4, most_sums(neurons)))
+    if parts + wholes == 0:
+        limit = 1   # a span without active neurons is shared
+    distinct = number_patterns(patterns, some, parts, neurons, limit, lists)
+    if distinct < 0:
+        memcpy(lists, some, parts)
+        memcpy(lists + BLOCK, every, wholes)
         counts[KIND] = LISTED
         counts[DISTINCT] = 0
         return
-    if every > 0:
-        plan[BLOCK + distinct] = whole[0]
+    if wholes > 0:
+        lists[BLOCK + distinct] = every[0]
         distinct += 1
-        for i in range(every):
-            plan[whole[i]] = <uint8_t>distinct
+        for i in range(wholes):
+            lists[every[i]] = <uint8_t>distinct
     counts[LOOKED_UP] = <int32_t>distinct
-    counts[ADDED] = <int32_t>(some + every)
+    counts[ADDED] = <int32_t>(parts + wholes)
     counts[KIND] = SHARED if distinct <= max(alone, 0) else SHARED | IN_RUN
     counts[DISTINCT] = <int32_t>distinct
 
 
-cdef void list_neurons(const uint64_t* masks, int shift, Py_ssize_t neurons, bint whole,
-                       uint8_t* plan, int32_t* counts) noexcept nogil:
-    """The plan of a batch whose sums are all made neuron by neuron; unless whole, all neurons are
-    listed as active on some samples."""
+cdef Py_ssize_t number_patterns(const uint32_t* patterns, const uint8_t* some, Py_ssize_t parts,
+                                Py_ssize_t neurons, Py_ssize_t limit, uint8_t* lists
+                                ) noexcept nogil:
+    """Write the two lists of plan_span for the patterns of `parts` neurons, which `some` lists.
+    Returns how many patterns are distinct, or -1 if they are more than limit, or seem to be."""
+    cdef uint32_t found[BLOCK + 1]
+    cdef uint8_t slots[SLOTS]
+    cdef Py_ssize_t i, distinct = 0
+    cdef uint32_t bits, slot
+    if limit < 1:
+        return -1
+    if parts > 0:
+        memset(slots, 0, SLOTS)
+    memset(lists, 0, neurons)
+    for i in range(parts):
+        # most patterns repeat, or hardly any does: an eighth of them tells, which saves more time
+        # than wrong guesses cost
+        if i == parts // 8 and 4 * distinct > limit:
+            return -1
+        bits = patterns[i]
+        slot = (bits * <uint32_t>2654435769) >> 23
+        while slots[slot] != 0 and found[slots[slot]] != bits:
+            slot = (slot + 1) % SLOTS
+        if slots[slot] == 0:
+            if distinct == limit:
+                return -1
+            lists[BLOCK + distinct] = some[i]
+            distinct += 1
+            found[distinct] = bits
+            slots[slot] = <uint8_t>distinct
+        lists[some[i]] = slots[slot]
+    return distinct
+
+
+cdef void list_neurons(const block_t* block, Py_ssize_t span, bint wholes) noexcept nogil:
+    """Plan a span whose sums are all made for each neuron. If wholes is set, neurons active on all
+    of the span are listed apart, and inactive ones not at all; else all neurons are in the first
+    list."""
+    cdef const uint64_t* masks = masks_of(block, span)
+    cdef uint8_t* lists = lists_of(block, span)
+    cdef int32_t* counts = counts_of(block, span)
+    cdef int shift = shift_of(span)
     cdef Py_ssize_t j
     cdef uint32_t bits
     counts[LOOKED_UP] = 0
     counts[ADDED] = 0
     counts[KIND] = LISTED
     counts[DISTINCT] = 0
-    for j in range(neurons):
+    for j in range(block.neurons):
         bits = <uint32_t>(masks[j] >> shift)
-        if whole and bits == ~<uint32_t>0:
-            plan[BLOCK + counts[ADDED]] = <uint8_t>j
+        if wholes and bits == ~<uint32_t>0:
+            lists[BLOCK + counts[ADDED]] = <uint8_t>j
             counts[ADDED] += 1
-        elif bits != 0 or not whole:
-            plan[counts[LOOKED_UP]] = <uint8_t>j
+        elif bits != 0 or not wholes:
+            lists[counts[LOOKED_UP]] = <uint8_t>j
             counts[LOOKED_UP] += 1
 
 
 # --------------------------------------------------------------------------- runs
 
-cdef Py_ssize_t run_length(const int32_t* counts, Py_ssize_t blocks, Py_ssize_t batches
-                           ) noexcept nogil:
-    """Of so many batches, the number in the run that begins with the first; counts of the next
-    batch are so many blocks later."""
-    cdef Py_ssize_t length = 1
-    while length < batches and counts[length * blocks * COUNTS + KIND] & JOINED:
-        length += 1
-    return length
+cdef Py_ssize_t end_of_run(const block_t* block, Py_ssize_t first) noexcept nogil:
+    """The span behind the run that begins with this one."""
+    cdef Py_ssize_t end = first + 1
+    while end < block.spans and counts_of(block, end)[KIND] & JOINED:
+        end += 1
+    return end
 
 
 cdef Py_ssize_t most_sums(Py_ssize_t neurons) noexcept nogil:
-    """How many sums a run may have for so many neurons."""
+    """The number of sums that a run of these neurons may have."""
     return min(neurons // 4, <Py_ssize_t>(RUN - 1))
 
 
-cdef void join_runs(Py_ssize_t batches, Py_ssize_t blocks, Py_ssize_t neurons, uint8_t* plan,
-                    int32_t* counts) noexcept nogil:
-    """Let shared batches join the run that ends before them, where that leaves few distinct sums:
-    a term less for every neuron takes longer than one more addition for each of these.
+cdef void join_runs(const block_t* block) noexcept nogil:
+    """Let a shared span join the run that ends before it, where that leaves few distinct sums. It
+    saves each neuron a term and costs an addition for each of these sums. O(BLOCK) a span.
 
-    plan then has the numbers of the run's sums up to this batch in the place of those of words,
-    and, RUN bytes behind the words' first neurons, for each of these sums the number of that up to
-    the batch before and of the word that is added. O(BLOCK) each.
+    The first list of a span that joins gets the number of each neuron's sum in the run up to this
+    span, in place of that of its pattern. RUN bytes behind the beginning of the second list are
+    two bytes for each of these sums: the numbers of the sum up to the span before and of the
+    pattern that is added to it.
     """
-    cdef Py_ssize_t batch, most = most_sums(neurons), active
-    cdef uint8_t* own
-    cdef uint8_t* before
-    cdef int32_t* counted
+    cdef Py_ssize_t span, most = most_sums(block.neurons), active
+    cdef int32_t* counts
     cdef int32_t* last
     cdef int32_t found
-    for batch in range(1, batches):
-        own = plan + batch * blocks * 2 * BLOCK
-        before = own - blocks * 2 * BLOCK
-        counted = counts + batch * blocks * COUNTS
-        last = counted - blocks * COUNTS
-        if (not counted[KIND] & SHARED or not last[KIND] & SHARED or counted[LOOKED_UP] > most
+    for span in range(1, block.spans):
+        counts = counts_of(block, span)
+        last = counts_of(block, span - 1)
+        if (not counts[KIND] & SHARED or not last[KIND] & SHARED or counts[LOOKED_UP] > most
                 or last[DISTINCT] > most):
             continue
-        active = join(before, last[DISTINCT], own, counted[LOOKED_UP], neurons, most, &found)
+        active = join(lists_of(block, span - 1), last[DISTINCT], lists_of(block, span),
+                      counts[LOOKED_UP], block.neurons, most, &found)
         if active < 0:
             continue
-        counted[DISTINCT] = found
-        counted[ADDED] = <int32_t>(counted[DISTINCT] + active)
+        counts[DISTINCT] = found
+        counts[ADDED] = <int32_t>(counts[DISTINCT] + active)
         last[ADDED] = last[DISTINCT] if last[KIND] & JOINED else 0
-        counted[KIND] |= JOINED
+        counts[KIND] |= JOINED
 
 
-cdef Py_ssize_t join(const uint8_t* before, Py_ssize_t sums, uint8_t* plan, Py_ssize_t words,
+cdef Py_ssize_t join(const uint8_t* before, Py_ssize_t sums, uint8_t* lists, Py_ssize_t patterns,
                      Py_ssize_t neurons, Py_ssize_t most, int32_t* found) noexcept nogil:
-    """Number the distinct pairs of a number in before, of so many sums, and one in plan, of so many
-    words. The number of neurons that are not (0, 0), or -1 if there are more than most pairs."""
+    """Number the distinct pairs of a neuron's number in before, at most sums, and its number in
+    lists, at most patterns. Returns how many neurons have a pair other than (0, 0), or -1 if found,
+    the number of these pairs, is more than most."""
     cdef uint8_t numbers[RUN * RUN]
     cdef uint8_t joined[BLOCK]
     cdef uint8_t pairs[2 * RUN]
-    cdef Py_ssize_t j, key, pair, keys = (sums + 1) * (words + 1), active = 0
+    cdef Py_ssize_t j, key, pair, keys = (sums + 1) * (patterns + 1), active = 0
     if keys <= FEW_PAIRS:
-        found[0] = rfa_common(level()).number_pairs(before, plan, <int>words + 1, <int>keys,
+        found[0] = rfa_common(level()).number_pairs(before, lists, <int>patterns + 1, <int>keys,
                                                     neurons, pairs, joined)
     else:
         memset(numbers, 0, keys)
         found[0] = 0
         for j in range(neurons):
-            key = before[j] * (words + 1) + plan[j]
+            key = before[j] * (patterns + 1) + lists[j]
             pair = numbers[key]
             if pair == 0 and key != 0:
                 if found[0] == most:
                     return -1
                 pairs[2 * found[0]] = before[j]
-                pairs[2 * found[0] + 1] = plan[j]
+                pairs[2 * found[0] + 1] = lists[j]
                 found[0] += 1
                 pair = found[0]
                 numbers[key] = <uint8_t>pair
@@ -206,156 +236,157 @@ cdef Py_ssize_t join(const uint8_t* before, Py_ssize_t sums, uint8_t* plan, Py_s
         return -1
     for j in range(neurons):
         active += joined[j] != 0
-    memcpy(plan, joined, neurons)
-    memcpy(plan + BLOCK + RUN, pairs, 2 * found[0])
+    memcpy(lists, joined, neurons)
+    memcpy(lists + BLOCK + RUN, pairs, 2 * found[0])
     return active
 
 
-cdef void list_single(const uint64_t* masks, Py_ssize_t stride, Py_ssize_t batches,
-                      Py_ssize_t blocks, Py_ssize_t neurons, uint8_t* plan, int32_t* counts
-                      ) noexcept nogil:
-    """List the neurons of a batch that is shared for the sake of a run, but whose run has no other
-    active neurons."""
-    cdef Py_ssize_t batch = 0, active, single, end, k
-    while batch < batches:
-        end = batch + run_length(counts + batch * blocks * COUNTS, blocks, batches - batch)
+cdef void list_single(const block_t* block) noexcept nogil:
+    """List the neurons of a span that was shared only as a part of a run, if no other span of its
+    run has active neurons."""
+    cdef Py_ssize_t first = 0, active, single, end, k
+    cdef int32_t* counts
+    while first < block.spans:
+        end = end_of_run(block, first)
         active = 0
-        single = batch
-        for k in range(batch, end):
-            if counts[k * blocks * COUNTS + LOOKED_UP] > 0:
+        single = first
+        for k in range(first, end):
+            if counts_of(block, k)[LOOKED_UP] > 0:
                 active += 1
                 single = k
-        if active == 1 and counts[single * blocks * COUNTS + KIND] & IN_RUN:
-            for k in range(batch, end):
-                counts[k * blocks * COUNTS + ADDED] = 0
-                counts[k * blocks * COUNTS + KIND] = SHARED
-                counts[k * blocks * COUNTS + DISTINCT] = 0
-            list_neurons(masks + single * BATCH // WORD * stride, single * BATCH % WORD, neurons,
-                         True, plan + single * blocks * 2 * BLOCK,
-                         counts + single * blocks * COUNTS)
-        batch = end
+        if active == 1 and counts_of(block, single)[KIND] & IN_RUN:
+            for k in range(first, end):
+                counts = counts_of(block, k)
+                counts[ADDED] = 0
+                counts[KIND] = SHARED
+                counts[DISTINCT] = 0
+            list_neurons(block, single, True)
+        first = end
 
 
-# --------------------------------------------------------------------------- groups
+# --------------------------------------------------------------------------- bundles
 
-cdef Py_ssize_t next_group(const int32_t* counts, Py_ssize_t blocks, Py_ssize_t batches,
-                           Py_ssize_t* terms) noexcept nogil:
-    """How many of so many batches, from the first on, have sums that there is room for in the store
-    together, and the number of terms of a neuron that they are; 1 and 0 for a batch that is listed.
-    Batches without active neurons are no terms.
+cdef Py_ssize_t next_bundle(const block_t* block, Py_ssize_t first, Py_ssize_t* terms
+                            ) noexcept nogil:
+    """The number of spans, from the first on, that form a bundle: the store has room for all their
+    sums. terms is the number of terms that they are for a neuron; spans without active neurons are
+    none.
 
-    A run whose batches are listed is a group of its own, with a sum for each neuron.
+    A listed span is a bundle of its own without terms. A run whose spans are listed is a bundle of
+    its own, with a sum for each neuron in the store.
     """
-    cdef Py_ssize_t group = 0, stored = 1, length
+    cdef Py_ssize_t span = first, stored = 1, end
+    cdef const int32_t* counts
     terms[0] = 0
-    while group < batches and terms[0] < GROUP:
-        length = run_length(counts + group * blocks * COUNTS, blocks, batches - group)
-        if not counts[group * blocks * COUNTS + KIND] & SHARED:
-            if group == 0:
-                terms[0] = length > 1
-                group = length
+    while span < block.spans and terms[0] < BUNDLE:
+        end = end_of_run(block, span)
+        if not counts_of(block, span)[KIND] & SHARED:
+            if span == first:
+                terms[0] = end > span + 1
+                span = end
             break
-        stored += counts[(group + length - 1) * blocks * COUNTS + DISTINCT]
+        counts = counts_of(block, end - 1)
+        stored += counts[DISTINCT]
         if stored > STORE:
             break
-        terms[0] += counts[(group + length - 1) * blocks * COUNTS + DISTINCT] > 0
-        group += length
-    return group
+        terms[0] += counts[DISTINCT] > 0
+        span = end
+    return span - first
 
 
-cdef void plan_groups(Py_ssize_t batches, Py_ssize_t blocks, Py_ssize_t neurons,
-                      const uint8_t* plan, const int32_t* counts, uint16_t* index) noexcept nogil:
-    """Where in its group's store a neuron's terms are, in bytes; 0 if it is inactive.
+cdef void index_bundles(const block_t* block) noexcept nogil:
+    """Where a neuron's terms are in the store of their bundle, in bytes; 0 if it is inactive.
 
-    A group of batches has index + BLOCK * (its first batch), there [neuron][term].
+    The index of a bundle, [neuron][term], begins BLOCK entries later for each span before it.
     """
-    cdef Py_ssize_t batch = 0, group, terms, term, stored, end, j, k
+    cdef Py_ssize_t first = 0, spans, terms, term, stored, end, j
     cdef const uint8_t* numbers
-    cdef uint16_t* own
-    while batch < batches:
-        group = next_group(counts + batch * blocks * COUNTS, blocks, batches - batch, &terms)
-        own = index + batch * BLOCK
-        end = batch
+    cdef const int32_t* counts
+    cdef uint16_t* index
+    while first < block.spans:
+        spans = next_bundle(block, first, &terms)
+        index = block.index + first * BLOCK
+        end = first
         term = 0
         stored = 0
         while term < terms:
-            end += run_length(counts + end * blocks * COUNTS, blocks, batches - end)
-            k = (end - 1) * blocks
-            numbers = plan + k * 2 * BLOCK
-            if not counts[k * COUNTS + KIND] & SHARED:
-                for j in range(neurons):
-                    own[j] = <uint16_t>((j + 1) * ENTRY)
-            elif counts[k * COUNTS + DISTINCT] > 0:
-                for j in range(neurons):
-                    own[j * terms + term] = <uint16_t>(
+            end = end_of_run(block, end)
+            numbers = lists_of(block, end - 1)
+            counts = counts_of(block, end - 1)
+            if not counts[KIND] & SHARED:
+                for j in range(block.neurons):
+                    index[j] = <uint16_t>((j + 1) * ENTRY)
+            elif counts[DISTINCT] > 0:
+                for j in range(block.neurons):
+                    index[j * terms + term] = <uint16_t>(
                         (numbers[j] + stored) * ENTRY if numbers[j] else 0)
-                stored += counts[k * COUNTS + DISTINCT]
+                stored += counts[DISTINCT]
             else:
                 continue
             term += 1
-        batch += group
+        first += spans
 
 
-cdef void plan_runs(const uint64_t* masks, Py_ssize_t stride, Py_ssize_t batches,
-                    Py_ssize_t blocks, Py_ssize_t neurons, int shortcuts, uint8_t* plan,
-                    int32_t* counts, uint16_t* index) noexcept nogil:
-    """From plan_batch's plans of a block's batches, those of the next batch so many blocks later,
-    all that is needed. shortcuts: 0 none, each neuron is looked up for itself; 1 but for those that
-    are active on none or all of a batch; more: all. masks [word][stride]."""
-    cdef Py_ssize_t batch, k, joined
-    join_runs(batches, blocks, neurons, plan, counts)
-    list_single(masks, stride, batches, blocks, neurons, plan, counts)
-    if shortcuts < 2:
-        for batch in range(batches):
-            k = batch * blocks
-            joined = counts[k * COUNTS + KIND] & JOINED
-            list_neurons(masks + batch * BATCH // WORD * stride, batch * BATCH % WORD, neurons,
-                         shortcuts > 0, plan + k * 2 * BLOCK, counts + k * COUNTS)
-            counts[k * COUNTS + KIND] |= joined
-    plan_groups(batches, blocks, neurons, plan, counts, index)
+cdef void plan_runs(const block_t* block) noexcept nogil:
+    """Complete the plan of a block whose spans plan_span has planned."""
+    cdef Py_ssize_t span
+    cdef int32_t joined
+    join_runs(block)
+    list_single(block)
+    if block.look_ups != ALIKE:
+        for span in range(block.spans):
+            joined = counts_of(block, span)[KIND] & JOINED
+            list_neurons(block, span, block.look_ups == PARTIAL)
+            counts_of(block, span)[KIND] |= joined
+    index_bundles(block)
 
 
-cdef void plan_block(const uint64_t* masks, Py_ssize_t stride, Py_ssize_t batches,
-                     Py_ssize_t blocks, Py_ssize_t neurons, int shortcuts, uint8_t* plan,
-                     int32_t* counts, uint16_t* index) noexcept nogil:
-    """plan_batch for the batches of a block, then plan_runs."""
-    cdef Py_ssize_t batch
-    for batch in range(batches):
-        plan_batch(masks + batch * BATCH // WORD * stride, batch * BATCH % WORD, neurons,
-                   plan + batch * blocks * 2 * BLOCK, counts + batch * blocks * COUNTS)
-    plan_runs(masks, stride, batches, blocks, neurons, shortcuts, plan, counts, index)
+cdef void plan_block(const block_t* block) noexcept nogil:
+    """Plan the sums of a block of neurons. O(n BLOCK / SPAN)."""
+    cdef Py_ssize_t span
+    for span in range(block.spans):
+        plan_span(block, span)
+    plan_runs(block)
 
 
-cdef void plan_sums(const uint64_t* masks, Py_ssize_t words, Py_ssize_t neurons, int shortcuts,
-                    uint8_t* plan, int32_t* counts, int n_threads) noexcept nogil:
-    """The plans of all blocks, plan [batch][block][2][BLOCK] and counts [batch][block][COUNTS].
-    O(n m / BATCH)."""
-    cdef Py_ssize_t blocks = (neurons + BLOCK - 1) // BLOCK, at, batch, j
-    cdef Py_ssize_t batches = words * (WORD // BATCH)
+cdef void plan_number(const plan_t* plan, Py_ssize_t number) noexcept nogil:
+    cdef block_t block = block_of(plan, number)
+    plan_block(&block)
+
+
+cdef void plan_span_of(const plan_t* plan, Py_ssize_t number, Py_ssize_t span) noexcept nogil:
+    cdef block_t block = block_of(plan, number)
+    plan_span(&block, span)
+
+
+cdef void plan_runs_of(const plan_t* plan, Py_ssize_t number) noexcept nogil:
+    cdef block_t block = block_of(plan, number)
+    plan_runs(&block)
+
+
+cdef void plan_sums(const plan_t* plan, int n_threads) noexcept nogil:
+    """Fill in lists, counts and index from the masks. O(n m / SPAN)."""
+    cdef Py_ssize_t blocks = blocks_of(plan.neurons), k
     if blocks >= n_threads:
-        for at in prange(blocks, num_threads=n_threads, schedule="static"):
-            plan_block(masks + at * BLOCK, neurons, batches, blocks,
-                       min(neurons - at * BLOCK, <Py_ssize_t>BLOCK), shortcuts,
-                       plan + at * 2 * BLOCK, counts + at * COUNTS,
-                       group_index(plan, batches, blocks, at))
+        for k in prange(blocks, num_threads=n_threads, schedule="static"):
+            plan_number(plan, k)
         return
-    for at in prange(batches * blocks, num_threads=n_threads, schedule="static"):
-        batch = at // blocks
-        j = at % blocks * BLOCK
-        plan_batch(masks + batch * BATCH // WORD * neurons + j, batch * BATCH % WORD,
-                   min(neurons - j, <Py_ssize_t>BLOCK), plan + at * 2 * BLOCK, counts + COUNTS * at)
-    for at in prange(blocks, num_threads=n_threads, schedule="static"):
-        plan_runs(masks + at * BLOCK, neurons, batches, blocks,
-                  min(neurons - at * BLOCK, <Py_ssize_t>BLOCK), shortcuts, plan + at * 2 * BLOCK,
-                  counts + at * COUNTS, group_index(plan, batches, blocks, at))
+    # too few blocks for the threads: they share out the spans
+    for k in prange(spans_of(plan.samples) * blocks, num_threads=n_threads, schedule="static"):
+        plan_span_of(plan, k % blocks, k // blocks)
+    for k in prange(blocks, num_threads=n_threads, schedule="static"):
+        plan_runs_of(plan, k)
 
 
-def counts_of(const uint64_t[:, ::1] masks):
-    """What plan_sums counts for masks [word][neuron], (batches, blocks, COUNTS)."""
+def counts_for(const uint64_t[:, ::1] masks):
+    """The counts (spans, blocks, COUNTS) of the plan for masks [word][neuron]."""
     cdef Py_ssize_t words = masks.shape[0], neurons = masks.shape[1]
-    cdef uint8_t[::1] plan = np.empty(plan_size(words, neurons), np.uint8)
-    counts = np.empty((2 * words, (neurons + BLOCK - 1) // BLOCK, COUNTS), np.int32)
+    cdef uint8_t[::1] lists = np.empty(plan_size(words, neurons), np.uint8)
+    counts = np.empty((2 * words, blocks_of(neurons), COUNTS), np.int32)
     cdef int32_t[:, :, ::1] view = counts
+    cdef plan_t plan
     if words and neurons:
-        plan_sums(&masks[0, 0], words, neurons, 2, &plan[0], &view[0, 0, 0], 1)
+        plan = plan_t(masks=&masks[0, 0], mask_stride=neurons, samples=words * WORD,
+                      neurons=neurons, look_ups=ALIKE, lists=&lists[0], counts=&view[0, 0, 0])
+        plan_sums(&plan, 1)
     return counts

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 import rfa
 from rfa import reference
-from rfa.engines import observing
 from rfa.engines.gram import engine as gram
 from rfa.engines.observations import Observations
 from rfa.engines.planar import loop as planar_loop
 from rfa.engines.planar.engine import Ring
 from rfa.engines.problem import Problem
 from rfa.engines.registry import ENGINES
+from rfa.kernels import plans
 
 CASES = {**problems.cases(), **problems.variants()}
 NAMES = list(CASES)
@@ -352,7 +352,7 @@ def test_arcs_after_many_steps_in_one_call(width, n, m, alpha, seed):
     once.advance(25, at, out, 0)
     for t in range(26):
         stepwise.advance(t, at, out, 0)
-    arcs, same = (engine.arcs[engine.clock[observing.SIDE]] for engine in (once, stepwise))
+    arcs, same = (engine.arcs[engine.state.side] for engine in (once, stepwise))
     assert once.weights()[0].tobytes() == stepwise.weights()[0].tobytes()
     assert arcs.tolist() == same.tolist()
     assert arcs.tolist() == once.ring.arcs(np.ascontiguousarray(once.weights()[0].T)).tolist()
@@ -378,44 +378,55 @@ def test_arcs_where_the_rounded_products_cancel():
 # --------------------------------------------------------------------------- work that disappears
 
 
-# Of the pairs, so many need an inner product at most in the first steps.
+# The share of pairs that need an inner product in the first steps, at most.
 SHARE = {"theorem": 0.65, "assumptions": 0.55}
-# Of the sums of a batch that there could be, so many are there and are added.
+# The share of the sums over spans that exist already and are added: at least, at most.
 ADDED = {"theorem": (0.2, 0.35), "assumptions": (0.05, 0.15)}
-# and the largest shares of sums looked up, and of sums that are there and are added, in the first
-# six steps of Figure 2: few words are shared where neurons still differ
+# and the largest shares of sums looked up, and of sums that exist and are added, in the first six
+# steps of Figure 2: few patterns are shared while neurons still differ
 FIGURE2 = {("figure2-low", "direct"): (0.7, 0.2), ("figure2-high", "gram"): (0.2, 0.25)}
+
+
+# whose sums are looked up, and whether signs are certified (in direct)
+SWITCHES = [("alike", True), ("alike", False), ("partial", False), ("every", False)]
+
+
+def switch(engine, look_ups, certifies):
+    """Turn off what saves an engine work."""
+    engine.state.look_ups = plans.LOOK_UPS[look_ups]
+    if hasattr(engine.state, "certifies"):
+        engine.state.certifies = certifies
 
 
 @pytest.mark.parametrize("engine_name", ["direct", "gram"])
 @pytest.mark.parametrize("dtype", problems.DTYPES)
 @pytest.mark.parametrize("preset", ["theorem", "assumptions"])
-def test_shortcuts_change_counts_and_no_bit(engine_name, dtype, preset):
+def test_switches_change_counts_and_no_bit(engine_name, dtype, preset):
     exp = rfa.preset(preset).replace(dtype=dtype)
     problem = Problem.of(exp.sample(rng=0), None, exp.alpha, 0)
     net, at = exp.network(rng=0), np.arange(12)
     runs = []
-    for shortcuts in (3, 2, 1, 0) if engine_name == "direct" else (2, 1, 0):
+    for look_ups, certifies in SWITCHES:
         engine = ENGINES[engine_name](problem, net.W.astype(dtype), net.a.astype(dtype), 2)
-        engine.shortcuts = shortcuts
+        switch(engine, look_ups, certifies)
         out = Observations.allocate(problem, net.m, at)
         engine.advance(11, at, out, 0)
         runs.append((engine.weights()[0].tobytes(), [x.tobytes() for x in vars(out).values()]))
         stats = engine.stats
-        # 400 samples are 7 words of two batches of 32
+        # 400 samples are 7 words of two spans of 32
         assert stats["batches"] == 11 * 14 * net.m
         if engine_name == "direct":
             # f is evaluated at t = 0, ..., 11; the 400 samples are 25 full lanes
             pairs = 12 * exp.n * net.m
             share = stats["evaluated"] / pairs
-            assert share == 1 if shortcuts < 3 else share < SHARE[preset]
-        if shortcuts >= 2:
-            # the sum of each distinct word is looked up once, and added to many neurons, or to the
-            # sums of a run, few of which are
+            assert share < SHARE[preset] if certifies else share == 1
+        if look_ups == "alike":
+            # the sum of each distinct pattern is looked up once, and added to many neurons, or to
+            # the sums of a run, of which there are few
             assert stats["looked_up"] < 0.15 * stats["batches"]
             few, many = ADDED[preset]
             assert few * stats["batches"] < stats["added"] < many * stats["batches"]
-        elif shortcuts == 1:
+        elif look_ups == "partial":
             # once aligned, a neuron of J is active on all of one cluster and on none of another
             assert 0.2 * stats["batches"] < stats["added"] < 0.4 * stats["batches"]
             assert stats["looked_up"] < 0.6 * stats["batches"]
@@ -425,25 +436,25 @@ def test_shortcuts_change_counts_and_no_bit(engine_name, dtype, preset):
 
 
 @pytest.mark.parametrize(("preset", "engine_name"), FIGURE2)
-def test_shortcuts_change_counts_and_no_bit_in_figure_2(preset, engine_name):
+def test_switches_change_counts_and_no_bit_in_figure_2(preset, engine_name):
     exp = rfa.preset(preset)
     problem = Problem.of(exp.sample(rng=0), None, exp.alpha, 0)
     net, at, runs = exp.network(rng=0), np.arange(7), []
-    for shortcuts in (3, 0):
+    for look_ups, certifies in (("alike", True), ("every", False)):
         engine = ENGINES[engine_name](problem, net.W.astype("f4"), net.a.astype("f4"), 2)
-        engine.shortcuts = shortcuts
+        switch(engine, look_ups, certifies)
         out = Observations.allocate(problem, net.m, at)
         engine.advance(6, at, out, 0)
         runs.append((engine.weights()[0].tobytes(), [x.tobytes() for x in vars(out).values()]))
         stats = engine.stats
         assert stats["batches"] == 6 * 2 * -(-exp.n // 64) * net.m
-        if shortcuts == 0:
+        if look_ups == "every":
             assert stats["added"] == 0 and stats["looked_up"] >= stats["batches"]
         else:
             looked_up, added = FIGURE2[preset, engine_name]
             assert stats["looked_up"] < looked_up * stats["batches"]
             assert stats["added"] < added * stats["batches"]
-        if engine_name == "direct" and shortcuts:
+        if engine_name == "direct" and certifies:
             assert stats["evaluated"] < 0.7 * 7 * exp.n * net.m
     assert runs[0] == runs[1]
 
@@ -451,11 +462,11 @@ def test_shortcuts_change_counts_and_no_bit_in_figure_2(preset, engine_name):
 @pytest.mark.parametrize("name", [name for name in NAMES if "alike" in name or "leaky d" in name])
 @pytest.mark.parametrize("engine_name", ["direct", "gram"])
 @pytest.mark.parametrize("dtype", problems.DTYPES)
-def test_shortcuts_change_no_bit_where_neurons_are_alike(engine_name, dtype, name):
+def test_switches_change_no_bit_where_neurons_are_alike(engine_name, dtype, name):
     runs = []
-    for shortcuts in (3, 2, 1, 0):
+    for look_ups, certifies in SWITCHES:
         engine = CASES[name].engine(engine_name, dtype, horizon=3)
-        engine.shortcuts = shortcuts
+        switch(engine, look_ups, certifies)
         at, out = CASES[name].rows(engine_name, dtype, [0, 1, 3])
         engine.advance(4, at, out, 0)
         runs.append((engine.weights()[0].tobytes(), [x.tobytes() for x in vars(out).values()]))
@@ -468,11 +479,11 @@ def test_sums_are_looked_up_and_added_as_the_activation_matrix_says():
     for engine_name in ("direct", "gram"):
         engine = case.engine(engine_name, "float64")
         A = ((case.X @ case.W.T) > 0)[engine.order]
-        # the last batch has 25 samples, and padding that is never active
-        batches = [A[begin : begin + 32] for begin in range(0, len(A), 32)]
-        whole = sum((len(batch) == 32) * batch.all(axis=0).sum() for batch in batches)
-        none = sum((~batch.any(axis=0)).sum() for batch in batches)
-        engine.shortcuts = 1
+        # the last span has 25 samples, and padding that is never active
+        spans = [A[begin : begin + 32] for begin in range(0, len(A), 32)]
+        whole = sum((len(span) == 32) * span.all(axis=0).sum() for span in spans)
+        none = sum((~span.any(axis=0)).sum() for span in spans)
+        switch(engine, "partial", True)
         engine.advance(1, np.empty(0, np.int64), case.rows(engine_name, "float64", [0])[1], 0)
         stats = engine.stats
         assert stats["batches"] == 10 * 46 and stats["added"] == whole
@@ -498,8 +509,8 @@ def test_gram_steps_alike_in_place_and_aside(dtype, variant):
     found = []
     for in_place in (True, False):
         engine = ENGINES["gram"](problem, W, a, 2)
-        assert engine.in_place
-        engine.in_place = in_place
+        assert engine.state.in_place
+        engine.state.in_place = in_place
         rows = Observations.allocate(problem, net.m, at)
         engine.advance(20, at, rows, 0)
         state = engine.get_state()

@@ -51,7 +51,7 @@ def test_kernels_are_the_reference_to_rounding(network, n_threads):
 
 
 @pytest.mark.parametrize("dtype", problems.DTYPES)
-def test_a_batch_without_active_neurons_between_batches_of_too_many_words_for_a_run(dtype):
+def test_a_span_without_active_neurons_between_spans_of_too_many_patterns_for_a_run(dtype):
     rng = problems.own_rng(8)
     rows = rng.standard_normal((100, 17))
     X = rng.standard_normal((128, 17))
@@ -61,7 +61,7 @@ def test_a_batch_without_active_neurons_between_batches_of_too_many_words_for_a_
     y, a = rng.choice([-1, 1], 128), rng.standard_normal(252).astype(dtype)
 
     masks = kernels.activation_masks(X, W)
-    counts = plans.counts_of(np.ascontiguousarray(masks.T))
+    counts = plans.counts_for(np.ascontiguousarray(masks.T))
     assert counts[:, 0, 2].tolist() == 4 * [plans.KINDS["shared"]]
     assert counts[1, 0, 3] == 0 and (counts[[0, 2, 3], 0, 3] > 63).all()
     exact = bounds.oracle_step(X, y, W, a, 0.5)

@@ -1,11 +1,20 @@
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-def advance(
-    W: NDArray[Any], engine: Any, until: int, at: NDArray[Any], out: Any, row: int
-) -> int: ...
-def pack(X: NDArray[Any], order: NDArray[Any], lanes: NDArray[Any], n_threads: int) -> None: ...
-def pack_for_sums(
-    X: NDArray[Any], order: NDArray[Any], rows: NDArray[Any], n_threads: int
-) -> None: ...
+class State:
+    t: int
+    side: int
+    masks_side: int
+    row: int
+    diverged: bool
+    look_ups: int
+    checked: NDArray[np.uint64]
+    certifies: bool
+    @property
+    def counted(self) -> tuple[int, int, int, int]: ...
+    def __init__(self, engine: Any) -> None: ...
+    def restart(self, t: int) -> None: ...
+
+def advance(state: State, until: int, at: NDArray[Any], out: Any, row: int) -> int: ...

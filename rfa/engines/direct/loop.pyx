@@ -5,244 +5,361 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from rfa._kernels cimport evaluate, masked_outputs, masked_sum, multiply, pack_lanes, pack_rows
-from rfa.kernels.guards cimport check_signals
+from rfa._kernels cimport (
+    activation_t, add_partial, evaluate, masked_outputs, masked_sum, multiply, preactivations_t,
+    ranges_t, summands_t, update_t,
+)
+from rfa.kernels.guards cimport address_of, check_signals
 from rfa.kernels.guards import OwnArithmetic
 from rfa.kernels.levels cimport PER_WORD, TILE, WORD, columns, level, rfa_common, rfa_seconds
-from rfa.kernels.plans cimport plan_sums
+from rfa.kernels.plans cimport ALIKE, plan_sums, plan_t
 from rfa.engines.observing cimport (
-    DIVERGED, EVALUATED, MASK_SIDE, ROW, SIDE, STEP, count_batches, loss_gradient,
-    merge_ranges, observe_masks, observe_outputs, observe_weights,
+    Rows, count_sums, loss_gradient, observe_flips, observe_masks, observe_outputs,
+    observe_ranges, observe_weights, samples_t, tally_t,
 )
 from rfa.engines.direct.certify cimport (
-    bind, find_signs, measure_path, order_neurons, signs_t, wrong_transposes,
+    begin_paths, bind, extend_paths, find_signs, order_neurons, signs_t, wrong_transposes,
 )
 
+cdef enum:
+    # stages of a step: what has been found of A_t and f
+    NOTHING = 0
+    MASKS = 1     # A_t, which must not be found twice: paths and bounds are brought up to date
+    OUTPUTS = 2   # A_t and f
 
-def advance(floating[:, :, ::1] W, engine, Py_ssize_t until, const int64_t[::1] at, out,
-            Py_ssize_t row):
-    """Take steps until t = `until`; see rfa.engines for the contract.
 
-    W (2, neurons, stride) holds W_t on side clock[SIDE] and room for W_{t+1} on the other; the
-    masks hold A_{t-1} on side clock[MASK_SIDE] and room for A_t on the other. A step writes to the
-    free sides and is committed by turning the clock, so that whatever interrupts it leaves W_t and
-    A_{t-1}. The signs' bounds and paths are those of W_t, and of A_t if that is evaluated.
+cdef class State:
+    """What the loop reads and writes, made once from the arrays of a DirectEngine.
+
+    W (2, neurons, stride) holds W_t on one side and room for W_{t+1} on the other; masks hold
+    A_{t-1} on one side and room for A_t on the other. A step writes to the other sides and is
+    committed by turning the sides, so that whatever interrupts it leaves W_t and A_{t-1}. The
+    bounds and paths of the signs are those of W_t, and of A_t once that is found. Reals that are
+    `void` are of the engine's type, float if it is single.
     """
-    cdef int64_t[::1] clock = engine.clock
-    cdef const floating[:, :, ::1] lanes = engine.lanes, rows = engine.rows_of_X
-    cdef const floating[:, :, ::1] test_lanes = engine.test_lanes
-    cdef floating[::1] a = engine.padded_a
-    cdef const double[::1] y = engine.y, weighted = engine.weighted, test_y = engine.test_y
-    cdef const int32_t[::1] group = engine.group, test_group = engine.test_group
-    cdef const int64_t[:, ::1] segments = engine.segments
-    cdef uint64_t[:, :, ::1] masks = engine.masks
-    cdef floating[::1] f = engine.f, c = engine.c, test_f = engine.test_f
-    cdef floating[::1] partial = engine.partial, scratch = engine.scratch
-    cdef double[:, :, :, ::1] ranges = engine.ranges
-    cdef const double[:, ::1] means = engine.means
-    cdef uint8_t[::1] plan = engine.plan
-    cdef int32_t[::1] counts = engine.counts
-    cdef int shortcuts = engine.shortcuts
-    cdef uint8_t[::1] output_plan = engine.output_plan
-    cdef int32_t[::1] output_counts = engine.output_counts
-    cdef floating[:, :, ::1] ordered_W = engine.ordered_W
-    cdef floating[::1] ordered_a = engine.ordered_a
-    cdef const double[:, ::1] directions = engine.signs.directions
-    cdef double[:, ::1] found = engine.signs.found
-    cdef uint64_t[:, ::1] checked = engine.checked
+    # where the run is
+    cdef readonly Py_ssize_t t
+    cdef readonly int side          # of W_t
+    cdef readonly int masks_side    # of A_{t-1}
+    cdef int stage
+    cdef readonly Py_ssize_t row    # of the observations, the next one
+    cdef readonly bint diverged
+    cdef tally_t tally
+    # switches for tests, before the first step
+    cdef public int look_ups                  # see plans.pxd
+    cdef public uint64_t[:, ::1] checked      # not empty: compared with a full evaluation
+    # sizes and factors
+    cdef bint single
+    cdef int n_threads
+    cdef Py_ssize_t words, d, m, neurons, stride, chunks, test_words, horizon
+    cdef double step_scale, slope, shrink
+    # arrays
+    cdef list kept
+    cdef uint64_t[:, :, ::1] masks
+    cdef int32_t[::1] counts
+    cdef double[:, :, :, ::1] extremes
+    cdef const double[:, ::1] means
+    cdef void* W
+    cdef void* a
+    cdef void* f
+    cdef void* c
+    cdef void* partial
+    cdef void* scratch
+    cdef const void* lanes
+    cdef const void* rows
+    cdef const void* test_lanes
+    cdef void* test_f
+    cdef void* ordered_W            # [chunk][neuron][column], in the order of the signs
+    cdef void* ordered_a
+    cdef void* linear               # a tile whose first row is sum_j a_j w_j
+    cdef void* linear_H             # [chunk][TILE][column], its inner products with the samples
+    # operands of the kernels
     cdef signs_t signs
-    cdef int64_t[::1] tally = engine.tally
-    cdef int n_threads = engine.n_threads
-    cdef Py_ssize_t m = engine.m, horizon = engine.horizon
-    cdef double step_scale = engine.alpha / engine.n, slope = engine.slope, shrink = engine.shrink
-    cdef double common = slope / (1 - slope)   # beside the active neurons' c, which has 1 - slope
-    cdef int loss_number = engine.loss
-    cdef floating[:, ::1] tile = engine.linear
-    cdef floating[:, ::1] product = engine.linear_H
+    cdef samples_t samples
+    cdef samples_t tests
+    cdef ranges_t ranges
+    cdef plan_t plan                # of the sums over samples, for the gradient
+    cdef plan_t output_plan         # of the sums over neurons, for f: room for a block a thread
+    cdef summands_t gradient
+    cdef summands_t outputs
+    cdef update_t update
 
-    cdef int64_t[:, ::1] right = out.right
-    cdef double[:, ::1] low = out.margin_low, high = out.margin_high, loss = out.loss
-    cdef double[:, ::1] norm = out.norm
-    cdef double[:, :, ::1] projection = out.projection
-    cdef int32_t[:, :, ::1] active = out.active
-    cdef int64_t[::1] flips = out.flips
-    cdef double[:, :, ::1] h_low = out.h_low, h_high = out.h_high
+    def __init__(self, engine):
+        self.kept = [engine.signs]
+        self._copy_sizes(engine)
+        self._point_to_arrays(engine)
+        self._describe_samples(engine)
+        self._describe_sums(engine)
 
-    cdef Py_ssize_t words = masks.shape[1], d = lanes.shape[1], neurons = masks.shape[2]
-    cdef Py_ssize_t n = engine.n
-    cdef Py_ssize_t stride = W.shape[2], chunks = rows.shape[0]
-    cdef Py_ssize_t test_words = test_lanes.shape[0] // PER_WORD, groups = active.shape[2]
-    cdef Py_ssize_t test_groups = right.shape[1] - groups, k = means.shape[0]
-    cdef Py_ssize_t next_at = 0, to
-    cdef bint due, ranged
+    cdef int _copy_sizes(self, engine) except -1:
+        self.single = engine.W.dtype == "float32"
+        self.n_threads = engine.n_threads
+        self.m, self.horizon, self.look_ups = engine.m, engine.horizon, ALIKE
+        self.neurons, self.stride = engine.W.shape[1:]
+        self.d, self.chunks = engine.lanes.shape[1], engine.rows_of_X.shape[0]
+        self.words = engine.lanes.shape[0] // PER_WORD
+        self.test_words = engine.test_lanes.shape[0] // PER_WORD
+        self.step_scale = engine.alpha / engine.n
+        self.slope, self.shrink = engine.slope, engine.shrink
+        return 0
+
+    cdef void* _address(self, array) except NULL:
+        """Where an array of the engine's reals begins, which then lives as long as the state."""
+        self.kept.append(array)
+        return address_of(array, "float32" if self.single else "float64")
+
+    cdef int _point_to_arrays(self, engine) except -1:
+        self.masks, self.counts, self.extremes = engine.masks, engine.counts, engine.extremes
+        self.means, self.checked = engine.means, engine.checked
+        self.W, self.a = self._address(engine.W), self._address(engine.padded_a)
+        self.f, self.c = self._address(engine.f), self._address(engine.c)
+        self.partial, self.scratch = self._address(engine.partial), self._address(engine.scratch)
+        self.lanes, self.rows = self._address(engine.lanes), self._address(engine.rows_of_X)
+        self.test_lanes = self._address(engine.test_lanes)
+        self.test_f = self._address(engine.test_f)
+        self.ordered_W = self._address(engine.ordered_W)
+        self.ordered_a = self._address(engine.ordered_a)
+        self.linear = self._address(engine.linear)
+        self.linear_H = self._address(engine.linear_H)
+        return 0
+
+    cdef int _describe_samples(self, engine) except -1:
+        cdef const double[::1] y = engine.y, weighted = engine.weighted, test_y = engine.test_y
+        cdef const int32_t[::1] group = engine.group, test_group = engine.test_group
+        cdef const int64_t[:, ::1] segments = engine.segments
+        self.kept += [engine.y, engine.weighted, engine.test_y, engine.group, engine.test_group]
+        self.kept += [engine.segments]
+        self.samples = samples_t(
+            size=self.words * WORD, groups=engine.n_groups, y=&y[0], weighted=&weighted[0],
+            group=&group[0], loss_number=engine.loss)
+        self.tests = samples_t(
+            size=self.test_words * WORD, groups=engine.n_test_groups, y=&test_y[0],
+            weighted=&test_y[0], group=&test_group[0], loss_number=engine.loss)
+        self.ranges = ranges_t(segments=&segments[0, 0], n_segments=segments.shape[0],
+                               groups=engine.n_groups, extremes=&self.extremes[0, 0, 0, 0])
+        bind(&self.signs, engine.signs)
+        self.signs.d, self.signs.lanes = self.d, self.lanes
+        self.signs.neurons, self.signs.stride = self.neurons, self.stride
+        return 0
+
+    cdef int _describe_sums(self, engine) except -1:
+        """What stays the same in every step; the sides of W and of the masks are put in by each."""
+        cdef uint8_t[::1] lists = engine.lists, output_lists = engine.output_lists
+        cdef int32_t[::1] output_counts = engine.output_counts
+        cdef Py_ssize_t width = engine.rows_of_X.shape[2]
+        self.kept += [engine.lists, engine.output_lists, engine.output_counts]
+        self.plan = plan_t(
+            masks=NULL, mask_stride=self.neurons, samples=engine.n, neurons=self.neurons,
+            look_ups=ALIKE, lists=&lists[0], counts=&self.counts[0])
+        self.output_plan = plan_t(
+            masks=self.signs.transposed, mask_stride=self.words * WORD, samples=self.m,
+            neurons=self.words * WORD, look_ups=ALIKE, lists=&output_lists[0],
+            counts=&output_counts[0])
+        # c has the factor 1 - slope, so that of all samples slope / (1 - slope) is to be added
+        self.gradient = summands_t(rows=self.rows, c=self.c, chunks=self.chunks,
+                                   common=self.slope / (1 - self.slope))
+        self.outputs = summands_t(rows=self.ordered_W, c=self.ordered_a, chunks=self.chunks,
+                                  common=0)
+        self.update = update_t(shrink=self.shrink, base=NULL, scale=self.a, out=NULL,
+                               stride=self.stride, chunk_stride=width)
+        return 0
+
+    @property
+    def certifies(self):
+        """Whether signs are certified by bounds; can be turned off for tests."""
+        return self.signs.certified
+
+    @certifies.setter
+    def certifies(self, bint on):
+        self.signs.certified = self.signs.certified and on
+
+    @property
+    def counted(self):
+        """Over all steps: (steps, sums looked up, sums added, lanes of neurons evaluated)."""
+        return (self.tally.steps, self.tally.looked_up, self.tally.added, self.signs.evaluated)
+
+    def restart(self, Py_ssize_t t):
+        """Go on from step t, whose W and previous masks are on the first sides."""
+        self.t, self.side, self.masks_side, self.stage = t, 0, 0, NOTHING
+        self.row, self.diverged = 0, False
+        self.signs.current = False
+
+
+def advance(State s, Py_ssize_t until, const int64_t[::1] at, out, Py_ssize_t row):
+    """Take steps until t = `until`; see rfa.engines for the contract."""
+    cdef Rows rows = Rows(out)
     cdef double last = rfa_seconds()
-    cdef floating* weights
-    cdef floating* after
-    cdef const double* Q = &directions[0, 0] if directions.shape[0] else NULL
-    cdef uint64_t* current
-    cdef uint64_t* previous
-
-    bind(&signs, engine.signs)
-    signs.certified = signs.certified and shortcuts > 2
-    clock[DIVERGED] = 0
-    clock[ROW] = row
-    while next_at < at.shape[0] and at[next_at] < clock[STEP]:
-        next_at += 1
-    with OwnArithmetic(n_threads), nogil:
-        while True:
-            due = next_at < at.shape[0] and at[next_at] == clock[STEP]
-            if not due and clock[STEP] >= until:
-                break
-            ranged = due and clock[STEP] <= horizon
-            weights = &W[clock[SIDE], 0, 0]
-            previous = &masks[clock[MASK_SIDE], 0, 0]
-            current = &masks[1 - clock[MASK_SIDE], 0, 0]
-            # EVALUATED: 1 the signs are found, which must not be done twice, 2 and f is
-            if clock[EVALUATED] < 1:
-                if not signs.valid[0]:
-                    measure_path(weights, <const floating*>NULL, stride, m, Q, signs.reach,
-                                 signs.k, signs.words * WORD, signs.path, &found[0, 0], n_threads)
-                order_neurons(&signs, &a[0], m)
-                if not find_signs(lanes, W[clock[SIDE]], m, &signs, previous, current, neurons,
-                                  tally, &scratch[0], n_threads, &last):
-                    clock[DIVERGED] = 1
-                    break
-                clock[EVALUATED] = 1
-                if checked.shape[0] > 0:
-                    check_masks(lanes, weights, stride, a, partial, scratch, current, &signs,
-                                checked, n_threads, &last)
-            if clock[EVALUATED] < 2:
-                in_order(weights, stride, &a[0], signs.order, m, ordered_W, &ordered_a[0],
-                         n_threads)
-                masked_outputs(signs.transposed, m, words * WORD, shortcuts,
-                               &output_plan[0], &output_counts[0], &ordered_a[0],
-                               &ordered_W[0, 0, 0], &rows[0, 0, 0], chunks, &f[0], &scratch[0],
-                               n_threads, &last)
-                if slope > 0:
-                    add_linear(lanes, weights, stride, neurons, a, slope, tile, product, f,
-                               n_threads, &last)
-                clock[EVALUATED] = 2
-            if not loss_gradient(&f[0], &y[0], &weighted[0], words * WORD, loss_number,
-                                 step_scale * (1 - slope), &c[0]):
-                clock[DIVERGED] = 1
-                break
-            if due:
-                to = clock[ROW]
-                if ranged:
-                    ranges[:, :, :, 0] = INFINITY
-                    ranges[:, :, :, 1] = -INFINITY
-                    evaluate(&lanes[0, 0, 0], words, d, weights, stride, <const floating*>NULL,
-                             &a[0], neurons, slope, NULL, &partial[0], &scratch[0],
-                             &segments[0, 0], segments.shape[0], groups, &ranges[0, 0, 0, 0],
-                             <floating*>NULL, n_threads, &last)
-                if test_words:
-                    evaluate(&test_lanes[0, 0, 0], test_words, d, weights, stride,
-                             <const floating*>NULL, &a[0], neurons, slope, NULL, &partial[0],
-                             &scratch[0], NULL, 0, 0, NULL, &test_f[0], n_threads, &last)
-                    observe_outputs(&test_f[0], &test_y[0], &test_y[0], &test_group[0],
-                                    test_words * WORD, test_groups, loss_number,
-                                    &right[to, groups], &low[to, groups], &high[to, groups],
-                                    &loss[to, groups])
-                observe_outputs(&f[0], &y[0], &weighted[0], &group[0], words * WORD, groups,
-                                loss_number, &right[to, 0], &low[to, 0], &high[to, 0],
-                                &loss[to, 0])
-                observe_weights(weights, stride, m, d, &means[0, 0] if k else NULL, k,
-                                &norm[to, 0], &projection[to, 0, 0] if k else NULL,
-                                n_threads)
-                observe_masks(current, previous if clock[STEP] > 0 else NULL, words, neurons, m,
-                              &segments[0, 0], segments.shape[0], groups, &active[to, 0, 0],
-                              &flips[to])
-                if ranged:
-                    merge_ranges(ranges, m, &h_low[to, 0, 0], &h_high[to, 0, 0])
-                clock[ROW] += 1
-                next_at += 1
-            if clock[STEP] >= until:
-                break
-            after = &W[1 - clock[SIDE], 0, 0]
-            plan_sums(current, words, neurons, shortcuts, &plan[0], &counts[0], n_threads)
-            if not masked_sum(current, n, neurons, &plan[0], &counts[0], &c[0],
-                              common, &rows[0, 0, 0], chunks, weights, shrink, &a[0],
-                              stride, columns(weights), after, 0, NULL, <floating*>NULL,
-                              &scratch[0], n_threads, &last):
-                clock[DIVERGED] = 1
-                break
-            # not interrupted until the step is committed
-            if signs.valid[0]:
-                measure_path(after, weights, stride, m, Q, signs.reach, signs.k,
-                             signs.words * WORD, signs.path, &found[0, 0], n_threads)
-            clock[SIDE] = 1 - clock[SIDE]
-            clock[MASK_SIDE] = 1 - clock[MASK_SIDE]
-            count_batches(counts, tally)
-            clock[EVALUATED] = 0
-            clock[STEP] += 1
-            check_signals(&last)
-    return clock[ROW] - row
+    s.row = row
+    with OwnArithmetic(s.n_threads), nogil:
+        if s.single:
+            take_steps(s, <float*>s.W, until, at, rows, &last)
+        else:
+            take_steps(s, <double*>s.W, until, at, rows, &last)
+    return s.row - row
 
 
-cdef void in_order(const floating* W, Py_ssize_t stride, const floating* a, const Py_ssize_t* order,
-                   Py_ssize_t m, floating[:, :, ::1] ordered_W, floating* ordered_a, int n_threads
-                   ) noexcept nogil:
-    """The rows of W, in chunks [chunk][neuron][column], and a with neuron order[p] at place p."""
-    cdef Py_ssize_t p, q, width = ordered_W.shape[2]
-    for p in prange(m, num_threads=n_threads, schedule="static"):
-        for q in range(ordered_W.shape[0]):
-            memcpy(&ordered_W[q, p, 0], W + order[p] * stride + q * width, width * sizeof(floating))
-        ordered_a[p] = a[order[p]]
-
-
-cdef int add_linear(const floating[:, :, ::1] lanes, const floating* W, Py_ssize_t stride,
-                    Py_ssize_t neurons, const floating[::1] a, double slope,
-                    floating[:, ::1] tile, floating[:, ::1] product, floating[::1] f, int n_threads,
+cdef int take_steps(State s, floating* sides, Py_ssize_t until, const int64_t[::1] at, Rows rows,
                     double* last) except -1 nogil:
-    """f = (1 - slope) f + slope X v, v = sum_j a_j w_j over j in order, since max(h, s h) = s h +
-    (1 - s) relu(h). tile is room for v and rows of zeros, product [chunk][TILE][column] for X v.
-    O((n + m) d)."""
-    cdef Py_ssize_t task, j, k, i, end, width = columns(W)
-    memset(&tile[0, 0], 0, stride * sizeof(floating))
-    for task in prange((stride + WORD - 1) // WORD, num_threads=n_threads, schedule="static"):
-        end = min((task + 1) * WORD, stride)
-        for j in range(neurons):
-            for k in range(task * WORD, end):
-                tile[0, k] += a[j] * W[j * stride + k]
-    multiply(&lanes[0, 0, 0], f.shape[0], lanes.shape[1], &tile[0, 0], stride, TILE,
-             &product[0, 0], n_threads, last)
-    for i in range(f.shape[0]):
-        f[i] = <floating>((1 - slope) * f[i] + slope * product[i // width, i % width])
+    """advance for W on both sides. It returns when all is done, or s.diverged is set."""
+    cdef Py_ssize_t next_at = 0
+    cdef const floating* W
+    cdef bint due
+    s.diverged = False
+    while next_at < at.shape[0] and at[next_at] < s.t:
+        next_at += 1
+    while True:
+        due = next_at < at.shape[0] and at[next_at] == s.t
+        if not due and s.t >= until:
+            return 0
+        W = sides + s.side * s.neurons * s.stride
+        s.diverged = not find_outputs(s, W, last) or not loss_gradient(
+            &s.samples, <floating*>s.f, s.step_scale * (1 - s.slope), <floating*>s.c)
+        if s.diverged:
+            return 0
+        if due:
+            observe(s, W, rows, last)
+            s.row += 1
+            next_at += 1
+        if s.t >= until:
+            return 0
+        s.diverged = not step(s, W, sides + (1 - s.side) * s.neurons * s.stride, last)
+        if s.diverged:
+            return 0
+        check_signals(last)
+
+
+cdef inline uint64_t* current_masks(State s) noexcept nogil:
+    return &s.masks[1 - s.masks_side, 0, 0]
+
+
+cdef inline uint64_t* previous_masks(State s) noexcept nogil:
+    return &s.masks[s.masks_side, 0, 0]
+
+
+cdef int find_outputs(State s, const floating* W, double* last) except -1 nogil:
+    """Find A_t and f as far as they are not found yet. 0 if a pre-activation is not finite, else
+    1."""
+    if s.stage < MASKS:
+        if not s.signs.current:
+            begin_paths(&s.signs, W, s.n_threads)
+        order_neurons(&s.signs, <const floating*>s.a)
+        if not find_signs(&s.signs, W, previous_masks(s), current_masks(s), <floating*>s.scratch,
+                          s.n_threads, last):
+            return 0
+        s.stage = MASKS
+        if s.checked.shape[0] > 0:
+            check_masks(s, W, last)
+    if s.stage < OUTPUTS:
+        put_in_order(s, W)
+        s.output_plan.look_ups = s.look_ups
+        masked_outputs(&s.output_plan, &s.outputs, <const floating*>s.rows, <floating*>s.f,
+                       <floating*>s.scratch, s.n_threads, last)
+        if s.slope > 0:
+            add_linear(s, W, last)
+        s.stage = OUTPUTS
+    return 1
+
+
+cdef int observe(State s, const floating* W, Rows rows, double* last) except -1 nogil:
+    """Fill a row of the observations."""
+    cdef const double* means = &s.means[0, 0] if s.means.shape[0] else NULL
+    cdef bint ranged = s.t <= s.horizon
+    cdef preactivations_t h = preactivations_t(
+        words=s.words, neurons=s.neurons, ready=False, H=NULL, lanes=s.lanes, d=s.d, W=W,
+        stride=s.stride)
+    cdef activation_t unmasked = activation_t(a=s.a, slope=s.slope, masks=NULL, partial=s.partial)
+    if ranged:
+        s.extremes[:, :, :, 0] = INFINITY
+        s.extremes[:, :, :, 1] = -INFINITY
+        evaluate(&h, &unmasked, &s.ranges, <floating*>s.scratch, s.n_threads, last)
+    if s.test_words:
+        h.words, h.lanes = s.test_words, s.test_lanes
+        evaluate(&h, &unmasked, NULL, <floating*>s.scratch, s.n_threads, last)
+        add_partial(<floating*>s.partial, s.test_words, s.neurons, <floating*>s.test_f)
+        observe_outputs(&s.tests, <floating*>s.test_f, rows, s.row, s.samples.groups)
+    observe_outputs(&s.samples, <floating*>s.f, rows, s.row, 0)
+    observe_weights(W, s.stride, s.d, means, rows, s.row, s.n_threads)
+    observe_masks(current_masks(s), s.words, s.neurons, &s.ranges, rows, s.row)
+    rows.flips[s.row] = 0
+    if s.t > 0:
+        observe_flips(current_masks(s), previous_masks(s), s.words * s.neurons, rows, s.row)
+    if ranged:
+        observe_ranges(s.extremes, rows, s.row)
     return 0
 
 
-cdef int check_masks(const floating[:, :, ::1] lanes, const floating* W, Py_ssize_t stride,
-                     const floating[::1] a, floating[::1] partial, floating[::1] scratch,
-                     const uint64_t* masks, const signs_t* signs, uint64_t[:, ::1] checked,
-                     int n_threads, double* last) except -1 nogil:
+cdef int step(State s, const floating* W, floating* after, double* last) except -1 nogil:
+    """Step to t + 1. 0 if W_{t+1} is not finite: then the step is not taken."""
+    s.plan.masks, s.plan.look_ups = current_masks(s), s.look_ups
+    s.update.base, s.update.out = W, after
+    plan_sums(&s.plan, s.n_threads)
+    if not masked_sum(&s.plan, &s.gradient, &s.update, <floating*>s.scratch, s.n_threads, last):
+        return 0
+    # from here to the end nothing interrupts the step
+    if s.signs.current:
+        extend_paths(&s.signs, after, W, s.n_threads)
+    s.side = 1 - s.side
+    s.masks_side = 1 - s.masks_side
+    count_sums(s.counts, &s.tally)
+    s.stage = NOTHING
+    s.t += 1
+    return 1
+
+
+cdef void put_in_order(State s, const floating* W) noexcept nogil:
+    """Copy W, into chunks, and a, with the neurons in the order of the signs."""
+    cdef Py_ssize_t p, q, width = columns(W), neurons = s.signs.neuron_words * WORD
+    cdef Py_ssize_t stride = s.stride, chunks = s.chunks
+    cdef const Py_ssize_t* order = s.signs.order
+    cdef const floating* a = <const floating*>s.a
+    cdef floating* ordered_W = <floating*>s.ordered_W
+    cdef floating* ordered_a = <floating*>s.ordered_a
+    for p in prange(s.m, num_threads=s.n_threads, schedule="static"):
+        for q in range(chunks):
+            memcpy(ordered_W + (q * neurons + p) * width, W + order[p] * stride + q * width,
+                   width * sizeof(floating))
+        ordered_a[p] = a[order[p]]
+
+
+cdef int add_linear(State s, const floating* W, double* last) except -1 nogil:
+    """f = (1 - slope) f + slope X v with v = sum_j a_j w_j, j ascending: the leaky ReLU of h is
+    slope h + (1 - slope) relu(h). O((n + m) d)."""
+    cdef Py_ssize_t task, j, k, i, end, width = columns(W), n = s.words * WORD
+    cdef Py_ssize_t stride = s.stride, neurons = s.neurons
+    cdef double slope = s.slope
+    cdef const floating* a = <const floating*>s.a
+    cdef floating* v = <floating*>s.linear
+    cdef floating* product = <floating*>s.linear_H
+    cdef floating* f = <floating*>s.f
+    memset(v, 0, stride * sizeof(floating))
+    for task in prange((stride + WORD - 1) // WORD, num_threads=s.n_threads, schedule="static"):
+        end = min((task + 1) * WORD, stride)
+        for j in range(neurons):
+            for k in range(task * WORD, end):
+                v[k] += a[j] * W[j * stride + k]
+    multiply(<const floating*>s.lanes, n, s.d, v, stride, TILE, product, s.n_threads, last)
+    for i in range(n):
+        f[i] = <floating>((1 - slope) * f[i]
+                          + slope * product[i // width * TILE * width + i % width])
+    return 0
+
+
+cdef int check_masks(State s, const floating* W, double* last) except -1 nogil:
     """Compare masks with those of a full evaluation, and the transposed ones with them."""
-    cdef Py_ssize_t words = checked.shape[0], neurons = checked.shape[1]
+    cdef preactivations_t h = preactivations_t(
+        words=s.words, neurons=s.neurons, ready=False, H=NULL, lanes=s.lanes, d=s.d, W=W,
+        stride=s.stride)
+    cdef activation_t checked = activation_t(a=s.a, slope=0, masks=&s.checked[0, 0],
+                                             partial=s.partial)
     cdef int64_t wrong
-    evaluate(&lanes[0, 0, 0], words, lanes.shape[1], W, stride, <const floating*>NULL, &a[0],
-             neurons, 0, &checked[0, 0], &partial[0], &scratch[0], NULL, 0, 0, NULL,
-             <floating*>NULL, n_threads, last)
-    wrong = rfa_common(level()).differences(masks, &checked[0, 0], words * neurons)
+    evaluate(&h, &checked, NULL, <floating*>s.scratch, s.n_threads, last)
+    wrong = rfa_common(level()).differences(current_masks(s), &s.checked[0, 0],
+                                            s.words * s.neurons)
     if wrong:
         with gil:
             raise RuntimeError(f"{wrong} certified activations differ from a full evaluation")
-    wrong = wrong_transposes(signs, masks, words, neurons)
+    wrong = wrong_transposes(&s.signs, current_masks(s))
     if wrong:
         with gil:
             raise RuntimeError(f"{wrong} words of the transposed activations are wrong")
     return 0
-
-
-def pack(const floating[:, :] X, const int64_t[::1] order, floating[:, :, ::1] lanes,
-         int n_threads):
-    """Fill lanes (words * PER_WORD, d, LANE) with X in the given order."""
-    cdef double last = rfa_seconds()
-    with nogil:
-        pack_lanes(X, &order[0], &lanes[0, 0, 0], n_threads, &last)
-
-
-def pack_for_sums(const floating[:, :] X, const int64_t[::1] order, floating[:, :, ::1] rows,
-                  int n_threads):
-    """Fill rows (chunks, samples, columns) with X in the given order."""
-    cdef double last = rfa_seconds()
-    with nogil:
-        pack_rows(X, &order[0], &rows[0, 0, 0], n_threads, &last)

@@ -9,29 +9,29 @@ from rfa.engines.direct import certify
 from rfa.engines.packing import LANE, WORD, aligned_zeros
 from rfa.engines.problem import FloatArray, IntArray, Problem
 
-# Bounds take 8 bytes for a lane of a neuron. If that is more than so many bytes, there are none and
-# all signs are evaluated in every step.
+# Bounds take 8 bytes for each lane and neuron. If they took more than this many bytes, there are
+# none, and all signs are evaluated in every step.
 BOUND_BYTES = 2**26
 
-# Directions that are taken apart, at most.
+# The number of directions is at most this.
 MAX_DIRECTIONS = 8
 
-# With longer samples a movement whose square underflows could change a sign; what underflows of the
-# squares of shorter ones is not little beside their length.
+# Lengths of samples for which the bounds hold. Longer samples could change a sign by a movement
+# whose square underflows; shorter ones lose too much of their own squares to underflow.
 LARGEST, SHORTEST = 1e100, 1e-140
 
 SMALLEST = float(np.finfo(np.float64).tiny)
 
-# Samples of which float64 copies are made at a time.
-BLOCK = 4096
+# Samples that are copied to float64 at a time.
+PORTION = 4096
 
 
 class Signs:
     """Bounds on the pre-activations of every lane and neuron, and the transposed masks.
 
-    ``directions`` (k, stride) are orthonormal: those in which features are expected to move, of the
-    means or, if there are none, of the mean of the samples. ``factors`` (lanes, 2 k + 2): centre
-    and radius along each, length outside of the directions and length of a lane's samples.
+    ``directions`` (k, stride) are orthonormal rows, along which features are expected to move.
+    ``factors`` (lanes, 2 k + 2) describe the samples of a lane: centre and radius along each
+    direction, largest length outside of the directions, largest length.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Signs:
                 self.factors = lane_factors(X, order, along)
             # false for what is not a number
             self.certified = bool(self.factors[:, -1].max() <= LARGEST)
-        # of shorter weights no part of an inner product with a sample is beyond half the range
+        # shorter weights have no inner product, in part or whole, beyond half of the range
         longest = max(float(self.factors[:, -1].max()), SMALLEST)
         self.reach = float(np.finfo(X.dtype).max) / 2 / longest if self.certified else np.inf
         lanes, k = self.n_lanes if self.certified else 1, len(self.directions)
@@ -69,7 +69,6 @@ class Signs:
         self.transposed = aligned_zeros((neuron_words, words * WORD), np.uint64)
         self.order = np.full(neurons, -1, np.intp)
         self.place = np.zeros(m, np.intp)
-        self.valid = np.zeros(2, np.int64)
         self.doubles = aligned_zeros((n_threads, 2, neurons), np.float64)
         self.open = np.zeros((n_threads, neuron_words), np.uint64)
         self.list = np.zeros((n_threads, neurons), np.intp)
@@ -78,9 +77,10 @@ class Signs:
 
 
 def lane_order(problem: Problem, along: NDArray[np.float64]) -> IntArray:
-    """The samples by group, and within a group so that those of a lane have similar coordinates.
+    """The samples sorted by group, and within a group so that a lane has similar coordinates.
 
-    By the first two of these, (n, k): strips along the one, in each of which the other decides.
+    ``along`` (n, k) are the coordinates. The first one sorts a group into strips, the second one
+    sorts each strip.
     """
     groups, sizes = problem.groups, problem.group_sizes
     if along.shape[1] < 2:
@@ -98,8 +98,8 @@ def lane_order(problem: Problem, along: NDArray[np.float64]) -> IntArray:
 def coordinates(X: FloatArray, basis: NDArray[np.float64], n_threads: int) -> NDArray[np.float64]:
     """<x_i, basis_c>, (n, k).
 
-    Not by a matrix product: its bits are those of a layout, and a BLAS that has been called keeps
-    its threads busy for some time, which the engine's have to share the CPUs with.
+    Not by a matrix product: its bits would depend on the layout of X, and the threads of a BLAS
+    stay busy for some time after a call, on the CPUs that the engine needs.
     """
     out = np.empty((len(X), len(basis)))
     certify.coordinates(X, np.ascontiguousarray(basis), out, n_threads)
@@ -113,18 +113,18 @@ def directions(problem: Problem) -> NDArray[np.float64]:
     """
     means = problem.means
     if not len(means):
-        # a direction is all that matters; copies of one layout, so that the bits are of none
+        # only its direction matters; copies of one layout, so that no bit depends on that of X
         means = np.zeros((1, problem.X.shape[1]))
         with np.errstate(over="ignore", invalid="ignore"):
-            for begin in range(0, len(problem.X), BLOCK):
-                block = problem.X[begin : begin + BLOCK]
-                means[0] += block.astype(np.float64, order="C").sum(axis=0)
+            for begin in range(0, len(problem.X), PORTION):
+                portion = problem.X[begin : begin + PORTION]
+                means[0] += portion.astype(np.float64, order="C").sum(axis=0)
     rows = np.zeros((0, means.shape[1]))
     with np.errstate(over="ignore", invalid="ignore"):
         for mean in means:
             rest = mean / max(float(np.abs(mean).max()), SMALLEST)
             size = np.linalg.norm(rest)
-            for _ in range(2):  # once more for what rounding has left
+            for _ in range(2):  # the second time for what rounding has left
                 rest = rest - rest @ rows.T @ rows
             if np.linalg.norm(rest) > 1e-8 * size and len(rows) < MAX_DIRECTIONS:
                 rows = np.concatenate([rows, [rest / np.linalg.norm(rest)]])
@@ -132,15 +132,15 @@ def directions(problem: Problem) -> NDArray[np.float64]:
 
 
 def lane_factors(X: FloatArray, order: IntArray, along: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Centre and radius along the basis, length outside of it and length of each lane, rounded up.
+    """The factors of each lane, rounded up; see Signs.
 
-    along: coordinates (n, k) of the samples. Lengths are infinite where a sample is shorter than
-    SHORTEST, but not zero.
+    ``along`` (n, k) are the coordinates of the samples. Lengths are infinite if a sample is shorter
+    than SHORTEST, but not zero.
     """
     k = along.shape[1]
     factors = np.empty((-(-len(X) // LANE), 2 * k + 2))
-    for begin in range(0, len(X), BLOCK):
-        chosen = order[begin : begin + BLOCK]
+    for begin in range(0, len(X), PORTION):
+        chosen = order[begin : begin + PORTION]
         samples = X[chosen].astype(np.float64)
         starts = np.arange(0, len(samples), LANE)
         places = along[chosen]
@@ -150,12 +150,12 @@ def lane_factors(X: FloatArray, order: IntArray, along: NDArray[np.float64]) -> 
         squared = np.einsum("ij,ij->i", samples, samples)
         size = np.abs(samples).max(axis=1)
         squared[(size > 0) & (size < SHORTEST)] = np.inf
-        # a difference of squares loses half of the digits
+        # a difference of squares has lost half of the digits
         outside = np.sqrt(np.maximum(squared - (places**2).sum(axis=1), 0))
         longest = np.sqrt(np.maximum.reduceat(squared, starts)) * (1 + 1e-9)
-        block = factors[begin // LANE : begin // LANE + len(starts)]
-        block[:, :k] = centre
-        block[:, k:-2] = radius * (1 + 1e-9) + 1e-12 * longest[:, None]
-        block[:, -2] = np.maximum.reduceat(outside, starts) * (1 + 1e-9) + 1e-6 * longest
-        block[:, -1] = longest
+        found = factors[begin // LANE : begin // LANE + len(starts)]
+        found[:, :k] = centre
+        found[:, k:-2] = radius * (1 + 1e-9) + 1e-12 * longest[:, None]
+        found[:, -2] = np.maximum.reduceat(outside, starts) * (1 + 1e-9) + 1e-6 * longest
+        found[:, -1] = longest
     return factors

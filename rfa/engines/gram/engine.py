@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from rfa import _kernels
-from rfa.engines import observing
 from rfa.engines.gram import loop
 from rfa.engines.observations import Observations
 from rfa.engines.packing import (
@@ -18,29 +17,31 @@ from rfa.engines.packing import (
     TILE,
     WORD,
     aligned_zeros,
-    batch_stats,
     padded,
     room_for_plans,
+    stats_of,
     threads_for,
 )
 from rfa.engines.problem import FloatArray, IntArray, Problem
+from rfa.kernels import layouts
 
-# At multiples of this step H and the norms are computed afresh from W, so that rounding errors of
-# a million steps do not add up.
+# At multiples of this step H and the norms are computed from W again, so that the rounding errors
+# of a million steps do not add up.
 PERIOD = 1024
 
-# Steps whose masks are kept until C gets them all at once.
+# Steps whose masks are kept until they are all added to C at once.
 KEPT_STEPS = 16
 
-# With weight decay W, H and C are kept over shrink^(steps since then), which is not to get smaller.
+# With weight decay W, H and C are kept divided by shrink^(steps since the anchor), which must not
+# become smaller than this.
 SMALLEST_FACTOR = 2.0**-16
 
 
 def products_out_of_range(X: FloatArray, test_X: FloatArray) -> bool:
-    """Whether K could be not finite, or less exact than by rounding as products underflow.
+    """Whether K could be not finite, or lose more by underflow of products than by rounding.
 
-    It is not the latter if the square of every norm but 0 is at least d times the smallest normal
-    number: d products lose at most half of the last bit of that number each.
+    It does not lose more if the square of every norm other than 0 is at least d times the smallest
+    normal number: each of d products loses at most half of the last bit of that number.
     """
     limits, d = np.finfo(X.dtype), X.shape[1]
     points = [P for P in (X, test_X) if len(P)]
@@ -57,11 +58,12 @@ def products_out_of_range(X: FloatArray, test_X: FloatArray) -> bool:
 
 
 class GramEngine:
-    """H is changed by masked sums of rows of K = X X^T, W recovered from coefficients when asked.
+    """H is changed by masked sums of rows of K = X X^T; W is recovered when it is asked for.
 
-    Of a mean or test point p <w_j, p> is put together when it is observed. Samples are sorted by
-    group. Memory in reals: K, n^2, H three times and the coefficients, 4 n m, three copies of X and
-    two of W; d + n + 2 m for each test point. And in bytes: masks of the last steps, 9/4 n m.
+    <w_j, p> for a mean or test point p is put together when it is observed. Samples are sorted by
+    group. Memory in reals: n^2 for K, 4 n m for H three times and the coefficients, three copies of
+    X, two of W, and d + n + 2 m for each test point; and 9/4 n m bytes for the masks of the last
+    steps. The state that the loop changes is in ``state``.
     """
 
     def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
@@ -77,6 +79,7 @@ class GramEngine:
         blocks = -(-neurons // BLOCK)
         chunks = -(-self.n // width)
         self.n_threads = threads_for(self.n * self.m * self.n, chunks * blocks, n_threads)
+        # H can be stepped in place
         self.in_place = _kernels.sums_at_once(words, neurons, chunks)
 
         self.lanes = aligned_zeros((words * PER_WORD, self.d, LANE), dtype)
@@ -98,21 +101,20 @@ class GramEngine:
         self.anchor_test_H = aligned_zeros((test_words * per_word, neurons, width), dtype)
         self.test_H = aligned_zeros((test_words * per_word, neurons, width), dtype)
         self.common_H = aligned_zeros((test_words * per_word, TILE * width), dtype)
-        # see find_dots: of the rows of the anchor, and of C or, in each thread, of a sample
+        # squared norms and inner products with the means: of the anchor's rows, and room for those
+        # of the rows of C or, in each thread, of a sample
         self.anchor_dots = np.zeros((neurons, 1 + k))
         self.dots = np.zeros((max(len(self.C), self.n_threads), 1 + k))
         self.masks = aligned_zeros((KEPT_STEPS + 2, words, neurons), np.uint64)
         self.f = aligned_zeros(words * WORD, dtype)
         self.test_f = aligned_zeros(max(1, test_words) * WORD, dtype)
         self.c = aligned_zeros((KEPT_STEPS, words * WORD), dtype)
-        # of the samples, and of the test points: a step rewrites no padding
-        self.partial = aligned_zeros((2, partial), dtype)
+        self.partial = aligned_zeros(partial, dtype)
+        self.test_partial = aligned_zeros(partial, dtype)
         self.scratch = aligned_zeros(self.n_threads * scratch, dtype)
-        self.plan, self.counts = room_for_plans(2 * words * blocks)
-        self.shortcuts = 2  # fewer for tests
-        self.tally = np.zeros(3, np.int64)
-        self.ranges = np.empty((self.n_threads, neurons, problem.n_groups, 2))
-        self.clock = np.zeros(observing.CLOCK_SIZE, np.int64)
+        self.lists, self.counts = room_for_plans(words * blocks)
+        self.extremes = np.empty((self.n_threads, neurons, problem.n_groups, 2))
+        self.state = loop.State(self)
         arrays = (value for value in vars(self).values() if isinstance(value, np.ndarray))
         self.nbytes = sum(array.nbytes for array in arrays)
         self.load(problem, W, a)
@@ -142,7 +144,8 @@ class GramEngine:
     def load(self, problem: Problem, W: FloatArray, a: FloatArray) -> None:
         """Begin at t = 0 with a problem that the engine fits, whatever it has computed before.
 
-        Padding was made zero and stays so; all else that is read is written here or by a step.
+        Padding was zero from the beginning and stays so. Everything else that is read is written
+        here or by a step.
         """
         self.horizon, self.alpha, self.period = problem.horizon, problem.alpha, PERIOD
         self.loss, self.slope, self.shrink = problem.loss_number, problem.slope, problem.shrink
@@ -151,112 +154,73 @@ class GramEngine:
             self.period = max(1, min(PERIOD, int(longest)))
         self.order = order = np.argsort(problem.groups, kind="stable")
         self.means = np.ascontiguousarray(problem.means)
-        loop.load(
-            problem.X,
-            order,
-            self.means,
-            problem.test_X,
-            self.lanes,
-            self.test_lanes,
-            self.X,
-            self.X_columns,
-            self.rows_of_K,
-            self.mean_K,
-            self.test_K,
-            self.product,
-            self.dots,
-            self.n_threads,
-        )
         self.y, self.group = padded(problem.y[order], problem.groups[order])
         self.weighted = self.y
         if problem.weights is not None:
             self.weighted = padded(problem.weighted_y[order], problem.groups[order])[0]
-        segments = _kernels.mask_segments(self.group[: self.n])
+        segments = layouts.mask_segments(self.group[: self.n])
         self.segments = np.array(segments, dtype=np.int64).reshape(-1, 3)
         self.test_y, self.test_group = padded(problem.test_y, problem.test_groups)
+        self.n_groups, self.n_test_groups = problem.n_groups, problem.n_test_groups
         self.a = a
         self.padded_a[: self.m] = a
-        self.tally[:] = 0
-        self.clock[:] = 0
-        self._start(W)
+        self.state.describe(self)
+        loop.load(self.state, problem.X, order, problem.test_X)
+        self._start(W, 0)
 
-    def _start(self, W: FloatArray) -> None:
-        """Begin at the step of the clock, from W."""
-        loop.start(
-            self.lanes,
-            self.test_lanes,
-            W.astype(self.X.dtype, copy=False),
-            self.means,
-            self.anchor[0],
-            self.C,
-            self.H,
-            self.anchor_H,
-            self.anchor_test_H,
-            self.anchor_dots,
-            self.n,
-            self.n_threads,
-        )
-        self.clock[observing.ANCHOR] = self.clock[observing.STEP]
+    def _start(self, W: FloatArray, t: int) -> None:
+        """Begin at step t, from W."""
+        self.state.restart(t, anchored=t)
+        loop.start(self.state, W.astype(self.X.dtype, copy=False))
 
     @property
     def t(self) -> int:
         """Steps taken."""
-        return int(self.clock[observing.STEP])
+        return self.state.t
 
     @property
     def diverged(self) -> bool:
         """Whether the last advance stopped because f or the next W is not finite."""
-        return bool(self.clock[observing.DIVERGED])
+        return self.state.diverged
 
     @property
     def rows(self) -> int:
         """Rows of the observations that are filled."""
-        return int(self.clock[observing.ROW])
+        return self.state.row
 
     def advance(self, until: int, at: IntArray, out: Observations, row: int) -> int:
         """Step to t = until, observing at the steps in at; see :mod:`rfa.engines`."""
-        return int(loop.advance(self.H, self, until, at, out, row))
+        return loop.advance(self.state, until, at, out, row)
 
     def weights(self) -> tuple[FloatArray, FloatArray]:
         """W_t, recovered, and a copy of a."""
-        self._catch_up()
+        loop.catch_up(self.state)
         W = np.empty((self.m, self.d), self.anchor.dtype)
-        factor = self.shrink ** (self.t - int(self.clock[observing.ANCHOR]))
-        anchor = self.anchor[self.clock[observing.ANCHOR_SIDE]]
-        loop.weights(
-            self.X_columns, self.C, anchor, self.padded_a, self.recovered, factor, W, self.n_threads
-        )
+        loop.weights(self.state, W)
         return W, self.a.copy()
-
-    def _catch_up(self) -> None:
-        """Let C have all steps that were taken."""
-        loop.catch_up(self.masks, self.c, self.C, self.clock, self.n_threads)
 
     @property
     def stats(self) -> dict[str, int]:
-        """How much of the masked sums there was to do; see :class:`rfa.Run`."""
-        return batch_stats(self.tally, self.masks.shape[1] * self.m)
+        """Sums that had to be computed; see :class:`rfa.Run`."""
+        return stats_of(*self.state.counted, self.masks.shape[1] * self.m)
 
     def get_state(self) -> dict[str, Any]:
         """t, A_{t-1} (which flips needs), and what stands for W_t."""
-        self._catch_up()
-        side = self.clock[observing.SIDE]
-        anchor = self.anchor[self.clock[observing.ANCHOR_SIDE]]
+        loop.catch_up(self.state)
+        anchor = self.anchor[self.state.anchor_side]
         return {
             "t": self.t,
             "W": anchor[: self.m, : self.d].copy(),
             "previous": self.masks[0].copy(),
             "C": self.C.copy(),
-            "H": self.H[side].copy(),
-            "anchored": int(self.clock[observing.ANCHOR]),
+            "H": self.H[self.state.side].copy(),
+            "anchored": self.state.anchored,
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what get_state returned, or from t, W and A_{t-1} alone."""
-        self.clock[:] = 0
-        self.clock[observing.STEP] = state["t"]
-        self._start(state["W"])
+        self._start(state["W"], state["t"])
         self.masks[0] = state["previous"]
         if "H" in state:
             self.C[:], self.H[0] = state["C"], state["H"]
-            self.clock[observing.ANCHOR] = state["anchored"]
+            self.state.restart(state["t"], state["anchored"])

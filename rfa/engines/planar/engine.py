@@ -1,4 +1,4 @@
-"""The planar engine: d = 2, O(n + m) a step, and what moves."""
+"""The planar engine: d = 2; O(n + m) a step, and what ends of arcs pass."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rfa.engines import observing
 from rfa.engines.observations import Observations
-from rfa.engines.packing import LANES, WORD, aligned_zeros
+from rfa.engines.packing import STRANDS, WORD, aligned_zeros
 from rfa.engines.planar import loop
 from rfa.engines.problem import FloatArray, IntArray, Problem
 
@@ -18,15 +17,16 @@ PARALLEL_NEURONS = 2**14
 
 
 class Ring:
-    """Samples in order of angle, those at the origin (active nowhere) behind them.
+    """Samples in order of angle; behind them those at the origin, on which no neuron is active.
 
-    ``x`` is in this order; ``x_lanes``, ``y``, ``group``, ``changes`` and ``f`` have it cut in
-    LANES segments side by side: sample i stands at ``place[i]``. Padding has label 0, group -1.
-    ``seam`` is the first sample, going around, if all lie in an open half-plane; else -1.
+    ``x`` is in this order. ``x_strands``, ``y``, ``group``, ``changes`` and ``f`` have it cut into
+    STRANDS strands, which are stored side by side: sample i is at ``place[i]``. Padding has label 0
+    and group -1. ``seam`` is the first sample, going around, if all lie in an open half-plane; else
+    it is -1.
     """
 
     def __init__(self, X: FloatArray, y: IntArray, groups: IntArray) -> None:
-        # + 0.0 turns -0.0 into 0.0, which arctan2 would tell apart
+        # + 0.0 turns -0.0 into 0.0, since arctan2 takes them for different numbers
         points = X.T.astype(np.float64) + 0.0
         half = (points[1] < 0) | ((points[1] == 0) & (points[0] < 0))
         folded = np.where(half, -points, points) + 0.0
@@ -40,21 +40,22 @@ class Ring:
         self.angle = angle[nonzero]
 
         n = len(X)
-        rows = -(-n // LANES)
-        self.place = np.arange(max(1, rows) * LANES)
-        if rows:
-            self.place = self.place % rows * LANES + self.place // rows
+        self.rows = -(-n // STRANDS)
+        places = max(1, self.rows) * STRANDS
+        self.place = np.arange(places)
+        if self.rows:
+            self.place = self.place % self.rows * STRANDS + self.place // self.rows
         self.x = np.zeros((2, max(1, n)))
         self.x[:, :n] = points[:, self.order]
         self.seam = loop.find_seam(self.x, self.n_nonzero)
-        self.x_lanes = aligned_zeros((2, rows * LANES), np.float64)
-        self.x_lanes[:, self.place[:n]] = points[:, self.order]
-        self.y = aligned_zeros(max(1, rows) * LANES, np.float64)
+        self.x_strands = aligned_zeros((2, places), np.float64)
+        self.x_strands[:, self.place[:n]] = points[:, self.order]
+        self.y = aligned_zeros(places, np.float64)
         self.y[self.place[:n]] = y[self.order]
-        self.group = np.full(max(1, rows) * LANES, -1, np.int32)
+        self.group = np.full(places, -1, np.int32)
         self.group[self.place[:n]] = groups[self.order]
-        self.changes = aligned_zeros((2, max(1, rows) * LANES), np.float64)
-        self.f = aligned_zeros(max(1, rows) * LANES, np.float64)
+        self.changes = aligned_zeros((2, places), np.float64)
+        self.f = aligned_zeros(places, np.float64)
 
     def arcs(self, W: NDArray[np.float64]) -> IntArray:
         """Start and length (2, m) of the arc on which each neuron of W (2, m) is active."""
@@ -69,12 +70,12 @@ class Ring:
 class PlanarEngine:
     """Samples on a ring, neurons active on arcs of it.
 
-    f comes from the running sum, around the ring, of a_j w_j over the neurons that are active, the
+    f comes from the running sum of a_j w_j over the active neurons, going around the ring, and the
     gradient of a neuron from a difference of running sums of g_i y_i x_i. The ends of an arc are
-    found from those of the step before. Float64 throughout; W is rounded to the type of X after
-    every step. Several threads share out many neurons, never samples. Rounding errors are relative
-    to the sums over all samples, so one sample that is larger than all others by many orders of
-    magnitude spoils the last digits.
+    searched from those of the step before. Float64 throughout; W is rounded to the type of X after
+    every step. Threads share out neurons, if there are many, and never samples. Rounding errors are
+    relative to the sums over all samples: one sample that is larger than all others by many orders
+    of magnitude spoils the last digits. The state that the loop changes is in ``state``.
     """
 
     def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
@@ -84,6 +85,7 @@ class PlanarEngine:
         self.single = self.dtype == np.float32
         self.horizon, self.alpha, self.means = problem.horizon, problem.alpha, problem.means
         self.loss, self.slope, self.shrink = problem.loss_number, problem.slope, problem.shrink
+        self.n_groups, self.n_test_groups = problem.n_groups, problem.n_test_groups
         self.ring = Ring(problem.X, problem.y, problem.groups)
         self.weighted = np.zeros_like(self.ring.y)
         self.weighted[self.ring.place[: self.n]] = problem.weighted_y[self.ring.order]
@@ -94,17 +96,18 @@ class PlanarEngine:
         self.W[0] = W.T
         self.arcs = np.zeros((3, 2, self.m), np.int64)
         self.arcs[0] = self.ring.arcs(self.W[0])
-        # of the arcs, see set_ends, and a bit for each neuron whose next arc they do not settle
+        # points at the ends of the arcs, and a bit for each neuron whose next arc has to be
+        # searched
         self.ends = np.zeros((8, self.m))
         self.searched = np.zeros(-(-self.m // WORD), np.uint64)
         self.test_arcs = self.test_ring.arcs(self.W[0])
         self.sums = aligned_zeros((2, len(self.ring.y)), np.float64)
-        self.offsets = np.zeros(2 * LANES + 2)
+        self.offsets = np.zeros(2 * STRANDS + 2)
         largest = max(self.ring.n_nonzero, self.test_ring.n_nonzero)
         self.reached = np.zeros(largest + 1, np.int32)
         self.W_rows = np.zeros((self.m, 2))
 
-        # what only observations need: samples counted along the ring, and listed by group
+        # for observations alone: samples counted along the ring, and sorted by group
         N = self.ring.n_nonzero
         on_ring = problem.groups[self.ring.order[:N]]
         self.counted = np.zeros((N + 1, problem.n_groups), np.int32)
@@ -115,8 +118,7 @@ class PlanarEngine:
         self.group_start = np.searchsorted(
             problem.groups[by_group], np.arange(problem.n_groups + 1)
         ).astype(np.int64)
-        self.tally = np.zeros(1, np.int64)
-        self.clock = np.zeros(observing.CLOCK_SIZE, np.int64)
+        self.state = loop.State(self)
 
     @staticmethod
     def refuses(problem: Problem) -> str:
@@ -127,45 +129,42 @@ class PlanarEngine:
     @property
     def t(self) -> int:
         """Steps taken."""
-        return int(self.clock[observing.STEP])
+        return self.state.t
 
     @property
     def diverged(self) -> bool:
         """Whether the last advance stopped because f or the next W is not finite."""
-        return bool(self.clock[observing.DIVERGED])
+        return self.state.diverged
 
     @property
     def rows(self) -> int:
         """Rows of the observations that are filled."""
-        return int(self.clock[observing.ROW])
+        return self.state.row
 
     def advance(self, until: int, at: IntArray, out: Observations, row: int) -> int:
         """Step to t = until, observing at the steps in at; see :mod:`rfa.engines`."""
-        return int(loop.advance(self.W, self, until, at, out, row))
+        return loop.advance(self.state, until, at, out, row)
 
     def weights(self) -> tuple[FloatArray, FloatArray]:
         """Copies of W_t and a."""
-        return self.W[self.clock[observing.SIDE]].T.astype(
-            self.dtype, order="C"
-        ), self.a_given.copy()
+        return self.W[self.state.side].T.astype(self.dtype, order="C"), self.a_given.copy()
 
     @property
     def stats(self) -> dict[str, int]:
-        """How far the ends of arcs moved; see :class:`rfa.Run`."""
-        return {"passed": int(self.tally[0])}
+        """Samples that ends of arcs passed; see :class:`rfa.Run`."""
+        return {"passed": self.state.passed}
 
     def get_state(self) -> dict[str, Any]:
         """t, W_t and A_{t-1} (which flips needs), as arcs."""
         return {
             "t": self.t,
             "W": self.weights()[0],
-            "previous": self.arcs[1 - self.clock[observing.SIDE]].copy(),
+            "previous": self.arcs[1 - self.state.side].copy(),
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what get_state returned."""
-        self.clock[:] = 0
-        self.clock[observing.STEP] = state["t"]
+        self.state.restart(state["t"])
         self.W[0] = state["W"].T
         self.arcs[0] = self.ring.arcs(self.W[0])
         self.arcs[1] = state["previous"]

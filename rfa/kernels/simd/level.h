@@ -1,21 +1,21 @@
-/* The leaves of one level (RFA_LEVEL, with RFA_BYTES to a vector): those of each real type, then
- * the ones that exist in float64 only. No include guard: _leaves.h includes this once a level. */
+/* The leaves of one level (RFA_LEVEL, vectors of RFA_BYTES): those of each real type, then those
+ * that exist once. No include guard: leaves.h includes this once for each level. */
 #define RFA_REAL f32
 #define REAL float
 #define BITS int32_t
-#define CHUNK uint16_t /* a bit for each real of an entry */
+#define CHUNK_BITS uint16_t /* a bit for each column of a chunk */
 #include "real.h"
 #undef RFA_REAL
 #undef REAL
 #undef BITS
-#undef CHUNK
+#undef CHUNK_BITS
 #define RFA_REAL f64
 #define REAL double
 #define BITS int64_t
-#define CHUNK uint8_t
+#define CHUNK_BITS uint8_t
 #include "real.h"
 #undef BITS
-#undef CHUNK
+#undef CHUNK_BITS
 
 #define D RFA_NAME(rfa_vector)
 #define I RFA_NAME(rfa_bits)
@@ -27,17 +27,17 @@
 #define WHERE(keep, v) ((D)((I)(v) & (I)(keep)))
 #define POSITIVE(v) RFA_JOIN(RFA_POSITIVE, RFA_LEVEL, f64)(v)
 
-typedef uint8_t RFA_NAME(rfa_octets) __attribute__((vector_size(RFA_BYTES)));
-#define Y RFA_NAME(rfa_octets)
-typedef uint64_t RFA_NAME(rfa_words) __attribute__((vector_size(RFA_BYTES), may_alias));
-#define U RFA_NAME(rfa_words)
+typedef uint8_t RFA_NAME(rfa_byte_vector) __attribute__((vector_size(RFA_BYTES)));
+#define Y RFA_NAME(rfa_byte_vector)
+typedef uint64_t RFA_NAME(rfa_word_vector) __attribute__((vector_size(RFA_BYTES), may_alias));
+#define U RFA_NAME(rfa_word_vector)
 #define MOVEMASK(v) RFA_JOIN(RFA, MOVEMASK, RFA_LEVEL)(v)
 
 typedef float RFA_NAME(rfa_float) __attribute__((vector_size(4 * VL), aligned(4), may_alias));
 
 #include "losses.h"
 
-/* counts[j * stride] += number of bits set in masks[j] & keep. */
+/* counts[j * stride] += the number of bits set in masks[j] & keep. */
 static void RFA_NAME(rfa_count)(const uint64_t *masks, uint64_t keep, ptrdiff_t neurons,
                                 ptrdiff_t stride, int32_t *counts)
 {
@@ -45,8 +45,8 @@ static void RFA_NAME(rfa_count)(const uint64_t *masks, uint64_t keep, ptrdiff_t 
         counts[j * stride] += (int32_t)__builtin_popcountll(masks[j] & keep);
 }
 
-/* Exchanges the upper halves of the parts of 2 half bits of words[i] with the lower ones of
- * words[i + half]; keep has the lower halves. */
+/* A word consists of parts of 2 half bits. Exchanges the upper halves of the parts of words[i] with
+ * the lower halves of those of words[i + half]; keep has the bits of the lower halves. */
 static inline __attribute__((always_inline)) void
 RFA_NAME(rfa_swap_halves)(uint64_t *words, const int half, const uint64_t keep)
 {
@@ -59,21 +59,21 @@ RFA_NAME(rfa_swap_halves)(uint64_t *words, const int half, const uint64_t keep)
         }
 }
 
-/* out[i] bit j = words[j] bit i, 64 by 64: octets change places first, then a move-mask takes a bit
- * of each of 64 octets at once. */
+/* Bit j of out[i] = bit i of words[j], 64 by 64. Bytes change places first; then a move-mask takes
+ * a bit of each of 64 bytes at once. */
 static void RFA_NAME(rfa_transpose)(const uint64_t *words, uint64_t *out)
 {
-    uint64_t octets[64] __attribute__((aligned(RFA_BYTES)));
-    /* in an order that leaves those of words[0], words[1], ... one after the other */
+    uint64_t bytes[64] __attribute__((aligned(RFA_BYTES)));
+    /* in an order that leaves those of words[0], words[1], ... one after another */
     for (int i = 0; i < 8; ++i)
         for (int k = 0; k < 8; ++k)
-            octets[8 * k + i] = words[8 * i + RFA_BYTES_OF(k, 1)];
-    RFA_NAME(rfa_swap_halves)(octets, 32, 0x00000000FFFFFFFF);
-    RFA_NAME(rfa_swap_halves)(octets, 16, 0x0000FFFF0000FFFF);
-    RFA_NAME(rfa_swap_halves)(octets, 8, 0x00FF00FF00FF00FF);
+            bytes[8 * k + i] = words[8 * i + RFA_BYTES_OF(k, 1)];
+    RFA_NAME(rfa_swap_halves)(bytes, 32, 0x00000000FFFFFFFF);
+    RFA_NAME(rfa_swap_halves)(bytes, 16, 0x0000FFFF0000FFFF);
+    RFA_NAME(rfa_swap_halves)(bytes, 8, 0x00FF00FF00FF00FF);
     for (int k = 0; k < 8; ++k) {
         Y part[64 / RFA_BYTES];
-        memcpy(part, octets + 8 * k, sizeof part);
+        memcpy(part, bytes + 8 * k, sizeof part);
         for (int bit = 7; bit >= 0; --bit) {
             uint64_t bits = 0;
             for (int p = 0; p < 64 / RFA_BYTES; ++p) {
@@ -85,9 +85,10 @@ static void RFA_NAME(rfa_transpose)(const uint64_t *words, uint64_t *out)
     }
 }
 
-/* For a lane of samples: which neurons' signs are open, a bit each; and what is to be added to the
- * nearest pre-activations to make low and high of them, see rfa/engines/_signs.pyx. path has 2 k + 2
- * rows of neurons, lane as many factors; neurons: a multiple of 64. */
+/* For a lane of samples: a bit for each neuron whose signs are open, that is, not certified by low
+ * and high. to_low and to_high are what makes low and high of the pre-activations nearest to 0; see
+ * rfa/engines/direct/certify.pyx. path has 2 k + 2 rows of neurons, lane has 2 k + 2 factors;
+ * neurons is a multiple of 64. */
 static void RFA_NAME(rfa_certify)(const float *low, const float *high, const double *path,
                                   const double *lane, ptrdiff_t k, ptrdiff_t neurons,
                                   double *to_low, double *to_high, uint64_t *open)
@@ -101,7 +102,7 @@ static void RFA_NAME(rfa_certify)(const float *low, const float *high, const dou
         D loose = outside + rounding;
         for (ptrdiff_t c = k; c < 2 * k; ++c)
             loose = FMA(SPLAT(lane[c]), LOAD(path + c * neurons + j), loose);
-        /* 2^-48: what these sums lose by rounding, here and when they are compared */
+        /* 2^-48 bounds what these sums lose by rounding, here and when they are compared */
         D kept = loose - 2.0 * rounding - 0x1p-48 * loose;
         D least = __builtin_convertvector(*(const RFA_NAME(rfa_float) *)(low + j), D);
         D most = __builtin_convertvector(*(const RFA_NAME(rfa_float) *)(high + j), D);
@@ -115,12 +116,13 @@ static void RFA_NAME(rfa_certify)(const float *low, const float *high, const dou
     }
 }
 
-/* Bits shift, ..., shift + 31 of the masks: which are neither all zero nor all ones, and what they
- * are, and which are all ones; counts has how many. shift: 0 or 32. some, words and every have room
- * for a vector more: a vector of 16 neurons adds at most 16 to either count. */
-static void RFA_NAME(rfa_list_words)(const uint64_t *masks, int shift, ptrdiff_t neurons,
-                                     uint8_t *some, uint32_t *words, uint8_t *every,
-                                     int32_t *counts)
+/* The pattern of a neuron is bits shift, ..., shift + 31 of its mask; shift is 0 or 32. Lists in
+ * some the neurons whose pattern is neither all zeros nor all ones, in patterns their patterns, and
+ * in every the neurons whose pattern is all ones; counts has the lengths of the two lists. Each
+ * list needs room for 16 neurons more, since 16 are written at once. */
+static void RFA_NAME(rfa_list_patterns)(const uint64_t *masks, int shift, ptrdiff_t neurons,
+                                        uint8_t *some, uint32_t *patterns, uint8_t *every,
+                                        int32_t *counts)
 {
     int32_t others = 0, ones = 0;
 #if RFA_BYTES == 64
@@ -136,7 +138,7 @@ static void RFA_NAME(rfa_list_words)(const uint64_t *masks, int shift, ptrdiff_t
         __mmask16 part = _kandn_mask16(full, _mm512_test_epi32_mask(bits, bits));
         _mm_storeu_si128((__m128i *)(some + others),
                          _mm512_cvtepi32_epi8(_mm512_maskz_compress_epi32(part, numbers)));
-        _mm512_storeu_si512(words + others, _mm512_maskz_compress_epi32(part, bits));
+        _mm512_storeu_si512(patterns + others, _mm512_maskz_compress_epi32(part, bits));
         _mm_storeu_si128((__m128i *)(every + ones),
                          _mm512_cvtepi32_epi8(_mm512_maskz_compress_epi32(full, numbers)));
         others += __builtin_popcount(rfa_mask_bits(part, 0xFFFF));
@@ -145,10 +147,10 @@ static void RFA_NAME(rfa_list_words)(const uint64_t *masks, int shift, ptrdiff_t
     }
 #else
     for (ptrdiff_t j = 0; j < neurons; ++j) {
-        /* written to where the next one goes, which stays there if this one does not belong */
+        /* each neuron is written behind both lists, and stays in the one that then grows */
         uint32_t bits = (uint32_t)(masks[j] >> shift);
         some[others] = (uint8_t)j;
-        words[others] = bits;
+        patterns[others] = bits;
         every[ones] = (uint8_t)j;
         others += bits + 1 > 1;
         ones += bits + 1 == 0;
@@ -158,9 +160,10 @@ static void RFA_NAME(rfa_list_words)(const uint64_t *masks, int shift, ptrdiff_t
     counts[1] = ones;
 }
 
-/* Of the pairs (a[j], b[j]), b[j] < base, numbered a[j] base + b[j] < keys: those that occur, but for
- * (0, 0), in that order in pairs, and out[j] = which of them is pair j, from 1 on, 0 for (0, 0).
- * Returns how many occur. keys and count are at most 256; O(keys count). */
+/* Numbers the distinct pairs (a[j], b[j]) other than (0, 0). A pair has the key a[j] base + b[j],
+ * with b[j] < base, which is less than keys. In the order of keys the pairs get the numbers 1, 2,
+ * ...; pairs lists them in this order, and out[j] is the number of pair j, 0 for (0, 0). Returns
+ * how many pairs there are. keys and count are at most 256; O(keys count). */
 static int32_t RFA_NAME(rfa_number_pairs)(const uint8_t *a, const uint8_t *b, int base, int keys,
                                           ptrdiff_t count, uint8_t *pairs, uint8_t *out)
 {
@@ -172,16 +175,16 @@ static int32_t RFA_NAME(rfa_number_pairs)(const uint8_t *a, const uint8_t *b, in
     memcpy(key, keys_of, sizeof key);
     memset(number, 0, sizeof number);
     for (int k = 1; k < keys; ++k) {
-        uint64_t lanes[RFA_BYTES / 8], there = 0;
+        uint64_t words[RFA_BYTES / 8], there = 0;
         Y any = {0};
         for (int p = 0; p < 256 / RFA_BYTES; ++p) {
             Y same = (Y)(key[p] == (uint8_t)k);
             number[p] |= same & (uint8_t)(found + 1);
             any |= same;
         }
-        memcpy(lanes, &any, sizeof lanes);
+        memcpy(words, &any, sizeof words);
         for (int l = 0; l < RFA_BYTES / 8; ++l)
-            there |= lanes[l];
+            there |= words[l];
         if (there) {
             pairs[2 * found] = (uint8_t)(k / base);
             pairs[2 * found + 1] = (uint8_t)(k % base);
@@ -192,7 +195,7 @@ static int32_t RFA_NAME(rfa_number_pairs)(const uint8_t *a, const uint8_t *b, in
     return found;
 }
 
-/* Number of bits in which two runs of words differ. */
+/* The number of bits in which masks and others differ. */
 static int64_t RFA_NAME(rfa_differences)(const uint64_t *masks, const uint64_t *others,
                                          ptrdiff_t words)
 {
@@ -212,7 +215,7 @@ static const rfa_leaves RFA_JOIN(rfa, common, RFA_LEVEL) = {
     RFA_NAME(rfa_count),
     RFA_NAME(rfa_transpose),
     RFA_NAME(rfa_certify),
-    RFA_NAME(rfa_list_words),
+    RFA_NAME(rfa_list_patterns),
     RFA_NAME(rfa_number_pairs),
     RFA_NAME(rfa_differences),
     RFA_NAME(rfa_ring_outputs),

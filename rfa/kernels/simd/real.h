@@ -1,4 +1,4 @@
-/* The leaves of one level for one real type (REAL, named RFA_REAL); see _leaves.h. */
+/* The leaves of one level for one real type (REAL, named RFA_REAL); see leaves.h. */
 #define V RFA_NAME(rfa_vector)
 #define VU RFA_NAME(rfa_load)
 #define I RFA_NAME(rfa_bits)
@@ -29,10 +29,13 @@
 #define WIDEN(p) ((W)RFA_JOIN(RFA_WIDEN, RFA_LEVEL, RFA_REAL)(p))
 #define SPLAT(s) ((s) - (V){0})
 #define COLUMNS ((ptrdiff_t)(RFA_ENTRY / sizeof(REAL)))
-/* where [lane][k][RFA_LANE] has sample s, and [chunk][row][COLUMNS] column s of a row */
-#define IN_LANES(k, s, apart) ((s) / RFA_LANE * (apart) + (k)*RFA_LANE + (s) % RFA_LANE)
-#define IN_CHUNKS(row, s, block) ((s) / COLUMNS * (block) + (row) * COLUMNS + (s) % COLUMNS)
-#if RFA_BYTES == 64 /* 32 vector registers: 24 sums; else 16: 12 sums */
+/* places in packed layouts: of coordinate k of sample s in [lane][k][RFA_LANE], and of column s of
+ * a row in [chunk][row][COLUMNS] */
+#define IN_LANES(k, s, lane_stride)                                                                \
+    ((s) / RFA_LANE * (lane_stride) + (k)*RFA_LANE + (s) % RFA_LANE)
+#define IN_CHUNKS(row, s, chunk_stride)                                                            \
+    ((s) / COLUMNS * (chunk_stride) + (row) * COLUMNS + (s) % COLUMNS)
+#if RFA_BYTES == 64 /* 24 sums in the 32 vector registers; other levels: 12 in 16 */
 #define STACK 4
 #else
 #define STACK 2
@@ -50,58 +53,59 @@ typedef REAL WU __attribute__((vector_size(WL * sizeof(REAL)), aligned(sizeof(RE
 typedef __typeof__((V){0} < (V){0}) I;
 typedef BITS N __attribute__((vector_size(RFA_BYTES)));
 
-/* All bits of lane l where bit l is set, none in the others. */
-static inline __attribute__((always_inline)) N RFA_NAME(rfa_lanes)(unsigned bits)
+/* All bits of element l if bit l is set, else none. */
+static inline __attribute__((always_inline)) N RFA_NAME(rfa_elements)(unsigned bits)
 {
-    N lane;
+    N element;
     for (int l = 0; l < VL; ++l)
-        lane[l] = (BITS)1 << l;
-    return (((N){0} + (BITS)bits) & lane) != 0;
+        element[l] = (BITS)1 << l;
+    return (((N){0} + (BITS)bits) & element) != 0;
 }
 
-/* rfa_matmul_tile for the samples of so many vectors (a constant) from s on. */
+/* rfa_matmul_tile for the samples of `stack` vectors, a constant, from sample s on. */
 static inline __attribute__((always_inline)) void
-RFA_NAME(rfa_matmul_stack)(const REAL *x, ptrdiff_t apart, const REAL *w, ptrdiff_t ldw,
-                           ptrdiff_t depth, int first, REAL *h, ptrdiff_t block, ptrdiff_t s,
-                           const int stack)
+RFA_NAME(rfa_matmul_stack)(const REAL *x, ptrdiff_t lane_stride, const REAL *w, ptrdiff_t stride,
+                           ptrdiff_t depth, int first, REAL *h, ptrdiff_t chunk_stride,
+                           ptrdiff_t s, const int stack)
 {
     V sums[RFA_TILE][STACK];
     for (int j = 0; j < RFA_TILE; ++j)
         for (int r = 0; r < stack; ++r) {
             sums[j][r] = (V){0};
             if (!first)
-                sums[j][r] = LOAD(h + IN_CHUNKS(j, s + r * VL, block));
+                sums[j][r] = LOAD(h + IN_CHUNKS(j, s + r * VL, chunk_stride));
         }
     for (ptrdiff_t k = 0; k < depth; ++k) {
         V xs[STACK];
         for (int r = 0; r < stack; ++r)
-            xs[r] = LOAD(x + IN_LANES(k, s + r * VL, apart));
+            xs[r] = LOAD(x + IN_LANES(k, s + r * VL, lane_stride));
         for (int j = 0; j < RFA_TILE; ++j) {
-            V wj = SPLAT(w[j * ldw + k]);
+            V wj = SPLAT(w[j * stride + k]);
             for (int r = 0; r < stack; ++r)
                 sums[j][r] = FMA(wj, xs[r], sums[j][r]);
         }
     }
     for (int j = 0; j < RFA_TILE; ++j)
         for (int r = 0; r < stack; ++r)
-            STORE(h + IN_CHUNKS(j, s + r * VL, block), sums[j][r]);
+            STORE(h + IN_CHUNKS(j, s + r * VL, chunk_stride), sums[j][r]);
 }
 
-/* h[j][s] (+)= sum_k w[j][k] x[k][s] for RFA_TILE neurons and so many samples, a multiple of
- * COLUMNS, k ascending; the lanes of x, [k][RFA_LANE], are apart from one another, the chunks of h,
- * [neuron][COLUMNS], block apart. */
-static void RFA_NAME(rfa_matmul_tile)(const REAL *x, ptrdiff_t apart, const REAL *w, ptrdiff_t ldw,
-                                      ptrdiff_t depth, int first, REAL *h, ptrdiff_t block,
-                                      ptrdiff_t samples)
+/* h[j][s] = sum_k w[j][k] x[k][s] for a tile of neurons and a number of samples that is a multiple
+ * of COLUMNS, k ascending. The sum is added to h unless this is the first panel of coordinates. x
+ * has lanes, [k][RFA_LANE]; h has chunks, [neuron][COLUMNS]; w has rows. */
+static void RFA_NAME(rfa_matmul_tile)(const REAL *x, ptrdiff_t lane_stride, const REAL *w,
+                                      ptrdiff_t stride, ptrdiff_t depth, int first, REAL *h,
+                                      ptrdiff_t chunk_stride, ptrdiff_t samples)
 {
     ptrdiff_t s = 0;
     for (; s + STACK * VL <= samples; s += STACK * VL)
-        RFA_NAME(rfa_matmul_stack)(x, apart, w, ldw, depth, first, h, block, s, STACK);
+        RFA_NAME(rfa_matmul_stack)(x, lane_stride, w, stride, depth, first, h, chunk_stride, s,
+                                   STACK);
     for (; s < samples; s += VL)
-        RFA_NAME(rfa_matmul_stack)(x, apart, w, ldw, depth, first, h, block, s, 1);
+        RFA_NAME(rfa_matmul_stack)(x, lane_stride, w, stride, depth, first, h, chunk_stride, s, 1);
 }
 
-/* h where it is positive (or NaN), slope h elsewhere; not leaky: 0 there, even if h is infinite. */
+/* h where it is positive or NaN; elsewhere slope h if leaky, else 0, even where h is infinite. */
 static inline __attribute__((always_inline)) V RFA_NAME(rfa_activated)(V h, REAL slope, int leaky)
 {
     I other = (I)(h <= (V){0});
@@ -110,17 +114,18 @@ static inline __attribute__((always_inline)) V RFA_NAME(rfa_activated)(V h, REAL
     return (V)(((I)h & ~other) | ((I)(slope * h) & other));
 }
 
-/* masks[j] bit s = h[j][s] > 0, and f[s] += sum_j a[j] phi(h[j][s]), j ascending, phi(h) = h for
- * h > 0 and slope h for others; a NaN in h goes through to f. h has chunks as above. */
-static void RFA_NAME(rfa_activate_tile)(const REAL *h, ptrdiff_t block, const REAL *a, REAL slope,
-                                        uint64_t *masks, REAL *f)
+/* Bit s of masks[j] = h[j][s] > 0, and f[s] += sum_j a[j] phi(h[j][s]), j ascending, for a tile of
+ * neurons and a word of samples. phi(h) is h if h > 0, else slope h. A NaN in h makes f NaN. h has
+ * chunks, [neuron][COLUMNS]. */
+static void RFA_NAME(rfa_activate_tile)(const REAL *h, ptrdiff_t chunk_stride, const REAL *a,
+                                        REAL slope, uint64_t *masks, REAL *f)
 {
     for (int j = 0; j < RFA_TILE; ++j)
         masks[j] = 0;
     for (int s = 0; s < RFA_WORD; s += VL) {
         V sum = LOAD(f + s);
         for (int j = 0; j < RFA_TILE; ++j) {
-            V v = LOAD(h + IN_CHUNKS(j, s, block));
+            V v = LOAD(h + IN_CHUNKS(j, s, chunk_stride));
             masks[j] |= (uint64_t)POSITIVE(v) << s;
             sum = FMA(SPLAT(a[j]), RFA_NAME(rfa_activated)(v, slope, slope > 0), sum);
         }
@@ -130,11 +135,11 @@ static void RFA_NAME(rfa_activate_tile)(const REAL *h, ptrdiff_t block, const RE
 
 #include "sums.h"
 
-/* out[l] = the least component of v[l], for VL vectors, which are used up. */
+/* out[l] = the least element of v[l], for VL vectors, which are overwritten. */
 static inline __attribute__((always_inline)) void RFA_NAME(rfa_least)(V *v, REAL *out)
 {
 #if RFA_BYTES == 64
-    /* of pairs of lanes, then of pairs of these, side by side with those of the next vector */
+    /* the minima of pairs of elements, then of pairs of these, two vectors side by side */
     I even;
     for (int l = 0; l < VL; ++l)
         even[l] = 2 * l;
@@ -152,10 +157,10 @@ static inline __attribute__((always_inline)) void RFA_NAME(rfa_least)(V *v, REAL
 #endif
 }
 
-/* rfa_lane_signs for the first so many listed neurons, of which there are rows or fewer; rows is a
- * constant. Returns h - h, summed in some way. */
+/* rfa_lane_signs for the first neurons of the list: `rows` of them, a constant, or all if there are
+ * fewer. Returns sums of h - h. */
 static inline __attribute__((always_inline)) V
-RFA_NAME(rfa_row_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d,
+RFA_NAME(rfa_row_signs)(const REAL *x, const REAL *w, ptrdiff_t stride, ptrdiff_t d,
                         const ptrdiff_t *list, ptrdiff_t count, const int rows, uint16_t *bits,
                         REAL *low, REAL *high)
 {
@@ -165,15 +170,15 @@ RFA_NAME(rfa_row_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d
     REAL least[LANE_ROWS + VL], most[LANE_ROWS + VL];
     uint16_t positive[LANE_ROWS + VL];
     for (int r = 0; r < rows; ++r) {
-        /* the last neuron is done again where there are no more */
-        row[r] = w + list[r < count ? r : count - 1] * ldw;
+        /* rows beyond the list repeat its last neuron */
+        row[r] = w + list[r < count ? r : count - 1] * stride;
         for (int p = 0; p < LANE_PARTS; ++p)
             sums[r][p] = (V){0};
     }
     for (ptrdiff_t k = 0; k < d; ++k)
         for (int p = 0; p < LANE_PARTS; ++p) {
             V xs = LOAD(x + k * RFA_LANE + p * VL);
-            /* the next lane follows in memory, and will most likely be wanted, too */
+            /* the next lane follows in memory and will most likely be needed next */
             __builtin_prefetch(x + (k + AHEAD) * RFA_LANE + p * VL, 0, 2);
             for (int r = 0; r < rows; ++r)
                 sums[r][p] = FMA(SPLAT(row[r][k]), xs, sums[r][p]);
@@ -203,23 +208,26 @@ RFA_NAME(rfa_row_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d
     return rest;
 }
 
-/* For RFA_LANE samples and the listed neurons: h = sum_k w[j][k] x[k][s], k ascending as in the
- * tiles; bits[l] = 1[h > 0], low[l] = the least h > 0 and high[l] = the largest other h, infinite if
- * there is none. Returns the sum of h - h: NaN if one is not finite. */
-static REAL RFA_NAME(rfa_lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw, ptrdiff_t d,
+/* For a lane of samples and the listed neurons j: h = sum_k w[j][k] x[k][s], k ascending as in
+ * rfa_matmul_tile. For the l-th listed neuron bits[l] has the signs, bit s = h > 0; low[l] is the
+ * least h > 0 and high[l] the largest other h, infinite if there is none. Returns the sum of h - h:
+ * 0, or NaN if an h is not finite. */
+static REAL RFA_NAME(rfa_lane_signs)(const REAL *x, const REAL *w, ptrdiff_t stride, ptrdiff_t d,
                                      const ptrdiff_t *list, ptrdiff_t count, uint16_t *bits,
                                      REAL *low, REAL *high)
 {
     V rest = {0};
     REAL result = 0;
     while (count > 0) {
-        /* fewer rows where that leaves fewer without a neuron */
+        /* the number of rows that leaves fewer of them without a neuron */
         int fewer = count <= FEWER_ROWS || (count > LANE_ROWS && count <= 2 * FEWER_ROWS);
         ptrdiff_t rows = fewer ? FEWER_ROWS : LANE_ROWS;
         if (fewer)
-            rest += RFA_NAME(rfa_row_signs)(x, w, ldw, d, list, count, FEWER_ROWS, bits, low, high);
+            rest += RFA_NAME(rfa_row_signs)(x, w, stride, d, list, count, FEWER_ROWS, bits, low,
+                                            high);
         else
-            rest += RFA_NAME(rfa_row_signs)(x, w, ldw, d, list, count, LANE_ROWS, bits, low, high);
+            rest += RFA_NAME(rfa_row_signs)(x, w, stride, d, list, count, LANE_ROWS, bits, low,
+                                            high);
         list += rows;
         bits += rows;
         low += rows;
@@ -231,41 +239,41 @@ static REAL RFA_NAME(rfa_lane_signs)(const REAL *x, const REAL *w, ptrdiff_t ldw
     return result;
 }
 
-/* sums[j][i] += c[t][i] where bit i of masks[t][j] is set, step after step, for RFA_WORD samples;
- * masks, c and sums have rows of ldm, ldc and lds. */
-static void RFA_NAME(rfa_accumulate)(const uint64_t *masks, ptrdiff_t ldm, const REAL *c,
-                                     ptrdiff_t ldc, ptrdiff_t steps, ptrdiff_t neurons, REAL *sums,
-                                     ptrdiff_t lds)
+/* sums[j][i] += c[t][i] where bit i of masks[t][j] is set, for a word of samples i and the steps t
+ * in their order. */
+static void RFA_NAME(rfa_accumulate)(const uint64_t *masks, ptrdiff_t masks_stride, const REAL *c,
+                                     ptrdiff_t c_stride, ptrdiff_t steps, ptrdiff_t neurons,
+                                     REAL *sums, ptrdiff_t sums_stride)
 {
     for (int i = 0; i < RFA_WORD; i += STACK * VL)
         for (ptrdiff_t j = 0; j < neurons; ++j) {
-            REAL *row = sums + j * lds + i;
+            REAL *row = sums + j * sums_stride + i;
             V sum[STACK];
             for (int r = 0; r < STACK; ++r)
                 sum[r] = LOAD(row + r * VL);
             for (ptrdiff_t t = 0; t < steps; ++t)
                 for (int r = 0; r < STACK; ++r) {
-                    unsigned bits = (unsigned)(masks[t * ldm + j] >> (i + r * VL));
-                    sum[r] = ADD_WHERE(bits, sum[r], LOAD(c + t * ldc + i + r * VL));
+                    unsigned bits = (unsigned)(masks[t * masks_stride + j] >> (i + r * VL));
+                    sum[r] = ADD_WHERE(bits, sum[r], LOAD(c + t * c_stride + i + r * VL));
                 }
             for (int r = 0; r < STACK; ++r)
                 STORE(row + r * VL, sum[r]);
         }
 }
 
-/* dots[j] += the sum over RFA_WORD samples of (sums[j][i] + common[i]) (before[j][i] + after[j][i]),
- * in float64; sums has rows of lds, before and after have chunks as in rfa_matmul_tile. */
-static void RFA_NAME(rfa_products)(const REAL *sums, ptrdiff_t lds, const REAL *common,
+/* dots[j] += the sum of (sums[j][i] + common[i]) (before[j][i] + after[j][i]) over a word of
+ * samples i, in float64. sums has rows; before and after have chunks, [neuron][COLUMNS]. */
+static void RFA_NAME(rfa_products)(const REAL *sums, ptrdiff_t stride, const REAL *common,
                                    ptrdiff_t neurons, const REAL *before, const REAL *after,
-                                   ptrdiff_t block, double *dots)
+                                   ptrdiff_t chunk_stride, double *dots)
 {
     for (ptrdiff_t j = 0; j < neurons; ++j) {
         W total = {0};
         double sum = 0;
         for (int i = 0; i < RFA_WORD; i += WL) {
-            ptrdiff_t at = IN_CHUNKS(j, i, block);
+            ptrdiff_t at = IN_CHUNKS(j, i, chunk_stride);
             W h = WIDEN(before + at) + WIDEN(after + at);
-            W factor = WIDEN(sums + j * lds + i) + WIDEN(common + i);
+            W factor = WIDEN(sums + j * stride + i) + WIDEN(common + i);
             total = WIDE_FMA(factor, h, total);
         }
         for (int l = 0; l < WL; ++l)
@@ -274,32 +282,33 @@ static void RFA_NAME(rfa_products)(const REAL *sums, ptrdiff_t lds, const REAL *
     }
 }
 
-/* out[j][k] = factor (anchor[j][k] + a[j] (sums[j][k] + common[k])) for so many rows, ldw and ldout
- * apart, and so many columns; sums and common have chunks, [row][COLUMNS], block apart. */
-static void RFA_NAME(rfa_combine)(const REAL *sums, const REAL *common, ptrdiff_t block,
-                                  const REAL *a, const REAL *anchor, ptrdiff_t ldw, double factor,
-                                  ptrdiff_t rows, ptrdiff_t count, REAL *out, ptrdiff_t ldout)
+/* out[j][k] = factor (anchor[j][k] + a[j] (sums[j][k] + common[k])) for a number of rows j and
+ * count columns k. sums and common have chunks, [row][COLUMNS]; anchor and out have rows. */
+static void RFA_NAME(rfa_combine)(const REAL *sums, const REAL *common, ptrdiff_t chunk_stride,
+                                  const REAL *a, const REAL *anchor, ptrdiff_t anchor_stride,
+                                  double factor, ptrdiff_t rows, ptrdiff_t count, REAL *out,
+                                  ptrdiff_t out_stride)
 {
     for (ptrdiff_t j = 0; j < rows; ++j)
         for (ptrdiff_t k = 0; k < count; k += WL) {
-            WU v = LOAD_WIDE(sums + IN_CHUNKS(j, k, block)) +
-                   LOAD_WIDE(common + IN_CHUNKS(0, k, block));
-            v = LOAD_WIDE(anchor + j * ldw + k) + a[j] * v;
+            WU v = LOAD_WIDE(sums + IN_CHUNKS(j, k, chunk_stride)) +
+                   LOAD_WIDE(common + IN_CHUNKS(0, k, chunk_stride));
+            v = LOAD_WIDE(anchor + j * anchor_stride + k) + a[j] * v;
             v = __builtin_convertvector(factor * __builtin_convertvector(v, W), WU);
             if (k + WL <= count)
-                STORE_WIDE(out + j * ldout + k, v);
+                STORE_WIDE(out + j * out_stride + k, v);
             else
-                memcpy(out + j * ldout + k, &v, sizeof(REAL) * (size_t)(count - k));
+                memcpy(out + j * out_stride + k, &v, sizeof(REAL) * (size_t)(count - k));
         }
 }
 
-/* rfa_dots for the first rows, of which there are `there`, so many or fewer (a constant); moved (a
- * constant) if there is a before. */
+/* rfa_dots for at most `many` rows, of which `there` exist. many and moved, which tells whether
+ * there is a before, are constants. */
 static inline __attribute__((always_inline)) void
 RFA_NAME(rfa_dots_of)(const REAL *w, const REAL *before, const int moved, const double *rows,
                       const int many, ptrdiff_t there, ptrdiff_t d, double *out)
 {
-    /* as many sums side by side as their additions take to wait for one another */
+    /* enough sums side by side that an addition need not wait for the one before it */
     const int parts = many ? 2 : 4;
     const double *row[DOTS];
     W sums[4][1 + DOTS];
@@ -331,8 +340,8 @@ RFA_NAME(rfa_dots_of)(const REAL *w, const REAL *before, const int moved, const 
     }
 }
 
-/* out[0] = <v, v>, out[1 + c] = <v, rows[c]> for k rows, in float64; v = w, or w - before unless that
- * is NULL. */
+/* out[0] = <v, v> and out[1 + c] = <v, rows[c]> for k rows, in float64, with v = w - before, or
+ * v = w if before is NULL. */
 static void RFA_NAME(rfa_dots)(const REAL *w, const REAL *before, const double *rows, ptrdiff_t k,
                                ptrdiff_t d, double *out)
 {
@@ -369,6 +378,7 @@ static const RFA_JOIN(rfa, leaves, RFA_REAL) RFA_JOIN(rfa, RFA_REAL, RFA_LEVEL) 
     RFA_NAME(rfa_join),
     RFA_NAME(rfa_gather),
     RFA_NAME(rfa_finish),
+    RFA_NAME(rfa_finish_and_activate),
     RFA_NAME(rfa_add_products),
     RFA_NAME(rfa_fold),
     RFA_NAME(rfa_lane_signs),

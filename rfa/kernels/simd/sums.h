@@ -1,7 +1,9 @@
-/* The leaves of masked sums for one real type; _leaves_real.h includes this, whose names it uses. */
-/* The sums over all subsets of the c x of so many samples, bit i of a subset's number for sample i:
- * entry b is low[b % 8] + high[b / 8], low the sums of the first three samples and high those of the
- * others, each in their order. Unless whole, only low and high are stored, one after the other. */
+/* The leaves of masked sums for one real type; real.h includes this, whose names it uses. */
+
+/* The table of the sums of c x over all subsets of a number of samples. Sample i is in subset b if
+ * bit i of b is set. Entry b is low[b % 8] + high[b / 8]: low has the sums over subsets of the
+ * first three samples, high those of the others, each sum in the order of the samples. A table that
+ * is not whole has only low and then high. */
 static inline __attribute__((always_inline)) void
 RFA_NAME(rfa_subsets)(const REAL *rows, const REAL *c, int samples, int whole, REAL *t)
 {
@@ -26,15 +28,15 @@ RFA_NAME(rfa_subsets)(const REAL *rows, const REAL *c, int samples, int whole, R
     }
 }
 
-/* Entries of the table of so many samples. */
+/* Entries of the table of a number of samples, and of the three tables of half a span. */
 #define SUBSETS(samples, whole) ((whole) ? 1 << (samples) : 8 + (1 << ((samples)-3)))
 #define HALF_TABLES(whole) (SUBSETS(6, whole) + 2 * SUBSETS(5, whole))
 
 static inline __attribute__((always_inline)) void
-RFA_NAME(rfa_batch_subsets)(const REAL *rows, const REAL *c, const int kind, REAL *t)
+RFA_NAME(rfa_span_subsets)(const REAL *rows, const REAL *c, const int kind, REAL *t)
 {
     const int whole = kind & RFA_WHOLE;
-    for (int half = 0; half < (kind & RFA_SHORT ? 1 : 2); ++half) {
+    for (int half = 0; half < (kind & RFA_HALF ? 1 : 2); ++half) {
         RFA_NAME(rfa_subsets)(rows, c, 6, whole, t);
         t += SUBSETS(6, whole) * COLUMNS;
         RFA_NAME(rfa_subsets)(rows + 6 * COLUMNS, c + 6, 5, whole, t);
@@ -46,7 +48,7 @@ RFA_NAME(rfa_batch_subsets)(const REAL *rows, const REAL *c, const int kind, REA
     }
 }
 
-/* A call for each kind of tables, which is a constant in it. */
+/* CALL with the kind of the tables as a constant. */
 #define EACH_KIND(CALL)                                                                            \
     switch (kind) {                                                                                \
     case 0:                                                                                        \
@@ -55,24 +57,24 @@ RFA_NAME(rfa_batch_subsets)(const REAL *rows, const REAL *c, const int kind, REA
     case RFA_WHOLE:                                                                                \
         CALL(RFA_WHOLE);                                                                           \
         break;                                                                                     \
-    case RFA_SHORT:                                                                                \
-        CALL(RFA_SHORT);                                                                           \
+    case RFA_HALF:                                                                                \
+        CALL(RFA_HALF);                                                                           \
         break;                                                                                     \
     default:                                                                                       \
-        CALL(RFA_WHOLE | RFA_SHORT);                                                               \
+        CALL(RFA_WHOLE | RFA_HALF);                                                               \
     }
 
-/* The tables of RFA_BATCH samples, of 6, 5, 5, 6, 5 and 5 of them, or of the first half if there are
- * no more: masked_sum's multiplications, done once for all neurons. Whole tables take longer to
- * make, the others twice the loads to look a sum up. */
+/* The tables of a span: of its first 6 samples, of the next 5, and of 5, 6, 5 and 5 more; of half a
+ * span the first three. These are all the multiplications of a masked sum, done once for all
+ * neurons. Whole tables take longer to make; others take twice the loads to look a sum up. */
 static void RFA_NAME(rfa_subset_sums)(const REAL *rows, const REAL *c, int kind, REAL *tables)
 {
-#define CALL(constant) RFA_NAME(rfa_batch_subsets)(rows, c, constant, tables)
+#define CALL(constant) RFA_NAME(rfa_span_subsets)(rows, c, constant, tables)
     EACH_KIND(CALL)
 #undef CALL
 }
 
-/* A part of the entry of the table at t for a subset: the same bits from either kind of table. */
+/* A part of a subset's entry in the table t. Whole tables and others give the same bits. */
 static inline __attribute__((always_inline)) V RFA_NAME(rfa_entry)(const REAL *t, uint64_t subset,
                                                                    int whole, int part)
 {
@@ -82,8 +84,8 @@ static inline __attribute__((always_inline)) V RFA_NAME(rfa_entry)(const REAL *t
     return LOAD(t + (subset & 7) * COLUMNS) + LOAD(t + (8 + (subset >> 3)) * COLUMNS);
 }
 
-/* The sum of a part of the three or six entries of the tables that bits select; by themselves, so
- * that it is the same for every neuron that has these bits. */
+/* A part of the sum of the entries that bits select, one from each table. Nothing else is in this
+ * sum, so it is the same for all neurons with these bits. */
 static inline __attribute__((always_inline)) V
 RFA_NAME(rfa_selected)(const REAL *t, uint64_t bits, const int kind, int part)
 {
@@ -93,14 +95,14 @@ RFA_NAME(rfa_selected)(const REAL *t, uint64_t bits, const int kind, int part)
     V first = RFA_NAME(rfa_entry)(t, bits & 63, whole, part) +
               RFA_NAME(rfa_entry)(t5, bits >> 6 & 31, whole, part), second;
     first += RFA_NAME(rfa_entry)(t11, bits >> 11 & 31, whole, part);
-    if (kind & RFA_SHORT)
+    if (kind & RFA_HALF)
         return first;
     second = RFA_NAME(rfa_entry)(t + half, bits >> 16 & 63, whole, part) +
              RFA_NAME(rfa_entry)(t5 + half, bits >> 22 & 31, whole, part);
     return first + (second + RFA_NAME(rfa_entry)(t11 + half, bits >> 27 & 31, whole, part));
 }
 
-/* rfa_look_up for a kind and add that are constants. */
+/* rfa_look_up where kind and add are constants. */
 static inline __attribute__((always_inline)) void
 RFA_NAME(rfa_listed)(const REAL *tables, const uint64_t *masks, int shift, const uint8_t *list,
                      ptrdiff_t count, const int kind, const int add, REAL *out)
@@ -117,8 +119,8 @@ RFA_NAME(rfa_listed)(const REAL *tables, const uint64_t *masks, int shift, const
     }
 }
 
-/* The entries of the tables that masks[j] >> shift selects, for the listed neurons j = list[l]:
- * added to out[j], or, unless add, stored in out[l]. */
+/* For each listed neuron j = list[l] the sum that the bits masks[j] >> shift select in the tables.
+ * It is added to out[j] if add is set, else stored in out[l]. */
 static void RFA_NAME(rfa_look_up)(const REAL *tables, const uint64_t *masks, int shift,
                                   const uint8_t *list, ptrdiff_t count, int kind, int add,
                                   REAL *out)
@@ -132,7 +134,7 @@ static void RFA_NAME(rfa_look_up)(const REAL *tables, const uint64_t *masks, int
 #undef CALL
 }
 
-/* out[j] += row, for the listed neurons. */
+/* out[j] += row for the listed neurons j. */
 static void RFA_NAME(rfa_add_row)(const REAL *row, const uint8_t *list, ptrdiff_t count, REAL *out)
 {
     for (ptrdiff_t l = 0; l < count; ++l)
@@ -152,8 +154,7 @@ static void RFA_NAME(rfa_join)(const REAL *run, const REAL *entries, const uint8
                                                 LOAD(entries + pairs[2 * l + 1] * COLUMNS + part));
 }
 
-/* A part of the sum of neuron j: what its row of sums has, unless that is NULL, and then what stands
- * index[j][b] bytes on in the store for so many terms b, in order. */
+/* A part of the sum of neuron j, put together as rfa_parts says. */
 static inline __attribute__((always_inline)) V
 RFA_NAME(rfa_gathered)(const REAL *sums, const REAL *store, const uint16_t *index, ptrdiff_t terms,
                        ptrdiff_t j, int part)
@@ -172,37 +173,49 @@ RFA_NAME(rfa_gathered)(const REAL *sums, const REAL *store, const uint16_t *inde
 #undef ENTRY
 }
 
-/* out[j] = sums[j] + the entries of the store, as rfa_gathered says; out may be sums. */
-static void RFA_NAME(rfa_gather)(const REAL *sums, const REAL *store, const uint16_t *index,
-                                 ptrdiff_t terms, ptrdiff_t neurons, REAL *out)
+/* out[j] = the sum of neuron j, put together as rfa_parts says; out may be its sums. */
+static void RFA_NAME(rfa_gather)(const rfa_parts *parts, ptrdiff_t neurons, REAL *out)
 {
+    const REAL *sums = parts->sums, *store = parts->store;
+    const uint16_t *index = parts->index;
+    const ptrdiff_t terms = parts->terms;
     for (ptrdiff_t j = 0; j < neurons; ++j)
         for (int part = 0; part < COLUMNS; part += VL)
             STORE(out + j * COLUMNS + part,
                   RFA_NAME(rfa_gathered)(sums, store, index, terms, j, part));
 }
 
-static inline __attribute__((always_inline)) REAL
-RFA_NAME(rfa_step)(const REAL *base, REAL keep, REAL decay, const REAL *scale, const REAL *sums,
-                   const REAL *store, const uint16_t *index, ptrdiff_t terms, const REAL *common,
-                   ptrdiff_t neurons, ptrdiff_t stride, REAL *out, REAL slope, int leaky,
-                   unsigned char *bits, REAL *f)
+/* rfa_finish and rfa_finish_and_activate; activates and leaky are constants. */
+static inline __attribute__((always_inline)) int
+RFA_NAME(rfa_update_rows)(const rfa_parts *parts, const rfa_update *update,
+                          const rfa_activation *activation, const int activates, const int leaky)
 {
+    const REAL *sums = parts->sums, *store = parts->store;
+    const uint16_t *index = parts->index;
+    const REAL *base = update->base, *scale = update->scale, *common = update->common;
+    const REAL keep = (REAL)update->keep, decay = (REAL)update->decay;
+    const REAL slope = leaky ? (REAL)activation->slope : 0;
+    const ptrdiff_t terms = parts->terms, neurons = update->neurons, stride = update->stride;
+    /* bytes, since other threads may be writing the rest of the word */
+    unsigned char *bits = NULL;
+    REAL *out = update->out, result = 0;
     V rest = {0}, outputs[RFA_ENTRY / RFA_BYTES];
-    REAL result = 0;
     memset(outputs, 0, sizeof outputs);
+    if (activates)
+        bits = (unsigned char *)activation->masks +
+               RFA_BYTES_OF(activation->sample / 8, COLUMNS / 8);
     for (ptrdiff_t j = 0; j < neurons; ++j) {
         unsigned positive = 0;
         for (int p = 0; p < RFA_ENTRY / RFA_BYTES; ++p) {
-            /* common last, since sums may have some of the terms */
+            /* common comes last, since sums may already have some of the terms */
             V sum = RFA_NAME(rfa_gathered)(sums, store, index, terms, j, p * VL) +
                     LOAD(common + p * VL);
             V old = LOAD(base + j * stride + p * VL), factor = SPLAT(scale[j]);
             V v = FMA(SPLAT(keep), old, FMA(SPLAT(-decay), old, factor * sum));
             STORE(out + j * stride + p * VL, v);
             rest = FMA(v, (V){0}, rest);
-            if (bits) {
-                /* other bits of the last vector's are cut off with the chunk */
+            if (activates) {
+                /* the last vector may set further bits, which do not fit into CHUNK_BITS */
                 unsigned above = p + 1 < RFA_ENTRY / RFA_BYTES ? POSITIVE(v) : ABOVE(v);
                 positive |= above << p * VL;
                 if (leaky)
@@ -212,57 +225,53 @@ RFA_NAME(rfa_step)(const REAL *base, REAL keep, REAL decay, const REAL *scale, c
                     outputs[p] = FMA_WHERE(above, factor, v, outputs[p]);
             }
         }
-        if (bits) {
-            CHUNK chunk = (CHUNK)positive;
+        if (activates) {
+            CHUNK_BITS chunk = (CHUNK_BITS)positive;
             memcpy(bits + j * sizeof(uint64_t), &chunk, sizeof chunk);
         }
     }
-    if (bits)
-        memcpy(f, outputs, sizeof outputs);
+    if (activates)
+        memcpy(activation->f, outputs, sizeof outputs);
     for (int l = 0; l < VL; ++l)
         result += rest[l];
-    return result;
+    /* a sum of 0 v: 0 if all of out is finite, else NaN */
+    return result == 0;
 }
 
-/* out[j] = keep base[j] + (scale[j] (s_j + common) - decay base[j]) for COLUMNS columns, s_j as
- * rfa_gathered says; out and base have rows of stride. Returns the sum of 0 x over out: 0 if all of
- * it is finite, NaN if not.
- * Unless masks is NULL, columns are the samples of a word from this one on, and what
- * rfa_activate_tile makes of h = out and a = scale is made, too: these samples' bits of masks, the
- * others stay, and f. NaN need not go through. */
-static REAL RFA_NAME(rfa_finish)(const REAL *base, REAL keep, REAL decay, const REAL *scale,
-                                 const REAL *sums, const REAL *store, const uint16_t *index,
-                                 ptrdiff_t terms, const REAL *common, ptrdiff_t neurons,
-                                 ptrdiff_t stride, REAL *out, REAL slope, uint64_t *masks,
-                                 ptrdiff_t sample, REAL *f)
+/* Makes the update. Returns whether all of out is finite. */
+static int RFA_NAME(rfa_finish)(const rfa_parts *parts, const rfa_update *update)
 {
-#define STEP(leaky, bits)                                                                          \
-    RFA_NAME(rfa_step)(base, keep, decay, scale, sums, store, index, terms, common, neurons,       \
-                       stride, out, slope, leaky, bits, f)
-    if (!masks)
-        return STEP(0, NULL);
-    /* bytes, since other threads may be writing the rest of the word */
-    unsigned char *bits = (unsigned char *)masks + RFA_BYTES_OF(sample / 8, COLUMNS / 8);
-    return slope > 0 ? STEP(1, bits) : STEP(0, bits);
-#undef STEP
+    return RFA_NAME(rfa_update_rows)(parts, update, NULL, 0, 0);
 }
 
-/* products[i] += rows[i] s_i column by column, s_i as rfa_gathered says. next: how far on the rows
- * are that will be wanted next. */
-static void RFA_NAME(rfa_add_products)(const REAL *rows, ptrdiff_t next, const REAL *sums,
-                                       const REAL *store, const uint16_t *index, ptrdiff_t terms,
-                                       ptrdiff_t count, REAL *products)
+/* The update of pre-activations, with what rfa_activate_tile makes of h = out and a = scale; but a
+ * NaN need not make f NaN. Returns whether all of out is finite. */
+static int RFA_NAME(rfa_finish_and_activate)(const rfa_parts *parts, const rfa_update *update,
+                                             const rfa_activation *activation)
 {
+    return activation->slope > 0
+               ? RFA_NAME(rfa_update_rows)(parts, update, activation, 1, 1)
+               : RFA_NAME(rfa_update_rows)(parts, update, activation, 1, 0);
+}
+
+/* products[i] += rows[i] s_i column by column, where s_i is the sum that parts have for i. The next
+ * call needs the rows that are a chunk further. */
+static void RFA_NAME(rfa_add_products)(const REAL *rows, ptrdiff_t chunk_stride,
+                                       const rfa_parts *parts, ptrdiff_t count, REAL *products)
+{
+    const REAL *sums = parts->sums, *store = parts->store;
+    const uint16_t *index = parts->index;
+    const ptrdiff_t terms = parts->terms;
     for (ptrdiff_t i = 0; i < count; ++i)
         for (int part = 0; part < COLUMNS; part += VL) {
             REAL *product = products + i * COLUMNS + part;
             V sum = RFA_NAME(rfa_gathered)(sums, store, index, terms, i, part);
-            __builtin_prefetch(rows + i * COLUMNS + part + next, 0, 2);
+            __builtin_prefetch(rows + i * COLUMNS + part + chunk_stride, 0, 2);
             STORE(product, FMA(LOAD(rows + i * COLUMNS + part), sum, LOAD(product)));
         }
 }
 
-/* out[i] = the sum of the COLUMNS of row i, halves added to halves. */
+/* out[i] = the sum of the columns of row i: half of them is added to the other half, and so on. */
 static void RFA_NAME(rfa_fold)(const REAL *rows, ptrdiff_t count, REAL *out)
 {
     for (ptrdiff_t i = 0; i < count; ++i) {

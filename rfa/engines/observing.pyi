@@ -1,9 +1,0 @@
-STEP: int
-SIDE: int
-MASK_SIDE: int
-EVALUATED: int
-DIVERGED: int
-ROW: int
-CLOCK_SIZE: int
-ANCHOR: int
-ANCHOR_SIDE: int

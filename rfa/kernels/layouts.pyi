@@ -1,0 +1,9 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+def fill_lanes(
+    X: NDArray[Any], order: NDArray[Any], lanes: NDArray[Any], n_threads: int
+) -> None: ...
+def fill_rows(X: NDArray[Any], order: NDArray[Any], rows: NDArray[Any], n_threads: int) -> None: ...
+def mask_segments(group: NDArray[Any]) -> list[tuple[int, int, int]]: ...
