@@ -203,9 +203,11 @@ def levels():
 
 def in_fresh_python(program, *arguments, **environment):
     """The output of a program that runs in another process, with changed environment variables."""
+    # a test file that is run as a program imports this one
+    paths = [os.path.dirname(__file__), *filter(None, [os.environ.get("PYTHONPATH")])]
     result = subprocess.run(
         [sys.executable, *program, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": os.path.dirname(__file__), **environment},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment},
         capture_output=True,
         text=True,
         # a sanitizer makes it slow
