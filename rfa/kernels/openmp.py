@@ -1,7 +1,7 @@
-"""Loads the OpenMP runtime, and tells the CPUs that it may use.
+"""Loads the OpenMP runtime, and finds the CPUs that it may use.
 
-`import rfa` loads it, not what needs it first: so that threadpoolctl finds it, and that a library
-which is imported after rfa shares it as rfa has set it up.
+`import rfa` loads the runtime, before anything needs it. So threadpoolctl finds it, and a library
+that is imported after rfa shares it as rfa has set it up.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# What makes a runtime bind threads to places, the thread that loads it at once.
+# Variables that make a runtime bind threads to places; it binds the thread that loads it at once.
 BINDING = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
 
-# Whether another library has loaded libgomp before, so that threads wait as it likes, and whether
-# that could be changed (None: not yet tried).
+# Whether another library loaded libgomp before rfa, so that its threads wait in that library's way;
+# and whether that could be changed (None: not tried yet).
 shared = False
 brief: bool | None = None
 SHARED = (
@@ -26,17 +26,17 @@ SHARED = (
     "import rfa first, or set GOMP_SPINCOUNT=1000 before Python starts"
 )
 
-# The CPUs of the affinity when the runtime was loaded, before any bound this thread.
+# The CPUs of this thread's affinity before any runtime bound it.
 allowed: set[int] = set()
 
 
 def load() -> None:
-    """Load the runtime, whose waiting threads are to sleep soon.
+    """Load the runtime so that its waiting threads sleep soon.
 
-    libgomp reads when it is loaded for how many rounds a thread that waits keeps its CPU. Its own
-    300000 gain nothing on idle CPUs, and beside other work the thread that is waited for gets no
-    CPU meanwhile, so that a short step can take many times as long. 1000 is what libgomp takes
-    where it has more threads than CPUs.
+    When libgomp is loaded, it reads for how many rounds a waiting thread keeps its CPU. Its
+    default, 300000, gains nothing on idle CPUs. Beside other work it keeps the CPU from the thread
+    that is waited for, so that a short step can take many times as long. 1000 is libgomp's own
+    choice if it has more threads than CPUs.
     """
     global shared, allowed
     told = "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ
@@ -50,27 +50,27 @@ def load() -> None:
             importlib.import_module("rfa.kernels.threads")
     finally:
         if not told:
-            os.environ.pop("GOMP_SPINCOUNT", None)  # not for other libraries, nor for children
+            os.environ.pop("GOMP_SPINCOUNT", None)  # other libraries and children do not get it
 
 
 def wait_briefly() -> None:
-    """Make threads sleep soon where libgomp was loaded with its own spin count.
+    """Make threads sleep soon if libgomp was loaded with its own spin count.
 
-    libgomp takes a short one while it has more threads than there are CPUs. Nothing else changes it
-    any more, so a team of as many threads is started that never has work.
+    Once it is loaded, libgomp takes a short spin count only while it has more threads than there
+    are CPUs. So this starts a team of that size which never has work.
     """
     global brief
     if shared and brief is None:
         from rfa.kernels import threads
 
-        brief = False  # no other thread tries too
+        brief = False  # so that no other thread tries, too
         brief = threads.keep_idle(len(allowed) + 1)
 
 
 def _is_loaded() -> bool:
-    """Whether there is a libgomp that ours will be, since it goes by the same name.
+    """Whether the process has a libgomp of the usual name, which rfa will then share.
 
-    The copies that wheels rename, such as libgomp-e985bcbb.so.1, are libraries of their own.
+    Renamed copies in wheels, such as libgomp-e985bcbb.so.1, are libraries of their own.
     """
     try:
         return b"/libgomp.so" in Path("/proc/self/maps").read_bytes()
@@ -80,9 +80,9 @@ def _is_loaded() -> bool:
 
 @contextlib.contextmanager
 def _affinity_as_it_was() -> Iterator[None]:
-    """Undo for a moment what another library's runtime has bound this thread to.
+    """For a moment, let this thread use the CPUs that it had before another runtime bound it.
 
-    Ours, if it is another one, would take that for all CPUs there are.
+    The runtime that rfa loads, if it is not the same one, takes this thread's CPUs for all CPUs.
     """
     if not (hasattr(os, "sched_setaffinity") and any(name in os.environ for name in BINDING)):
         yield
@@ -106,7 +106,7 @@ def _affinity_as_it_was() -> Iterator[None]:
 
 
 def _places(library: ctypes.CDLL) -> list[set[int]]:
-    """The sets of CPUs that a runtime binds threads to."""
+    """The sets of CPUs to which a runtime binds threads."""
     if not hasattr(library, "omp_get_num_places"):  # older than OpenMP 4.5
         return []
     found = []
@@ -118,11 +118,11 @@ def _places(library: ctypes.CDLL) -> list[set[int]]:
 
 
 def affinity() -> set[int]:
-    """The CPUs that this thread's affinity allows, or did before the runtime bound the thread.
+    """The CPUs of this thread's affinity, or those of before the runtime bound the thread.
 
-    A thread whose affinity is the place that it is bound to may use all places of the affinity
-    that the process began with; any other affinity is somebody's own choice. (Who chooses that
-    very place cannot be told from the runtime.)
+    If the affinity of a thread is the place to which the runtime has bound it, the thread may use
+    the CPUs of all places within the affinity at the beginning of the process. Any other affinity
+    is the user's choice. (If the user chooses that very place, this cannot be seen.)
     """
     from rfa.kernels import threads
 
@@ -131,15 +131,15 @@ def affinity() -> set[int]:
     if not places:
         return mask
     place = threads.place()
-    if os.sched_getaffinity(0) != mask:  # libgomp has bound the thread for having been asked
+    if os.sched_getaffinity(0) != mask:  # the question has made libgomp bind the thread
         os.sched_setaffinity(0, mask)
     bound = place >= 0 and mask == places[place]
-    # (libgomp binds threads to a place outside of it, too, if it is told to)
+    # (if it is told to, libgomp binds threads to places outside of the affinity, too)
     return (bound and allowed & set().union(*places)) or mask
 
 
 def unbind() -> None:
-    """Let this thread use all CPUs: libgomp binds every thread that calls it to the first place."""
+    """Let this thread use all CPUs again: libgomp binds a thread that calls it to a place."""
     from rfa.kernels import threads
 
     if threads.places():

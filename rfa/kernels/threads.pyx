@@ -1,6 +1,6 @@
 """The OpenMP runtime: what it was told, where it puts threads, and whether they can be started.
 
-Loaded by `import rfa`, and the runtime with it; it is the one that the kernels run on.
+`import rfa` loads this module, and with it the runtime that the kernels run on.
 """
 import os
 import re
@@ -21,9 +21,9 @@ cdef extern from * nogil:
         return NULL;
     }
 
-    /* Starts up to count threads at the same time and returns how many could be started. stack is
-       the size of their stacks in bytes. If it is 0, or the system refuses it, the stacks have the
-       usual size, as in libgomp. */
+    /* Starts up to count threads that live at the same time. Returns how many could be started.
+       stack is the size of their stacks in bytes; if it is 0, or the system refuses it, the stacks
+       have the usual size, as in libgomp. */
     static int rfa_startable(int count, pthread_t *threads, size_t stack)
     {
         pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
@@ -61,7 +61,7 @@ cdef extern from * nogil:
         return NULL;
     }
 
-    /* What a thread that has just begun may use: omp_set_num_threads is for the caller's own. */
+    /* The limit of a new thread: omp_set_num_threads changes that of the thread that calls it. */
     static int rfa_first_limit(void)
     {
         int number = omp_get_max_threads();
@@ -82,7 +82,7 @@ cdef extern from * nogil:
         int threads = 1;
         sigset_t all;
         sigfillset(&all);
-        pthread_sigmask(SIG_BLOCK, &all, NULL);   /* also for those that it starts */
+        pthread_sigmask(SIG_BLOCK, &all, NULL);   /* also for the threads that this one starts */
         #pragma omp parallel num_threads((int)(intptr_t)count)
         {
             #pragma omp single
@@ -97,7 +97,8 @@ cdef extern from * nogil:
         return NULL;
     }
 
-    /* Start a thread with a team of count that sleeps from then on; the size that the team has. */
+    /* Starts a thread with a team of count threads, which sleep from then on. Returns the size of
+       the team. */
     static int rfa_keep_idle(int count)
     {
         pthread_t thread;
@@ -146,24 +147,24 @@ from libc.stdlib cimport free, malloc
 
 OPENMP = rfa_openmp()   # the date of the OpenMP specification, 0 without OpenMP
 
-# What omp_get_max_threads is in a thread that nobody has set a limit for.
+# The value of omp_get_max_threads in a thread for which nobody has set a limit.
 cdef int _first_limit = rfa_first_limit()
 
-# What the runtime takes for the size of a stack: how many bytes, a letter's power of two times.
+# How the environment gives the size of a stack: a number, and a letter for its unit.
 STACK = re.compile(r"\s*([+-]?[0-9]+)\s*([bkmg]?)\s*", re.ASCII | re.IGNORECASE)
 SHIFTS = {"b": 0, "": 10, "k": 10, "m": 20, "g": 30}
 SIZES = 2 * sys.maxsize + 2
 
 
 def stack_size(environment):
-    """Bytes of a thread's stack that the OpenMP runtime takes from the environment, 0 if none.
+    """Bytes of a thread's stack by the environment, as the OpenMP runtime reads it; 0 if not given.
 
-    The first variable that it can read counts: a number of kilobytes, or of what a letter says. A
-    negative number wraps around, as in C.
+    The first variable with a readable value counts: a number of kilobytes, or of another unit with
+    a letter. A negative number wraps around, as in C.
     """
     for name in ("OMP_STACKSIZE", "GOMP_STACKSIZE"):
         asked = STACK.fullmatch(environment.get(name, ""))
-        # int refuses text of thousands of digits, and no size has as many
+        # no size has more digits, and int refuses thousands of them
         if asked and len(asked[1].lstrip("+-0")) <= 20:
             number = int(asked[1])
             size = (number % SIZES) << SHIFTS[asked[2].lower()]
@@ -172,22 +173,22 @@ def stack_size(environment):
     return 0
 
 
-# The runtime has read the environment just now.
+# Now, since the runtime has just read the environment.
 cdef size_t _stack = stack_size(os.environ)
 
-# How many threads this thread's pool has been found to be able to have.
+# `proven`: the number of threads that this thread's pool is known to be able to have.
 _of_thread = threading.local()
 
 
 def limit():
-    """The limit that omp_set_num_threads (threadpoolctl calls it) has set for this thread, or
+    """The limit of this thread, if omp_set_num_threads has set one, as threadpoolctl does; else
     None."""
     cdef int number = omp_get_max_threads()
     return None if number == _first_limit else number
 
 
 def startable(int count):
-    """Of count further threads, those that the system lets this process start."""
+    """The number of further threads, at most count, that the system lets this process start."""
     cdef pthread_t* threads = <pthread_t*>malloc(max(count, 1) * sizeof(pthread_t))
     cdef int started
     if threads == NULL:
@@ -199,10 +200,10 @@ def startable(int count):
 
 
 def available(int n_threads):
-    """n_threads, or fewer if the system does not let this thread's pool have as many.
+    """n_threads, or fewer if the system does not let this thread's pool have that many.
 
-    libgomp ends the process if it cannot start a thread. So they are tried here, before the first
-    parallel region of that size; a pool keeps the threads that it has.
+    libgomp ends the process if it cannot start a thread. So this starts threads for a try before
+    the first parallel region of a size. A pool keeps the threads that it has.
     """
     cdef int proven = getattr(_of_thread, "proven", 1)
     if n_threads <= proven:
@@ -212,8 +213,8 @@ def available(int n_threads):
 
 
 def keep_idle(int count):
-    """Whether there is from now on a team of count OpenMP threads that sleep, to the end of the
-    process."""
+    """Start a team of count OpenMP threads that sleep to the end of the process. Whether it could
+    be started."""
     cdef int found = 0
     if startable(count) == count:
         with nogil:
@@ -222,20 +223,20 @@ def keep_idle(int count):
 
 
 def pause():
-    """Stop the OpenMP threads of this thread's pool; the next parallel region starts new ones."""
+    """Stop the OpenMP threads of this thread's pool. The next parallel region starts new ones."""
     _of_thread.proven = 1
     rfa_pause_threads()
 
 
-# libgomp's threads do not exist in a forked child, but its pool believes they do and waits for
-# them: without a pool at the time of the fork the child starts its own
+# In a forked child the threads of libgomp's pool do not exist, but the pool would wait for them. If
+# there is no pool at the time of the fork, the child starts its own.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=pause)
 
 
 def places():
-    """The sets of CPUs that the runtime binds threads to (OMP_PROC_BIND, OMP_PLACES,
-    GOMP_CPU_AFFINITY), none if it does not."""
+    """The sets of CPUs to which the runtime binds threads (OMP_PROC_BIND, OMP_PLACES,
+    GOMP_CPU_AFFINITY); an empty list if it binds none."""
     cdef int place, count
     cdef int* ids
     found = []
@@ -251,8 +252,8 @@ def places():
 
 
 def place():
-    """The number of the place that the runtime has bound this thread to, -1 if there is none.
+    """The number of the place to which the runtime has bound this thread, -1 if there is none.
 
-    libgomp binds a thread that it does not know yet when it is asked.
+    If libgomp does not know the thread yet, this call binds it.
     """
     return omp_get_place_num()
