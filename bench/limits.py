@@ -26,7 +26,7 @@ import peaks
 
 import rfa
 from rfa import _kernels, _runtime
-from rfa.engines import choice as auto
+from rfa.engines import choice
 from rfa.engines.gram.engine import KEPT_STEPS
 from rfa.engines.observations import Observations
 from rfa.engines.problem import Problem
@@ -123,7 +123,7 @@ AT_PEAK = {"gram": gram_at_peak, "direct": direct_at_peak, "planar": planar_at_p
 def at_peak(case, peak, weight):
     """(The engine, seconds of each kind of work) of a run of the case."""
     exp = case.experiment
-    name = auto.choose(exp.n, exp.d, exp.m, 0, np.dtype(exp.dtype))
+    name = choice.by_cost(exp.n, exp.d, exp.m, 0, np.dtype(exp.dtype))[0]
     found = {"weights": exp.steps * exp.n * weight, **AT_PEAK[name](exp, peak)}
     if case.trials:
         batch = case.start(1)
