@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import inspect
 import re
 import runpy
+import tokenize
 from itertools import pairwise
 from pathlib import Path
 
@@ -159,3 +161,78 @@ def test_every_command_is_in_the_documentation():
     readme = (ROOT / "README.md").read_text()
     for command in ("reproduce", "train", "check", "audit", "info"):
         assert f"``rfa {command}" in usage and f"`rfa {command}" in readme
+
+
+# Names in prose: of files, of folders behind one of these words, and of modules with their members.
+# NAME stands for any name (rfa/cli/NAME.py), and a header in angle brackets is not of rfa.
+FILE = re.compile(
+    r"(?<![\w./<-])(?:\.\./)*((?:[\w.-]+/)*\w[\w-]*\.(?:pyx|pxd|pyi|py|rst|md|toml|patch|h))\b"
+)
+FOLDER = re.compile(
+    r"(?<![\w./:-])((?:rfa|tests|docs|bench|cli|data|engines|estimates|kernels|simd|studies|theory"
+    r"|training)/(?:[a-z_]+/?)*)(?![\w.*])"
+)
+MODULE = re.compile(r"(?<![\w./-])rfa(?:\.\w+)+(?!\w|\.\w)")
+# Of other packages, of the reader's own, of the OpenMP runtime.
+FOREIGN = {"extending.pyx", "omp.h", "path.md"}
+
+
+def prose(path):
+    """Comments and docstrings of a Python file, all of another one but what it includes."""
+    if path.suffix != ".py":
+        return re.sub(r"(#include|cdef extern from) .*", "", path.read_text())
+    with path.open("rb") as file:
+        parts = [
+            part.string for part in tokenize.tokenize(file.readline)
+            if part.type == tokenize.COMMENT or part.string.startswith(('"""', 'r"""'))
+        ]  # fmt: skip
+    return "\n".join(parts)
+
+
+def sources():
+    """All files of the source tree that people write."""
+    folders = ("rfa", "tests", "docs", "bench")
+    kinds = (".py", ".pyi", ".pyx", ".pxd", ".h", ".rst", ".md", ".patch")
+    found = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    found = [path for path in found if path.suffix in kinds and "_build" not in path.parts]
+    return [
+        *found,
+        *(ROOT / name for name in ("README.md", "CHANGELOG.md", "pyproject.toml", "setup.py")),
+    ]
+
+
+def is_a_name(name):
+    """Whether a name with dots is a module, or a member of a module or of a class."""
+    parts = name.split(".")
+    for k in range(len(parts), 0, -1):
+        try:
+            value = importlib.import_module(".".join(parts[:k]))
+        except ImportError:
+            continue
+        for part in parts[k:]:
+            if part in getattr(value, "__annotations__", {}) and not hasattr(value, part):
+                return True
+            if not hasattr(value, part):
+                return False
+            value = getattr(value, part)
+        return True
+    return False
+
+
+def test_files_and_modules_that_are_named_exist():
+    if not (ROOT / "rfa").is_dir():
+        pytest.skip("the tests do not stand in a source tree")
+    files = [f"/{path.relative_to(ROOT).as_posix()}" for path in sources()]
+    unknown, read = [], 0
+    for path in sources():
+        text = prose(path) if path.suffix not in (".patch", ".toml") else ""
+        names = {name for name in FILE.findall(text) if "NAME" not in name}
+        wrong = [n for n in names - FOREIGN if not any(file.endswith(f"/{n}") for file in files)]
+        folders = {name.rstrip("/") for name in FOLDER.findall(text)}
+        wrong += [name for name in folders if not any(f"/{name}/" in file for file in files)]
+        modules = set(MODULE.findall(text))
+        wrong += [name for name in modules if not is_a_name(name)]
+        unknown += [f"{path.relative_to(ROOT)}: {name}" for name in wrong]
+        read += len(names) + len(folders) + len(modules)
+    assert unknown == []
+    assert read > 300
