@@ -54,23 +54,23 @@ def _seed(rng: Any, name: str, kinds: str) -> np.random.SeedSequence:
 
 
 def known(seed: int | np.random.SeedSequence | None) -> np.random.SeedSequence | None:
-    """The seed that something was drawn with; None if it is not known."""
+    """A seed that may be unknown, as a SeedSequence; None stays None."""
     return None if seed is None else sequence(seed, "seed")
 
 
 def generator(
     origin: np.random.SeedSequence | np.random.Generator, stream: str
 ) -> np.random.Generator:
-    """The generator of a stream. If the origin is a Generator, it is that one for all streams."""
+    """The generator of a stream. An origin that is a Generator serves all streams itself."""
     if isinstance(origin, np.random.Generator):
         return origin
     key = (*origin.spawn_key, STREAMS.index(stream))
-    child = np.random.SeedSequence(origin.entropy, spawn_key=key, pool_size=origin.pool_size)
-    return np.random.Generator(np.random.PCG64(child))
+    seed = np.random.SeedSequence(origin.entropy, spawn_key=key, pool_size=origin.pool_size)
+    return np.random.Generator(np.random.PCG64(seed))
 
 
-def child(origin: np.random.SeedSequence, k: int) -> np.random.SeedSequence:
-    """The seed of trial k: its key is the origin's, followed by k."""
+def of_trial(origin: np.random.SeedSequence, k: int) -> np.random.SeedSequence:
+    """The seed of trial k: the key of the origin, followed by k."""
     key = (*origin.spawn_key, k)
     return np.random.SeedSequence(origin.entropy, spawn_key=key, pool_size=origin.pool_size)
 

@@ -178,7 +178,7 @@ def draw(seed, number):
         variant=draw_variant(rng, n),
     )
     tests = rng.integers(0, n, int(rng.choice([0, rng.integers(1, 140)])))
-    period = int(rng.choice([gram.PERIOD, rng.integers(1, 9)]))
+    period = int(rng.choice([gram.ANCHOR_PERIOD, rng.integers(1, 9)]))
     return Trial(case.rounded(dtype), dtype, bool(in_range), tests, period, rng)
 
 
@@ -397,15 +397,15 @@ def parts(trial, number):
 
 @contextmanager
 def small_problems_use_threads_too(period):
-    kept = packing.PARALLEL_WORK, planar.PARALLEL_NEURONS, gram.PERIOD
+    kept = packing.PARALLEL_WORK, planar.PARALLEL_NEURONS, gram.ANCHOR_PERIOD
     packing.PARALLEL_WORK = planar.PARALLEL_NEURONS = 1
-    gram.PERIOD = period
+    gram.ANCHOR_PERIOD = period
     try:
         # this problem may leave the range on purpose
         with np.errstate(all="ignore"):
             yield
     finally:
-        packing.PARALLEL_WORK, planar.PARALLEL_NEURONS, gram.PERIOD = kept
+        packing.PARALLEL_WORK, planar.PARALLEL_NEURONS, gram.ANCHOR_PERIOD = kept
 
 
 def told(error):

@@ -142,7 +142,7 @@ class _Trials:
     def run(self, cell: int, k: int) -> Record:
         """Run a trial and measure it; several threads do this at once."""
         parameters, experiment = self.cells[cell]
-        seed = _seeds.child(self.origin, k)
+        seed = _seeds.of_trial(self.origin, k)
         try:
             run = experiment.run(seed, n_threads=1, progress=False, **self.options)
             return _record({**parameters, "trial": k}, self.measure(run))

@@ -159,7 +159,7 @@ def test_flips_and_rows_do_not_depend_on_what_else_is_recorded():
 def test_test_points_are_observed_like_training_points(engine_name, variant, monkeypatch):
     """The same points as test data, in another order, give the same observations."""
     # so that gram has anchors on the way
-    monkeypatch.setattr("rfa.engines.gram.engine.PERIOD", 25)
+    monkeypatch.setattr("rfa.engines.gram.engine.ANCHOR_PERIOD", 25)
     case = CASES["n=313 d=2 m=45"]
     n, order = len(case.X), problems.own_rng(5).permutation(313)[:200]
     problem = replace(
@@ -565,9 +565,9 @@ def test_gram_does_not_drift(dtype, monkeypatch):
     for seed in range(5):
         data, net = exp.sample(rng=seed), exp.network(rng=seed)
         W = reference.train(data.X.astype(float), data.y, net.W, net.a, 0.05, 4000)
-        for k, period in enumerate((64, gram.PERIOD, 10**9)):
+        for k, period in enumerate((64, gram.ANCHOR_PERIOD, 10**9)):
             with monkeypatch.context() as patch:
-                patch.setattr(gram, "PERIOD", period)
+                patch.setattr(gram, "ANCHOR_PERIOD", period)
                 run = rfa.train(net, data, alpha=0.05, steps=4000, engine="gram", record=100)
             differences[seed, k] = np.abs(run.network.W - W).max() / np.abs(W).max()
             expected = np.linalg.norm(run.network.W.astype(float), axis=1)
@@ -587,22 +587,22 @@ def test_gram_does_not_drift(dtype, monkeypatch):
 @pytest.mark.parametrize("variant", [bounds.PLAIN, bounds.Variant(slope=0.25, shrink=0.995)])
 def test_gram_is_anchored_at_steps_of_its_own(variant):
     """Where a run is cut, or starts again from a state, anchors stay where they are."""
-    from rfa.engines.gram.engine import PERIOD
+    period = gram.ANCHOR_PERIOD
 
     exp = rfa.Experiment(n=70, d=40, m=12, alpha=0.05)
     problem, net = Problem.of(exp.sample(rng=1), None, 0.05, 0), exp.network(rng=1)
     problem = replace(problem, **variant._asdict())
-    at = np.arange(0, 2 * PERIOD + 50, 100)
+    at = np.arange(0, 2 * period + 50, 100)
     whole = ENGINES["gram"](problem, net.W, net.a, 1)
     expected = Observations.allocate(problem, net.m, at)
-    whole.advance(2 * PERIOD + 50, at, expected, 0)
+    whole.advance(2 * period + 50, at, expected, 0)
     parts = ENGINES["gram"](problem, net.W, net.a, 1)
     rows, row = Observations.allocate(problem, net.m, at), 0
-    for until in (PERIOD - 1, PERIOD, PERIOD + 1, 2 * PERIOD, 2 * PERIOD + 50):
+    for until in (period - 1, period, period + 1, 2 * period, 2 * period + 50):
         row += parts.advance(until, at[row:], rows, row)
         state, parts = parts.get_state(), ENGINES["gram"](problem, net.W, net.a, 2)
         parts.set_state(state)
-    assert whole.get_state()["anchored"] == parts.get_state()["anchored"] == 2 * PERIOD
+    assert whole.get_state()["anchored"] == parts.get_state()["anchored"] == 2 * period
     assert parts.weights()[0].tobytes() == whole.weights()[0].tobytes()
     for name, array in vars(expected).items():
         assert array.tobytes() == getattr(rows, name).tobytes(), name

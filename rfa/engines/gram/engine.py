@@ -25,9 +25,9 @@ from rfa.engines.packing import (
 from rfa.engines.problem import FloatArray, IntArray, Problem
 from rfa.kernels import layouts
 
-# At multiples of this step H and the norms are computed from W again, so that the rounding errors
-# of a million steps do not add up.
-PERIOD = 1024
+# Every ANCHOR_PERIOD steps there is an anchor: H and the norms are computed from W again, so that
+# the rounding errors of a million steps do not add up.
+ANCHOR_PERIOD = 1024
 
 # Steps whose masks are kept until they are all added to C at once.
 KEPT_STEPS = 16
@@ -147,11 +147,11 @@ class GramEngine:
         Padding was zero from the beginning and stays so. Everything else that is read is written
         here or by a step.
         """
-        self.horizon, self.alpha, self.period = problem.horizon, problem.alpha, PERIOD
+        self.horizon, self.alpha, self.period = problem.horizon, problem.alpha, ANCHOR_PERIOD
         self.loss, self.slope, self.shrink = problem.loss_number, problem.slope, problem.shrink
         if self.shrink < 1:
             longest = math.log(SMALLEST_FACTOR) / math.log(self.shrink)
-            self.period = max(1, min(PERIOD, int(longest)))
+            self.period = max(1, min(ANCHOR_PERIOD, int(longest)))
         self.order = order = np.argsort(problem.groups, kind="stable")
         self.means = np.ascontiguousarray(problem.means)
         self.y, self.group = padded(problem.y[order], problem.groups[order])

@@ -12,7 +12,8 @@ for. If C adds up the c_k g_kj of t steps, shrinking as W does, then
     w_j(t) = shrink^t w_j(0) + a_j sum_k C_kj x_k.
 
 Rounding errors of H add up from step to step. Every ``period`` steps there is an anchor: W is put
-together, H is computed from it, and C begins at 0 again.
+together, H is computed from it, and C begins at 0 again. The default period is ``ANCHOR_PERIOD`` of
+engine.py.
 
 The compiled loop differs in how it goes about this: it stores the signs of H as bits, takes the
 sums over k from tables of the sums of all subsets of five or six rows of K, adds up C for 16 steps
