@@ -6,10 +6,11 @@ setting      the paper's setting: clusters, default widths, the horizon T
 data         the distribution P: clusters, laws of their noise, label noise; your own data
 network      f(x; W), the two-layer ReLU network
 training     gradient descent (train), what it records (History), its result (Run)
-engines      three ways to compute a step: direct (any shape), gram (n up to 3 d), planar (d = 2)
+engines      how a step is computed: direct (any problem), gram (n up to a few d), planar (d = 2),
+             reference (NumPy)
 kernels      array functions for single steps; _kernels.pyx and kernels/ are the compiled code
 reference    the same functions in plain NumPy, equation by equation
-losses       the losses that training can minimise
+losses       the losses that engines can minimise
 estimates    risk and complexity of a network, confidence intervals
 theory       the paper's statements: an audit of the assumptions, a check of every statement
 experiment   all parameters of a run in one record

@@ -147,8 +147,8 @@ def quota_of(group: Path) -> float:
 def commit() -> str | None:
     """The commit that rfa was installed from, or None if it is not known.
 
-    pip writes it down if it installs from the address of a repository. A package that runs from a
-    checkout finds it there.
+    pip notes the commit if it installs from the address of a repository. A package that runs from a
+    checkout reads the commit from the folder .git.
     """
     try:
         return _installed_commit() or _checkout_commit()

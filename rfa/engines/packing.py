@@ -20,18 +20,18 @@ PARALLEL_WORK = 2**20
 
 
 def room_for_plans(words: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Room for the lists and counts of plans: of this many words, each for a block of neurons."""
+    """Room for lists and counts of plans; ``words`` is the number of words times that of blocks."""
     spans = words * (WORD // SPAN)
     return np.zeros(spans * 4 * BLOCK, np.uint8), np.zeros(spans * plans.COUNTS_OF_SPAN, np.int32)
 
 
 def threads_for(work: int, pieces: int, n_threads: int) -> int:
-    """Threads for a step of ``work`` multiply-adds: one if it is small, at most one a piece."""
+    """Threads for a step of ``work`` multiply-adds: one if work is small, at most one a piece."""
     return min(n_threads, pieces) if work >= PARALLEL_WORK else 1
 
 
 def stats_of(steps: int, looked_up: int, added: int, words: int) -> dict[str, int]:
-    """Stats of the masked sums of a run, whose masks have this many words; see :class:`rfa.Run`."""
+    """Stats of the masked sums of a run whose masks have ``words`` words; see :class:`rfa.Run`."""
     spans = steps * words * (WORD // SPAN)
     return {"batches": spans, "looked_up": looked_up, "added": added}
 

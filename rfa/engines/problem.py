@@ -17,15 +17,15 @@ from rfa.setting import groups_of
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.int64]
 
-# The smallest 1 - alpha * lambda. In float64 it is 0 or at least this.
+# The smallest positive 1 - alpha * lambda: in float64 the difference is 0 or at least 2^-53.
 SMALLEST_SHRINK = 2.0**-53
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """The risk that is minimised and what is observed of each step.
+    """The risk that is minimised, and what is observed at a recorded step.
 
-    Who makes it has checked X, y, groups and alpha.
+    X, y, groups and alpha are checked before a Problem is made.
 
     Attributes
     ----------
@@ -40,7 +40,8 @@ class Problem:
     means : ndarray of float64, shape (k, d)
         Directions on which the neurons are projected.
     test_X, test_y, test_groups, n_test_groups
-        The same for test points, which are observed only; arrays of length 0 if there are none.
+        The same for the test points, which do not enter the risk; arrays of length 0 if there are
+        no test points.
     alpha : float
         Step size.
     horizon : int

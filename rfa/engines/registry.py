@@ -20,17 +20,17 @@ ENGINES: dict[str, type[Engine]] = {
     "reference": ReferenceEngine,
 }
 
-# The pool: each thread keeps the engine of its last run, if it can be reused and has at most this
-# many bytes. In many small runs fresh memory would cost as much as the steps.
+# The pool: each thread keeps the engine of its last run, if that engine can be reused and has at
+# most KEPT_BYTES bytes. In many small runs fresh memory would cost as much as the steps.
 KEPT_BYTES = 2**26
 _waiting = threading.local()
 
 
 def chosen(engine: str, problem: Problem, m: int) -> str:
-    """The name of the engine that takes the steps, or ValueError if it refuses the problem.
+    """The name of the engine that takes the steps; ValueError if that engine refuses the problem.
 
-    "auto" is the cheapest engine that accepts the problem. It does not depend on the number of
-    steps, so that the steps of a short run are the first ones of a long run.
+    "auto" is the cheapest engine that accepts the problem. This choice does not depend on the
+    number of steps, so that the steps of a short run are the first ones of a long run.
     """
     if isinstance(engine, str) and engine == "auto":
         n, d = problem.X.shape

@@ -93,7 +93,8 @@ def rademacher_complexity(
     depends on m only through A+ and A-. For the paper's second layer and even m both are 1/2.
 
     Proposition B.1 bounds the complexity by ``bound`` (with norm(a) = 1 there). Half of ``bound``
-    is a bound, too: by contraction E G+^2 <= E norm(sum_i eps_i x_i)^2, without the factor 2.
+    is a bound, too: by contraction E G+^2 <= E norm(sum_i eps_i x_i)^2, so the factor 2 of the
+    Proposition is not needed.
 
     -eps exchanges G+ and G-, so eps and -eps are evaluated together. Half of all sign vectors are
     therefore enough to enumerate, and each draw is a pair.
@@ -128,7 +129,8 @@ def rademacher_complexity(
     enumerated = len(points) <= ENUMERATED
     if enumerated:
         draws = 2 ** max(len(points) - 1, 0)
-    # a generator of their own: so the signs do not depend on the number of starts
+    # the starts are picked by a second generator, so that the signs that the first one draws do not
+    # depend on the number of starts
     picks = np.random.Generator(np.random.PCG64(generator.integers(2**63)))
     picked = picks.integers(max(len(points), 1), size=starts - 1)
     plus = float(np.linalg.norm(second[second > 0]))

@@ -269,7 +269,7 @@ def noise_is_drawn(distribution: Distribution) -> bool:
 
 
 def stored_by_name(distribution: Distribution) -> str:
-    """The name of the law or of eta, if it is a function that a file has only the name of."""
+    """The name of the law or of eta, if a file has kept only the name of this function; else ""."""
     for value in (distribution.law, distribution.eta):
         if isinstance(value, StoredCallable):
             return value.name

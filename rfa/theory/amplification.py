@@ -19,7 +19,8 @@ from rfa.theory.statement import statement
 from rfa.theory.terms import Terms, once
 from rfa.training.run import Run
 
-# Reals of W of a piece of neurons; ten arrays of that size are held at once.
+# Neurons are taken in pieces, whose rows of W have about this many reals. Ten arrays of that size
+# are held at once.
 PIECE_REALS = 2**18
 
 ASSUMED = (*SHARED, "good_run", "neurons_of_each_cluster", "need_lemma_4_3", "need_lemma_4_9")
@@ -27,7 +28,7 @@ ASSUMED = (*SHARED, "good_run", "neurons_of_each_cluster", "need_lemma_4_3", "ne
 
 @hypothesis("need_lemma_4_9")
 def _need_lemma_4_9(e: Evidence, k: Terms) -> list[str]:
-    """(33) uses Lemma A.1, whose step 1 is beyond 1/(4 alpha) where alpha is larger."""
+    """(33) uses Lemma A.1 at step 1, which is beyond 1/(4 alpha) if alpha is above 1/4."""
     return ["alpha is above 1/4"] if e.K < 1 else []
 
 
@@ -76,7 +77,7 @@ def first_step(e: Evidence, k: Terms) -> FirstStep:
 
 
 def _of_neurons(e: Evidence, some: slice, u: float, relative: float) -> FirstStep:
-    """The first step of some neurons; relative: the relative rounding of a sum of n products."""
+    """The first step of some neurons. ``relative`` bounds the rounding of a sum of n products."""
     data, W, a = e.run.data, e.W(0, some), e.a[some, None]
     m = len(W)
     signal, zeta2 = np.zeros((m, 4)), np.zeros((m, 4))
@@ -131,7 +132,7 @@ def _lemma_4_10_alignment(e: Evidence, k: Terms) -> Comparison:
 
 
 def _C2(k: Terms, smallest: float) -> Constant:
-    """C2, where smallest = 1/C2 would be an equality."""
+    """C2, with 1/smallest as its empirical value: the bound is smallest >= 1/C2."""
     return Constant("C2", k.C2, inverse(smallest), k.literal_C2)
 
 
@@ -192,7 +193,7 @@ def _equation_24(e: Evidence, k: Terms) -> Comparison:
 
 
 def _ratio(values: Floats, unit: float, rounding: float) -> float:
-    """The largest value in a unit that may be 0; up to its rounding a value is then 0 too."""
+    """The largest value / unit. For unit = 0: 0 if rounding explains the values, else inf."""
     largest = float(values.max(initial=0.0))
     return largest / unit if unit > 0 else (math.inf if largest > rounding else 0.0)
 

@@ -251,31 +251,31 @@ def audit_parameters(
 
 
 def omega_unmet(omega_init: float) -> str:
-    """What to say of an omega_init that is not positive, "" of one that is."""
+    """A sentence on an omega_init that is not positive; "" for a positive one."""
     return "" if omega_init else "omega_init must be positive: with 0 no neuron is in any J_mu"
 
 
 def delta_unmet(delta: float) -> str:
-    """What to say of a delta that is too large, "" of one that is not."""
+    """A sentence on a delta that is too large; "" for another delta."""
     return "" if delta < 0.5 else f"delta must be below 1/2, it is {delta:g}"
 
 
 def noise_unmet(noise: str) -> str:
-    """What to say of noise whose flips depend on each other, "" of independent flips."""
+    """A sentence on noise whose flips depend on each other; "" for independent flips."""
     if noise == "independent":
         return ""
     return f"labels must flip independently of each other, not by {noise!r}"
 
 
 def balance_unmet(balance: Any) -> str:
-    """What to say of clusters that are not drawn uniformly, "" of those that are."""
+    """A sentence on clusters that are not drawn uniformly; "" for uniform ones."""
     if balance in (None, (0.25,) * 4):
         return ""
     return f"clusters must be drawn uniformly at random, not by {balance!r}"
 
 
 def vacuous_at(delta: float) -> list[str]:
-    """What to note where delta makes the theorem say nothing."""
+    """A sentence on a delta at which the theorem says nothing, in a list; else an empty list."""
     if delta < 0.25:
         return []
     return [
@@ -289,7 +289,7 @@ def reaches(high: float, low: float, tolerance: float = TOLERANCE) -> bool:
 
 
 def allows(interval: Interval, C: float) -> bool:
-    """Whether C is in the interval: half the tolerance at either end, so that the audit passes."""
+    """Whether C is in the interval, up to half the tolerance of the audit, so that it passes."""
     low, high = interval
     return high > 1 and reaches(high, C, TOLERANCE / 2) and reaches(C, low, TOLERANCE / 2)
 
@@ -300,7 +300,7 @@ def feasible_interval(constants: dict[str, Interval]) -> Interval:
 
 
 def allowed(p: Parameters, delta: float) -> dict[str, Interval]:
-    """The C that each assumption allows; products where a power would raise on overflow."""
+    """The C that each assumption allows. Products stand where a power would raise on overflow."""
     log_delta = -math.log(delta)
     log_n, log_m = math.log(p.n) + log_delta, math.log(p.m) + log_delta
     upper = {

@@ -25,8 +25,8 @@ class Constant(NamedTuple):
     used : float
         Its value in the bound.
     empirical : float or None
-        Its value at which the inequality would be an equality on this run; None if that says
-        nothing.
+        The value at which the inequality would be an equality on this run; None if such a value
+        says nothing.
     literal : float or None
         Its value in the paper; None if the paper leaves it open.
     """
@@ -39,12 +39,12 @@ class Constant(NamedTuple):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Comparison:
-    """Every value is to compare with its bound.
+    """Values, each of which is compared with its bound.
 
     Attributes
     ----------
     relation : {">=", "<=", "<"}
-        How.
+        How a value is to compare with its bound.
     values, bound : array_like
         The left sides, and the right side or one for each.
     axes : dict of str to ndarray
@@ -73,7 +73,7 @@ class Comparison:
 
 
 class Absent(NamedTuple):
-    """Why a statement is not applicable, and what is known all the same."""
+    """Why a statement is not applicable, and details that are known nevertheless."""
 
     why: str
     details: dict[str, Any] = {}  # noqa: RUF012 - nothing changes it

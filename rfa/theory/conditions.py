@@ -51,7 +51,7 @@ def _alignment(e: Evidence, k: Terms) -> list[str]:
 
 
 def share_aligned(e: Evidence, k: Terms, steps: range) -> Floats:
-    """The share of the neurons of J that Condition 4.7 holds for (steps,), empty if J is."""
+    """The share of the neurons of J for which Condition 4.7 holds (steps,); empty if J is empty."""
     aligned = e.aligned(steps, k.C0)
     return aligned.mean(axis=1) if aligned.size else np.empty(0)
 

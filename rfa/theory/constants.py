@@ -29,7 +29,10 @@ def over(x: float, y: float) -> float:
 
 
 def largest_C1(spread: float, n: int, delta: float) -> float:
-    """The largest C1 for which the second inequalities of Lemma 4.3 hold; spread: sigma sqrt(d)."""
+    """The largest C1 for which the second inequality of each part of Lemma 4.3 holds.
+
+    ``spread`` is sigma sqrt(d).
+    """
     fourth_root = math.sqrt(math.sqrt(n / -math.log(delta)))
     return min(over(1, math.sqrt(spread)), over(1, spread), fourth_root)
 

@@ -29,7 +29,7 @@ def checks_of(
 
 
 def check_of(statement: Statement, e: Evidence, k: Terms) -> Check:
-    """The check of a statement; evaluated once in a call, however often it is a hypothesis."""
+    """The check of a statement, which a call evaluates once: others may have it as a hypothesis."""
     if statement not in k.known:
         k.known[statement] = _evaluated(statement, e, k)
     found: Check = k.known[statement]

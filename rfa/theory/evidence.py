@@ -53,7 +53,7 @@ class Needs(TypedDict, total=False):
 
 
 class Dense(NamedTuple):
-    """Per sample, at one step: f, and f of the neurons of J."""
+    """f of every sample at one step, and f of the neurons of J alone."""
 
     f: Floats
     f_J: Floats
@@ -63,7 +63,7 @@ class Evidence:
     """A run as the statements see it. Lazily computed; holds no array larger than n or m d."""
 
     def __init__(self, run: Run) -> None:
-        # not the run itself, which is the key under which this is kept
+        # a weak reference: this is kept under the run as its key, and must not keep the run alive
         self._run = weakref.ref(run)
         self.n, self.d = run.data.n, run.data.d
         self.m, self.alpha, self.steps = run.network.m, run.alpha, run.t
@@ -95,7 +95,7 @@ class Evidence:
         steps: Iterable[int] = (),
         weights: Iterable[int] = (),
     ) -> str:
-        """Why a statement is not applicable, "" if it is.
+        """Why a statement is not applicable; "" if it is applicable.
 
         A statement may need clusters, their width sigma, the network's omega_init, the noise rate
         eta, a horizon of at least one step (K = 1/(4 alpha) >= 1), a run up to a last step, records
@@ -114,7 +114,7 @@ class Evidence:
             return f"alpha = {self.alpha:g} is above 1/4, so that 1/(4 alpha) is below 1"
         if last > self.steps:
             return f"needs step {last}, the run has {self.steps}"
-        # the first few: at a tiny alpha there may be more than memory holds
+        # only the first few: at a tiny alpha memory may not hold all of them
         missing = list(itertools.islice((t for t in steps if t not in self.recorded), 6))
         if missing:
             listed = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
@@ -283,7 +283,10 @@ class Evidence:
         return self.chosen[C0]
 
     def _above_threshold(self, C0: float) -> Bools:
-        """cos(w_j^0, mu) >= 1/(3 C0 sqrt d) (m, 4); a NaN is kept, or what it spoils would hold."""
+        """cos(w_j^0, mu) >= 1/(3 C0 sqrt d) (m, 4).
+
+        The NaN of a neuron that is not zero counts as true, so that statements about it fail.
+        """
         apart = self.cosine([0])[0] < 1 / (3 * C0 * math.sqrt(self.d))
         return ~apart & (self.norms([0])[0] != 0)[:, None]
 
@@ -307,12 +310,12 @@ class Evidence:
         return (own == size) & (against == 0)
 
     def sideways(self, steps: Iterable[int], C0: float) -> Floats:
-        """Per pair, <w_j^t, mu_other>/(alpha abs(a_j)) (steps, pairs)."""
+        """<w_j^t, mu_other>/(alpha abs(a_j)) of each pair (steps, pairs)."""
         j, c = self.pairs(C0)
         return self.projection(steps)[:, j, OTHER[c]] / (self.alpha * np.abs(self.a[j]))
 
     def reach(self, t: int, C0: float) -> tuple[Floats, Floats]:
-        """Per pair, at a step up to T: smallest <w_j, x>/norm(w_j) on I_mu, largest on I_-mu."""
+        """For each pair the least <w_j, x>/norm(w_j) on I_mu, and the largest on I_-mu; t <= T."""
         j, c = self.pairs(C0)
         row = self.recorded[t]
         low, high = self.run.history.h_low[row], self.run.history.h_high[row]
@@ -341,7 +344,7 @@ class Evidence:
         return self.outputs[t]
 
     def _outputs(self, t: int, *seconds: Floats) -> list[Floats]:
-        """The output with each second layer; one product for each, so that its bits are its own."""
+        """The output with each second layer. A product for each: no bit depends on other layers."""
         W, parts = self.W(t), []
         for block in self.blocks(self.m):
             features = np.maximum(self.run.data.X[block] @ W.T, 0)

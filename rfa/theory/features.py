@@ -36,7 +36,7 @@ def _weights(e: Evidence, k: Terms) -> Needs:
 
 
 class FeatureMap(NamedTuple):
-    """Per sample, the length of the feature map relu(W x_i) at t = 0 and that of its change."""
+    """Lengths of the feature map relu(W x_i) at t = 0 and of its change, for every sample."""
 
     start: Floats
     change: Floats

@@ -30,7 +30,7 @@ from rfa.training.run import Run
 # The margin (45).
 GAMMA = E2 / 16384
 
-# Fresh points for the test error of a check: at the most, and in how many reals.
+# The largest number of fresh points for the test error of a check, and of their coordinates.
 MOST_POINTS, MOST_REALS = 200_000, 4 * 10**8
 
 # Sign vectors for the Rademacher complexity of a check.
@@ -47,7 +47,7 @@ def _recorded(e: Evidence, k: Terms) -> Needs:
 
 
 def _count(e: Evidence, k: Terms, name: str) -> int:
-    """A count in the history, at T."""
+    """A count that the history has for T."""
     return int(e.rows(name, [k.t])[0])
 
 
@@ -90,7 +90,7 @@ def _theorem_3_1_1_noisy(e: Evidence, k: Terms) -> Comparison:
 
 
 def _none_of(count: int, size: int, empty: str) -> Comparison:
-    """A count, out of size, is 0."""
+    """The comparison of a count with 0. It is empty if there is nothing to count (size 0)."""
     return at_most(np.array([float(count)]) if size else np.empty(0), 0.0, empty=empty)
 
 
@@ -223,7 +223,7 @@ def _decided(estimate: ErrorEstimate, bound: float) -> bool:
 
 
 def _clean_details(e: Evidence, estimate: ErrorEstimate) -> dict[str, Any]:
-    """What is known of fresh points whatever the rule of the noise."""
+    """Details on fresh points that do not depend on the rule of the noise."""
     distribution = e.run.data.distribution
     assert distribution is not None, "Needs(width=True) was met"
     return {
@@ -271,15 +271,18 @@ def theorem_3_1(
     Notes
     -----
     Part 1: y f <= 0 on no clean and y f > 0 on no noisy sample; (45) y~ f >= e^-2/16384. Part 2:
-    the test error, with the label noise integrated out, is at most eta + C sqrt(log(1/delta)/n), C
-    being the largest that (A1)-(A7) allow. Fresh points are drawn until their 99.9 percent interval
-    leaves the bound on one side, 200000 (or 4 10^8/d) at the most. ``_proof`` has the bound with
-    which the paper's proof ends, a factor 2 mended: size(N)/n + 4 sqrt(1 + sigma^2 d)/(gamma
-    sqrt n) + sqrt(2 log(2/delta)/n), and in its details the same with the paper's 4/gamma and with
-    the margin observed here (post hoc, which is not a bound). Vacuous above 1.
+    the test error, with the label noise integrated out, is at most eta + C sqrt(log(1/delta)/n),
+    where C is the largest that (A1)-(A7) allow. Fresh points are drawn until their 99.9 percent
+    interval leaves the bound on one side, 200000 (or 4 10^8/d) at the most.
 
-    Not applicable to labels that were not flipped with a probability eta(x); the clean error is
-    then in the details.
+    ``theorem_3_1_2_proof`` has the bound with which the paper's proof ends, with a factor 2 mended:
+    size(N)/n + 4 sqrt(1 + sigma^2 d)/(gamma sqrt n) + sqrt(2 log(2/delta)/n). It is vacuous above
+    1. The details have the same sum with the paper's 4/gamma, and with the margin that the run
+    reached in place of gamma. The latter is not a bound, because that margin is known only after
+    the run.
+
+    Part 2 is applicable only if labels are flipped independently, each with probability eta(x).
+    Otherwise the details have the clean error.
 
     Examples
     --------

@@ -1,9 +1,10 @@
 """Hypotheses, each with an id: whether they hold on a run, and a sentence for those that do not.
 
 A hypothesis is a function of the evidence and the terms. It returns a sentence for each way in
-which it does not hold, so nothing if it holds. Those of more than one lemma stand here, the others
-beside their lemma. Where a statement is the hypothesis of another, both have the same id. A derived
-need of the proofs has the id of its :class:`rfa.theory.assumptions.Need` behind ``need_``.
+which it does not hold, so nothing if it holds. Hypotheses of more than one lemma stand here, the
+others beside their lemma. Where a statement is a hypothesis of another statement, the hypothesis
+has the id of the statement. Where a need of the proofs (:class:`rfa.theory.needs.Need`) is a
+hypothesis, its id is ``need_`` and the id of the need.
 """
 
 from __future__ import annotations
@@ -64,12 +65,12 @@ def hypothesis(id: str) -> Callable[[Hypothesis], Hypothesis]:
 
 
 def unmet(ids: Iterable[str], e: Evidence, k: Terms) -> tuple[Unmet, ...]:
-    """Those of some hypotheses that do not hold."""
+    """Which of some hypotheses do not hold."""
     return tuple(Unmet(id, text) for id in ids for text in HYPOTHESES[id](e, k))
 
 
 def if_any(sentence: str) -> list[str]:
-    """A sentence as a list, the empty one as none."""
+    """A list of the sentence; of nothing if the sentence is empty."""
     return [sentence] if sentence else []
 
 
@@ -128,7 +129,7 @@ def _samples_of_each_cluster(e: Evidence, k: Terms) -> list[str]:
 
 @hypothesis("neurons_of_each_cluster")
 def _neurons_of_each_cluster(e: Evidence, k: Terms) -> list[str]:
-    """The J_mu that are empty. If all are, the statement has nothing to compare, and says that."""
+    """Which J_mu are empty. If all are, there is nothing to compare, and the statement says so."""
     members = e.J(k.C0).any(axis=0)
     if not members.any():
         return []

@@ -222,7 +222,8 @@ def _passing(cosines: NDArray[np.float64], of: float, scale: float) -> list[tupl
     for k in range(1, len(positive) + 1):
         low = max(float(starts[k - 1]), 1.0)
         high = float(starts[k]) if k < len(positive) else math.inf
-        # the last C0 that passes belongs to the interval, so the end is the number after it
+        # the interval is half-open, but the last C0 that passes belongs to it: so its end is the
+        # next larger float
         limit = math.inf if k >= of else math.nextafter(1 / (1 - math.sqrt(k / of)), math.inf)
         if low < min(high, limit) and min(high, limit) > 1:
             intervals.append((low, min(high, limit)))

@@ -216,7 +216,7 @@ def feasible(
 
 
 def _least(C: float, delta: float, given: dict[str, Any]) -> Parameters:
-    """The given parameters, completed with the smallest sizes and the largest of the rest."""
+    """The given parameters, with the smallest n, d, m and the largest other values for the rest."""
     log_delta = -math.log(delta)
     m = given.get("m", max(1, math.ceil(C * log_delta)))
     log_m = math.log(m) + log_delta
@@ -233,7 +233,7 @@ def _least(C: float, delta: float, given: dict[str, Any]) -> Parameters:
 
 
 def _limit(assumption: str, delta: float, given: dict[str, Any]) -> float:
-    """The largest C that an assumption allows, with the best choice of what is missing."""
+    """The largest C that an assumption allows, with the best choice of the missing parameters."""
 
     def at(C: float) -> float:
         return allowed(_least(C, delta, given), delta)[assumption][1]
@@ -242,7 +242,7 @@ def _limit(assumption: str, delta: float, given: dict[str, Any]) -> float:
         return at(1.0)
     if reaches(at(LARGEST_C), LARGEST_C):
         return math.inf
-    # what is allowed shrinks as C grows: the sizes that C forces grow with it
+    # a larger C forces larger sizes, with which the assumption allows less
     low, high = -math.log(LARGEST_C), math.log(LARGEST_C)
     for _ in range(60):
         middle = (low + high) / 2
@@ -252,7 +252,7 @@ def _limit(assumption: str, delta: float, given: dict[str, Any]) -> float:
 
 
 def _clash(k: str, C: float, lower: str, delta: float, given: dict[str, Any]) -> Clash:
-    """What contradicts an assumption that fails at C."""
+    """The demand that contradicts an assumption which fails at C."""
     point = _least(C, delta, given)
     low, _ = allowed(point, delta)[k]
     if not reaches(C, low, TOLERANCE / 2):  # (A7), where a C is asked for
@@ -296,7 +296,10 @@ def _ranges(
 
 
 def _greatest(name: str, low: int, C: float, delta: float, given: dict[str, Any]) -> float:
-    """The largest n, d or m that can be completed, given that low can."""
+    """The largest n, d or m for which the others can be chosen such that (A1)-(A7) hold.
+
+    ``low`` is one such value.
+    """
 
     def fits(size: int) -> bool:
         constants = allowed(_least(C, delta, given | {name: size}), delta)

@@ -39,7 +39,7 @@ ROUNDING = 1e-9
 
 
 def _last_looked_at(e: Evidence, k: Terms) -> int:
-    """The step at which statements about T look, or the last one of a shorter run."""
+    """The step at which a statement about T is checked, or the last step of a shorter run."""
     return min(k.t, e.steps)
 
 
@@ -189,7 +189,7 @@ def _lemma_4_6_norm(e: Evidence, k: Terms) -> Comparison:
     rounding = (e.m + e.d) * 2.0**-52 * float(np.linalg.norm(W)) * e.norm_x
     tolerance = np.divide(rounding, limit, out=np.zeros_like(limit), where=limit > 0)
     return at_most(
-        # against a limit of 0 (or NaN) nothing but 0 holds
+        # where the limit is 0 (or NaN), only a rest of 0 holds
         np.divide(rest, limit, out=np.where(rest == 0, 0.0, np.inf), where=limit > 0),
         1.0,
         axes=by_sample(e),
@@ -254,7 +254,7 @@ def _followed_to_T(e: Evidence, k: Terms) -> Needs:
 
 
 def _margin_at_means(e: Evidence, k: Terms) -> float:
-    """The right side of (20); where K was rounded down, what its proof gives for this K."""
+    """The right side of (20); where K was rounded down, what the proof of (20) gives for this K."""
     if e.rounded:
         return e.alpha * (e.K * E2 * k.shrink / 256 - 3)
     return E2 * k.shrink / 2048

@@ -18,7 +18,7 @@ class Need(NamedTuple):
     Attributes
     ----------
     id : str
-        Its name; those that end in ``_literal`` are evaluated with the paper's literal C0.
+        Its name; needs whose id ends in ``_literal`` are evaluated with the paper's literal C0.
     statement : str
         The inequality.
     value, bound : float

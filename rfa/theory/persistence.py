@@ -110,7 +110,7 @@ class Drift(NamedTuple):
     of: int
 
     def comparison(self) -> dict[str, object]:
-        """What both comparisons have: where, how often, and what to say without any."""
+        """The arguments that both comparisons have in common."""
         return {
             "axes": {
                 "neuron": self.neuron,

@@ -24,7 +24,7 @@ def _known_clusters(e: Evidence, k: Terms) -> Needs:
 
 
 def _rounding(e: Evidence) -> float:
-    """That of X, in its type, and of the sums of d products."""
+    """The relative rounding error of X, in its type, and of sums of d products."""
     return (e.d + 8) * float(np.finfo(e.run.data.X.dtype).eps)
 
 

@@ -25,7 +25,7 @@ class Terms:
     literal_C0, literal_C2 : float
         The paper's.
     t : int
-        The step at which statements about T look: T, or the last step of a longer run.
+        The step at which statements about T are checked: T, or the last step of a longer run.
     rng : int, SeedSequence, Generator or None
         Where fresh points and signs come from.
     known : dict

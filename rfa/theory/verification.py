@@ -49,11 +49,11 @@ ALL: tuple[Statement, ...] = (
 STATEMENTS: tuple[str, ...] = tuple(statement.id for statement in ALL)
 
 
-# Of the statements about T, those that are shown for the last step of a longer run, too. They claim
-# nothing of it.
+# These statements about T are also shown for the last step of a longer run, of which they claim
+# nothing.
 BEYOND: tuple[Statement, ...] = (
     *THEOREM_3_1,
-    # its proof speaks of T alone, so that what it needs and assumes there says nothing later
+    # the proof of this one is about T alone: what it needs and assumes there says nothing later
     replace(KNOWN["lemma_4_9_norm"], needs=lambda e, k: Needs(clusters=False), hypotheses=SHARED),
     KNOWN["equation_16"],
     KNOWN["proposition_3_2"],

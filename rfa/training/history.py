@@ -43,18 +43,18 @@ class Entry(NamedTuple):
     quantity : Quantity
         Its name, meaning, type and shape.
     limits : callable(Limits) -> (least, most)
-        Between which values it lies; a file with others is refused.
+        Between which values the entry lies; a file with other values is refused.
     compute : callable(problem, t, observations) -> ndarray, optional
-        Its rows at the steps t (R,), of which these are the observations. None: as observed, the
-        training groups alone.
+        The rows of the entry at the steps t (R,), from the observations of these steps. None: the
+        rows are those observed, of the training groups alone.
     needs : str
         An array of the problem; if it is empty, the history does not have the entry.
     at_most : str
         Another entry, which this one does not exceed in any group that has samples.
     overflows : bool
-        Whether it may be anything, even not a number, where sums overflow.
+        Whether the entry may be anything, even not a number, where sums overflow.
     since_first : bool
-        Whether every version recorded it, so that a file without it is damaged.
+        Whether every version recorded the entry, so that a file without it is damaged.
     """
 
     quantity: Quantity
@@ -81,10 +81,11 @@ def _observed(name: str) -> Quantity:
     return quantity._replace(axes=quantity.axes.replace("K", "G"))
 
 
-# The entries of a history in the order in which they are listed and stored. To add one that can be
-# computed from what the engines observe, add a row. Files of earlier versions do not have it:
-# since_first is False. Of the paper's clusters, groups 2c are the clean samples of cluster c,
-# groups 2c+1 its noisy ones.
+# The entries of a history in the order in which they are listed and stored. To add an entry that
+# can be computed from what the engines observe, add a row. An added entry has since_first=False,
+# because files of earlier versions lack it.
+#
+# With the paper's clusters group 2c has the clean samples of cluster c, group 2c+1 its noisy ones.
 ENTRIES = (
     Entry(
         Quantity("t", "The recorded steps.", np.int64),

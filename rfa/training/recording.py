@@ -115,7 +115,7 @@ def _holds_several(value: Any) -> TypeGuard[Iterable[Any]]:
 
 
 def _steps(values: Iterable[Any], name: str, steps: int) -> list[int]:
-    """Steps of the run as a list. The first one beyond it raises, so endless iterables end."""
+    """Steps as a list. The first one beyond the run raises, so that endless iterables end."""
     found = []
     for value in values:
         t = _validate.nonnegative_int(value, name)
