@@ -61,7 +61,7 @@ ctypedef struct summands_t:
 # What is made of the sums: out_j = shrink base_j + scale_j sum_j. base may be out.
 ctypedef struct update_t:
     double shrink
-    const void* base         # as out
+    const void* base         # with the strides of out
     const void* scale        # [neuron]
     void* out
     Py_ssize_t stride        # from a neuron of out to the next

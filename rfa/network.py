@@ -91,7 +91,10 @@ class Network:
         omega_init: float | None,
         seed: np.random.SeedSequence | None,
     ) -> Network:
-        """A network of arrays that are valid and not used elsewhere: no checks, no copies."""
+        """A network of its attributes, for rfa's own use.
+
+        They must be valid and not used elsewhere. Nothing is checked or copied.
+        """
         result = cls.__new__(cls)
         W.flags.writeable = a.flags.writeable = False
         result.__dict__.update(W=W, a=a, omega_init=omega_init, seed=seed)

@@ -61,7 +61,10 @@ def _check(run: Run, ax: Axes | None) -> None:
 def _means(run: Run) -> NDArray[np.float64]:
     means = run.data.means
     if means is None:
-        raise ValueError("not applicable: the run's data have no cluster means")
+        raise ValueError(
+            "not applicable: the run's data have no cluster means; "
+            "give Dataset y_clean, cluster and means"
+        )
     return means
 
 

@@ -51,7 +51,11 @@ def add_options(parser: Parser) -> None:
         help="which steps are recorded: log, all, none or k for every k-th step "
         "(default: %(default)s)",
     )
-    parser.add_argument("--out", metavar="FILE", help="write the run to this .npz file")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="write the run to this file, in the format .npz; no ending is added to its name",
+    )
     add_seed(parser)
     add_threads(parser)
     add_forms(parser)
@@ -80,6 +84,7 @@ def execute(options: argparse.Namespace) -> int:
         raise
     if options.out is not None:
         run.save(options.out)
+        say(f"wrote {options.out}")
     show([summarize("run", exp, run, options.threads)], options.json)
     # If the run diverged, a warning of train has said where.
     return 1 if run.status == "diverged" else 0

@@ -185,9 +185,9 @@ class Dataset:
 
     @classmethod
     def of(cls, **values: Any) -> Dataset:
-        """A data set of all its attributes, which must be valid and not used elsewhere.
+        """A data set of all its attributes, for rfa's own use.
 
-        Nothing is checked or copied.
+        They must be valid and not used elsewhere. Nothing is checked or copied.
         """
         result = cls.__new__(cls)
         result.__setstate__(values)

@@ -20,7 +20,10 @@ PARALLEL_WORK = 2**20
 
 
 def room_for_plans(words: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Room for lists and counts of plans; ``words`` is the number of words times that of blocks."""
+    """Room for lists and counts of plans.
+
+    ``words`` counts every word once for each block of neurons.
+    """
     spans = words * (WORD // SPAN)
     return np.zeros(spans * 4 * BLOCK, np.uint8), np.zeros(spans * plans.COUNTS_OF_SPAN, np.int32)
 

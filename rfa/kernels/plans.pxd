@@ -16,12 +16,11 @@ cdef enum:
     LISTED = 0   # each neuron has a sum of its own
     SHARED = 1   # the sum of each pattern is made once
     JOINED = 2   # with SHARED, unless look_ups says otherwise: the span joins the run before it
-    IN_RUN = 4   # with SHARED: this takes less time only as a part of a run
-    # whose sums over a span are looked up, which changes no bit: those of every neuron; of every
-    # neuron that is active on a part of the span; of every distinct pattern, where that is faster
-    EVERY = 0
-    PARTIAL = 1
-    ALIKE = 2
+    IN_RUN = 4   # with SHARED: sharing pays only if the span is part of a run
+    # whose sums over a span are looked up, which changes no bit
+    EVERY = 0    # of every neuron
+    PARTIAL = 1  # of every neuron that is active on a part of the span
+    ALIKE = 2    # of every distinct pattern, where that is faster
 
 # Masks, and the plan of their sums: lists, counts and, behind the lists, the index of each block.
 ctypedef struct plan_t:

@@ -124,6 +124,6 @@ def _start(work: Callable[[], None], count: int, threads: list[threading.Thread]
         if "can't start new thread" not in str(error):
             raise
         threads.pop()
-        # without any thread, the calling thread does the work
+        # if none could be started, in_threads itself does the work
         if count > 1:
             _runtime.warn_of_fewer(max(len(threads), 1), count)

@@ -52,7 +52,8 @@ def study(
         - "final": status, t, and the numbers in the last row of the history.
         - "check": :func:`rfa.theory.check`. ``ID`` says whether the statement ID holds (None if it
           is not applicable); there are also ``ID:value``, ``ID:vacuous`` and
-          ``ID:hypotheses_met``. :func:`rfa.studies.checks` takes another delta and C0.
+          ``ID:hypotheses_met``. For another delta or C0 pass
+          ``functools.partial(rfa.studies.checks, delta=0.05)``.
         - A function of the run that returns a dict. Its keys are texts other than ``trial`` and
           the grid's names. Several threads call it at once.
     progress : bool, optional

@@ -215,11 +215,22 @@ class Study:
         """
         missing = [name for name in self.grid if name not in cell]
         if missing:
-            raise ValueError(f"a value of {' and '.join(missing)} must be given to choose one cell")
+            example = _listed({name: self.grid[name][0] for name in missing})
+            raise ValueError(
+                f"a value of {' and '.join(missing)} must be given to choose one cell, "
+                f"such as {example}"
+            )
         _validate.instance(statement, "statement", str, "a name")
         records = self.select(**cell)
+        if not records:
+            raise ValueError("no trial of this cell is finished")
         if not any(statement in record for record in records):
-            raise ValueError(f"statement {statement!r} was not measured in this study")
+            reason = (
+                "its measure was not 'check'"
+                if statement in STATEMENTS
+                else "it must be an id of rfa.theory.STATEMENTS or a name that the measure returned"
+            )
+            raise ValueError(f"statement {statement!r} was not measured in this study: {reason}")
         missed = [record["trial"] for record in records if statement not in record]
         if missed:
             raise ValueError(f"statement {statement!r} was not measured in trial {missed[0]}")

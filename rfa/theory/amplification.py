@@ -63,9 +63,13 @@ class FirstStep(NamedTuple):
 def first_step(e: Evidence, k: Terms) -> FirstStep:
     """The decomposition (28) of W_1 - W_0, evaluated densely at t = 0. O(n m d).
 
-    With A = 1[<w_j^0, x_i> > 0] and g_i = 1/(1 + exp(y_i f(x_i; W_0))): signal (1/2n) sum_i y_i
-    A_ij mu_{c_i}, zeta1 (1/n) sum_i g_i y_i A_ij (x_i - mu_{c_i}), zeta2 (1/n) sum_i (g_i - 1/2)
-    y_i A_ij mu_{c_i}. Neurons are taken in pieces, so that no array is as large as W.
+    With A_ij = 1[<w_j^0, x_i> > 0] and g_i = 1/(1 + exp(y_i f(x_i; W_0))) the parts are
+
+    - signal = (1/2n) sum_i y_i A_ij mu_{c_i},
+    - zeta1 = (1/n) sum_i g_i y_i A_ij (x_i - mu_{c_i}),
+    - zeta2 = (1/n) sum_i (g_i - 1/2) y_i A_ij mu_{c_i}.
+
+    Neurons are taken in pieces, so that no array is as large as W.
     """
     u = float(np.finfo(e.run.data.X.dtype).eps) / 2
     # sums of n products whose weights g carry the rounding of f (Lipschitz 1/4) and their own

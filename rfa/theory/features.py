@@ -156,10 +156,19 @@ def proposition_3_2(
 
     Notes
     -----
-    rho_i = norm(relu(W_T x_i) - relu(W_0 x_i))/norm(relu(W_0 x_i)) >= 1/(C omega sqrt(md)), C = 16
-    1024 e^2; a zero denominator gives infinity, 0/0 is left out and counted. (48) <w_j^T - w_j^0,
-    mu> >= abs(a_j) e^-2/256 for j in J_mu. (53) the numerator squared is at least e^-4/(8 1024^2);
-    the denominator is at most 3 omega sqrt(md). O(n m d).
+    With C = 16 * 1024 e^2 the statement is
+
+    rho_i = norm(relu(W_T x_i) - relu(W_0 x_i))/norm(relu(W_0 x_i)) >= 1/(C omega sqrt(md)).
+
+    If the denominator alone is 0, rho_i is infinite. Samples with 0/0 are left out and counted.
+
+    Steps of the proof:
+
+    - (48): <w_j^T - w_j^0, mu> >= abs(a_j) e^-2/256 for j in J_mu.
+    - (53): the square of the numerator is at least e^-4/(8 * 1024^2).
+    - The denominator is at most 3 omega sqrt(md).
+
+    O(n m d).
 
     Examples
     --------

@@ -1,10 +1,14 @@
 """Hypotheses, each with an id: whether they hold on a run, and a sentence for those that do not.
 
 A hypothesis is a function of the evidence and the terms. It returns a sentence for each way in
-which it does not hold, so nothing if it holds. Hypotheses of more than one lemma stand here, the
-others beside their lemma. Where a statement is a hypothesis of another statement, the hypothesis
-has the id of the statement. Where a need of the proofs (:class:`rfa.theory.needs.Need`) is a
-hypothesis, its id is ``need_`` and the id of the need.
+which it does not hold, and an empty list if it holds.
+
+Here stand the hypotheses of the setting (Section 2.1), and others that several modules use. A
+hypothesis that a single module uses stands in that module. One that is itself a lemma or a
+condition stands in the module of that, and has its id. Definition 4.5 is ``good_run``, in
+initialization.py. If a need of the proofs (:class:`rfa.theory.needs.Need`) is a hypothesis, its id
+is ``need_`` and the id of the need. HYPOTHESES has all of them once ``rfa.theory`` is imported. To
+find them in the source, search for ``@hypothesis(``.
 """
 
 from __future__ import annotations

@@ -413,11 +413,22 @@ def lemma_4_9(
 
     Notes
     -----
-    norm_F(W_T) <= 1; y_i f^J(x_i; W_T) >= 1/C3 on clean samples and <= -1/C3 on noisy ones, C3 =
-    4096 e^2/(1 - 1/C0)^2. Inside: (17) g_i >= e^-2/2 for t < T; (18) <w_j^(t+1) - w_j^t, mu> >=
-    alpha abs(a_j) e^-2/64 for t = 1, ..., T-1; (20) f^J at the means. Where K = T-1 was rounded
-    down, f^J(mu) >= alpha (K e^-2 (1-1/C0)^2/256 - 3) takes the place of (20), half of it that of
-    1/C3. O(n m d).
+    With C3 = 4096 e^2/(1 - 1/C0)^2 the statements are
+
+    - norm_F(W_T) <= 1,
+    - y_i f^J(x_i; W_T) >= 1/C3 on clean samples,
+    - y_i f^J(x_i; W_T) <= -1/C3 on noisy samples.
+
+    Steps of the proof:
+
+    - (17): g_i >= e^-2/2 for t < T.
+    - (18): <w_j^(t+1) - w_j^t, mu> >= alpha abs(a_j) e^-2/64 for t = 1, ..., T-1.
+    - (20): abs(f^J(mu; W_T)) >= e^-2 (1 - 1/C0)^2/2048 at the means.
+
+    If K = T-1 was rounded down, alpha (K e^-2 (1 - 1/C0)^2/256 - 3) takes the place of the bound in
+    (20), and half of it that of 1/C3.
+
+    O(n m d).
 
     Examples
     --------

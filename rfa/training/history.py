@@ -18,8 +18,9 @@ LARGEST = float(np.finfo(np.float64).max)
 
 
 class Limits(NamedTuple):
-    """What bounds the entries of a history: the problem, m, the steps, and how many were taken.
+    """What bounds the entries of a history.
 
+    This is the problem, m, the recorded steps t, and ``last``, the number of steps taken.
     ``top`` bounds sums and products of the run's numbers; it is inf if they may overflow.
     """
 

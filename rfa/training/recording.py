@@ -45,7 +45,7 @@ def recorded_steps(
 ) -> IntArray:
     """The steps to record, ascending.
 
-    For "all" and an integer, more than ``most`` steps are refused before they are listed.
+    With record="all" or an integer, more than ``most`` steps are refused before they are listed.
     """
     if record is None:
         return np.array([steps], np.int64)

@@ -24,7 +24,9 @@ from rfa.engines.direct.certify cimport (
 cdef enum:
     # stages of a step: what has been found of A_t and f
     NOTHING = 0
-    MASKS = 1     # A_t, which must not be found twice: paths and bounds are brought up to date
+    # A_t. It must not be found a second time: finding it has already brought paths and bounds up to
+    # date
+    MASKS = 1
     OUTPUTS = 2   # A_t and f
 
 

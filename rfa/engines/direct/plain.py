@@ -15,9 +15,10 @@ step e, then
 
     abs(h_ij(t) - h_ij(e) - <Q w_j(t) - Q w_j(e), s_i>) <= norm(r_i) (p_j(t) - p_j(e)).
 
-The left side without h_ij(t) takes k products instead of d. If it is farther from 0 than the right
-side (and rounding), it has the sign of h_ij(t). Features move along the means of the clusters, so
-with these as Q the paths stay short and most signs are settled.
+So h_ij(t) lies within the right side of h_ij(e) + <Q w_j(t) - Q w_j(e), s_i>, a number that takes
+k products instead of d. If this number is farther from 0 than the right side (and rounding), it has
+the sign of h_ij(t). Features move along the means of the clusters. So with these as Q the paths
+stay short, and most signs are settled.
 
 The compiled loop differs in how it goes about this: it keeps one pair of bounds for 16 samples and
 a neuron, stores the signs as bits, and takes the masked sums from tables of the sums of all subsets

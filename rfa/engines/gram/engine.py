@@ -60,10 +60,12 @@ def products_out_of_range(X: FloatArray, test_X: FloatArray) -> bool:
 class GramEngine:
     """H is changed by masked sums of rows of K = X X^T; W is recovered when it is asked for.
 
+    The engine holds the arrays. ``state``, a State of loop.pyx, says where the run is.
+
     <w_j, p> for a mean or test point p is put together when it is observed. Samples are sorted by
     group. Memory in reals: n^2 for K, 4 n m for H three times and the coefficients, three copies of
     X, two of W, and d + n + 2 m for each test point; and 9/4 n m bytes for the masks of the last
-    steps. The state that the loop changes is in ``state``.
+    steps.
     """
 
     def __init__(self, problem: Problem, W: FloatArray, a: FloatArray, n_threads: int) -> None:
@@ -101,8 +103,8 @@ class GramEngine:
         self.anchor_test_H = aligned_zeros((test_words * per_word, neurons, width), dtype)
         self.test_H = aligned_zeros((test_words * per_word, neurons, width), dtype)
         self.common_H = aligned_zeros((test_words * per_word, TILE * width), dtype)
-        # squared norms and inner products with the means: of the anchor's rows, and room for those
-        # of the rows of C or, in each thread, of a sample
+        # squared norms and inner products with the means: anchor_dots of the anchor's rows, dots of
+        # the rows of C or, one per thread, of a sample
         self.anchor_dots = np.zeros((neurons, 1 + k))
         self.dots = np.zeros((max(len(self.C), self.n_threads), 1 + k))
         self.masks = aligned_zeros((KEPT_STEPS + 2, words, neurons), np.uint64)

@@ -1,4 +1,4 @@
-/* The losses: their list, then the vector loops of l(s) and of the weight g(s) = -l'(s), in float64.
+/* The losses: their list, then the vector loops of l(s) and of the weight g(s) = -l'(s) in float64.
  *
  * leaves.h includes this file for the list alone; level.h includes it again for the loops, once a
  * level, and defines the names that they use. */
@@ -13,10 +13,10 @@
 #endif
 
 #ifdef RFA_LEVEL
-/* exp(x) for x <= 800: x = k log 2 + r, the Taylor series of degree 13 on abs(r) <= log(2)/2
- * (truncated below 2^-57), scaled by 2^k, in two factors where there is no instruction for it, so
- * that results below the normal range are rounded once. NaN stays NaN; below -800 the result is
- * 0. */
+/* exp(x) for x <= 800. Let x = k log 2 + r with abs(r) <= log(2)/2. The Taylor series of exp(r) is
+ * taken up to degree 13; the rest is below 2^-57. It is then scaled by 2^k. Where no instruction
+ * does this, 2^k is taken as two factors, so that a result below the normal range is rounded once.
+ * NaN stays NaN. Below -800 the result is 0. */
 static inline __attribute__((always_inline)) D RFA_NAME(rfa_exp)(D x)
 {
     const double shifter = 0x1.8p52;
@@ -56,7 +56,8 @@ static inline __attribute__((always_inline)) D RFA_NAME(rfa_exp)(D x)
 #endif
 }
 
-/* g = 1 / (1 + exp(s)), for s of any size (n a multiple of RFA_LANES). */
+/* g = 1 / (1 + exp(s)), the weight of the logistic loss; s may be of any size. Here and below n is
+ * a multiple of VL. */
 static void RFA_NAME(rfa_logistic)(const double *s, ptrdiff_t n, double *g)
 {
     for (ptrdiff_t i = 0; i < n; i += VL) {
@@ -67,9 +68,9 @@ static void RFA_NAME(rfa_logistic)(const double *s, ptrdiff_t n, double *g)
     }
 }
 
-/* log(1 + exp(-s)) = max(-s, 0) + log1p(e), e = exp(-abs(s)), by
- * log1p(e) = 2 artanh(u), u = e / (2 + e) <= 1/3: the odd series up to u^33 is truncated below
- * 2^-57 (n a multiple of RFA_LANES). */
+/* The logistic loss log(1 + exp(-s)) = max(-s, 0) + log1p(e) with e = exp(-abs(s)). With
+ * u = e / (2 + e) <= 1/3, log1p(e) = 2 artanh(u). Its odd series is taken up to u^33; the rest is
+ * below 2^-57. */
 static void RFA_NAME(rfa_logistic_loss)(const double *s, ptrdiff_t n, double *loss)
 {
     for (ptrdiff_t i = 0; i < n; i += VL) {
@@ -84,7 +85,8 @@ static void RFA_NAME(rfa_logistic_loss)(const double *s, ptrdiff_t n, double *lo
     }
 }
 
-/* g = exp(-s), the exponential loss and its weights alike; beyond the range 0 or infinite. */
+/* g = exp(-s), which is both the exponential loss and its weight. Where float64 cannot hold it, g
+ * is 0 or infinite. */
 static void RFA_NAME(rfa_exponential)(const double *s, ptrdiff_t n, double *g)
 {
     D high = SPLAT(800.0);
@@ -95,7 +97,7 @@ static void RFA_NAME(rfa_exponential)(const double *s, ptrdiff_t n, double *g)
     }
 }
 
-/* g = 1[s < 1], for the hinge loss max(0, 1 - s). */
+/* g = 1 if s < 1, else 0: the weight of the hinge loss max(0, 1 - s). */
 static void RFA_NAME(rfa_hinge)(const double *s, ptrdiff_t n, double *g)
 {
     for (ptrdiff_t i = 0; i < n; i += VL)
@@ -110,7 +112,7 @@ static void RFA_NAME(rfa_hinge_loss)(const double *s, ptrdiff_t n, double *loss)
     }
 }
 
-/* g = 1 - s, for the square loss (1 - s)^2 / 2. */
+/* g = 1 - s, the weight of the square loss (1 - s)^2 / 2. */
 static void RFA_NAME(rfa_square)(const double *s, ptrdiff_t n, double *g)
 {
     for (ptrdiff_t i = 0; i < n; i += VL)

@@ -157,8 +157,8 @@ static inline __attribute__((always_inline)) void RFA_NAME(rfa_least)(V *v, REAL
 #endif
 }
 
-/* rfa_lane_signs for the first neurons of the list: `rows` of them, a constant, or all if there are
- * fewer. Returns sums of h - h. */
+/* rfa_lane_signs for the first `rows` neurons of the list, or for all if there are fewer. rows is a
+ * constant. Returns sums of h - h: 0 where every h is finite, else NaN. */
 static inline __attribute__((always_inline)) V
 RFA_NAME(rfa_row_signs)(const REAL *x, const REAL *w, ptrdiff_t stride, ptrdiff_t d,
                         const ptrdiff_t *list, ptrdiff_t count, const int rows, uint16_t *bits,
@@ -208,10 +208,10 @@ RFA_NAME(rfa_row_signs)(const REAL *x, const REAL *w, ptrdiff_t stride, ptrdiff_
     return rest;
 }
 
-/* For a lane of samples and the listed neurons j: h = sum_k w[j][k] x[k][s], k ascending as in
- * rfa_matmul_tile. For the l-th listed neuron bits[l] has the signs, bit s = h > 0; low[l] is the
- * least h > 0 and high[l] the largest other h, infinite if there is none. Returns the sum of h - h:
- * 0, or NaN if an h is not finite. */
+/* Signs and extremes of h = sum_k w[j][k] x[k][s] for a lane of samples s and `count` neurons: the
+ * l-th of them is j = list[l]. k ascends as in rfa_matmul_tile. Bit s of bits[l] is h > 0. low[l]
+ * is the least h > 0, INFINITY if there is none. high[l] is the largest h <= 0, -INFINITY if there
+ * is none. Returns 0 if every h is finite, else NaN. */
 static REAL RFA_NAME(rfa_lane_signs)(const REAL *x, const REAL *w, ptrdiff_t stride, ptrdiff_t d,
                                      const ptrdiff_t *list, ptrdiff_t count, uint16_t *bits,
                                      REAL *low, REAL *high)
@@ -302,8 +302,8 @@ static void RFA_NAME(rfa_combine)(const REAL *sums, const REAL *common, ptrdiff_
         }
 }
 
-/* rfa_dots for at most `many` rows, of which `there` exist. many and moved, which tells whether
- * there is a before, are constants. */
+/* rfa_dots for the first `there` rows, at most `many`. If moved is 0, before is not read. many and
+ * moved are constants. */
 static inline __attribute__((always_inline)) void
 RFA_NAME(rfa_dots_of)(const REAL *w, const REAL *before, const int moved, const double *rows,
                       const int many, ptrdiff_t there, ptrdiff_t d, double *out)

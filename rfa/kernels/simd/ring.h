@@ -86,10 +86,10 @@ RFA_NAME(rfa_stretch_weights)(ptrdiff_t n, const double *f, const double *y,
     return rest;
 }
 
-/* f as rfa_ring_outputs makes it, then c = scale weighted g with g = weigh(y f), and p, for each
- * sample the sum of c x over the samples before it in its strand. offsets has those of the strands
- * for p0, those for p1, then the two totals. Returns the sum of f - f: 0 if all of f is finite,
- * else NaN. Stretch by stretch, so that f and c are still in the first cache when they are read. */
+/* Makes f as rfa_ring_outputs does, and c = scale weighted g with g = weigh(y f). p of a sample is
+ * the sum of c x over the samples before it in its strand. offsets gets the offsets of the strands
+ * for p0, those for p1, and the two totals. Returns 0 if all of f is finite, else NaN. The work is
+ * done stretch by stretch, so that f and c are still in the first cache when they are read. */
 static double RFA_NAME(rfa_ring_step)(ptrdiff_t rows, const double *x0, const double *x1,
                                       double *d0, double *d1, const double *base, double *f,
                                       const double *y, const double *weighted, double scale,

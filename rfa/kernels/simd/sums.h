@@ -244,8 +244,9 @@ static int RFA_NAME(rfa_finish)(const rfa_parts *parts, const rfa_update *update
     return RFA_NAME(rfa_update_rows)(parts, update, NULL, 0, 0);
 }
 
-/* The update of pre-activations, with what rfa_activate_tile makes of h = out and a = scale; but a
- * NaN need not make f NaN. Returns whether all of out is finite. */
+/* Makes the update, where out is pre-activations h. Also makes of h what rfa_activate_tile makes of
+ * it, with a = scale. Here, however, a NaN in h need not make f NaN. Returns whether all of out is
+ * finite. */
 static int RFA_NAME(rfa_finish_and_activate)(const rfa_parts *parts, const rfa_update *update,
                                              const rfa_activation *activation)
 {
