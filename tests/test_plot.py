@@ -333,7 +333,11 @@ def only_the_last_step():
 @pytest.mark.parametrize(
     ("make", "names", "words"),
     [
-        (own_data, ("decision_boundary", "amplification", "neurons"), "have no cluster means"),
+        (
+            own_data,
+            ("decision_boundary", "amplification", "neurons"),
+            "means; give Dataset y_clean",
+        ),
         (own_data, ("alignment",), "the data have no clusters"),
         (two_means, ("decision_boundary", "neurons"), r"needs means \+-mu1, \+-mu2, got 2"),
         (two_means, ("alignment",), "the clusters are not those of"),

@@ -61,7 +61,9 @@ def test_train_saves_what_the_library_trains(tmp_path, capsys):
     path = tmp_path / "run.npz"
     arguments = "train --n 60 --d 5 --m 7 --steps 9 --record 2 --seed 4 --dtype float32 --out"
     assert main([*arguments.split(), str(path)]) == 0
-    assert "run" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "run" in printed.out
+    assert printed.err == f"rfa: wrote {path}\n"
     run = rfa.load(path)
     exp = rfa.Experiment(n=60, d=5, m=7, steps=9, dtype="float32")
     assert run.network == exp.run(rng=4).network

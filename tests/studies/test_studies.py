@@ -191,12 +191,17 @@ def test_truth_values_of_ones_own_have_proportions_without_a_verdict():
     assert found.proportion("wide", m=8)[:2] == (4, 4)
     assert found.proportion("wide", m=4)[:2] == (0, 4)
     assert found.proportion("wide", m=4).verdict == ""
-    with pytest.raises(ValueError, match="a value of m must be given to choose one cell"):
+    with pytest.raises(ValueError, match=r"a value of m must be given .*, such as m=4$"):
         found.proportion("wide")
     with pytest.raises(ValueError, match="'x' is not true or false in this study"):
         found.proportion("x", m=4)
-    with pytest.raises(ValueError, match="'lemma_4_2' was not measured"):
+    with pytest.raises(ValueError, match="'lemma_4_2' was not .* measure was not 'check'$"):
         found.proportion("lemma_4_2", m=4)
+    with pytest.raises(ValueError, match="'tall' was not measured .* or a name that"):
+        found.proportion("tall", m=4)
+    unfinished = rfa.Study(SMALL, {"m": (4, 8)}, 4, {}, found.records[:4], 1.0)
+    with pytest.raises(ValueError, match="no trial of this cell is finished"):
+        unfinished.proportion("wide", m=8)
     with pytest.raises(ValueError, match="d is not in the grid, which varies m"):
         found.select(d=3)
     with pytest.raises(ValueError, match=r"m=5 is not in the grid \(4, 8\)"):
