@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rfa import _files, _seeds, _validate, kernels
+from rfa import _files, _seeds, _validate
+from rfa.kernels import arrays
 from rfa.setting import default_omega_init, second_layer
 
 
@@ -193,7 +194,7 @@ class Network:
         >>> Network([[1.0, 0.0]], [2.0]).decision_function([[3.0, 1.0], [-3.0, 1.0]])
         array([6., 0.])
         """
-        return kernels.forward(
+        return arrays.forward(
             _validate.samples(X, n_features=self.d), self.W, self.a, n_threads=n_threads
         )
 

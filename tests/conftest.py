@@ -1,6 +1,8 @@
-"""Prints numbers that tests measured at the end of a session."""
+"""Settings of the tests; numbers that they measured, printed at the end of a session."""
 
 from __future__ import annotations
+
+import signal
 
 import hypothesis
 import problems
@@ -9,6 +11,10 @@ import pytest
 # no deadline: the time of an example depends on how busy the machine is
 hypothesis.settings.register_profile("rfa", deadline=None)
 hypothesis.settings.load_profile("rfa")
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, which some tests press.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session):
