@@ -143,7 +143,8 @@ def entries(values: Any, name: str, most: int) -> tuple[Any, ...]:
 
 def instance(value: Any, name: str, kind: type, label: str) -> None:
     """An instance of ``kind``; ``label`` names the class in the message."""
-    if not isinstance(value, kind):
+    # by name: a class that looks like a Protocol's, or the class itself, is no instance
+    if kind not in type(value).__mro__:
         raise TypeError(f"{name} must be {label}, got {type(value).__name__}")
 
 

@@ -12,7 +12,7 @@ from rfa._forks import cached_property
 from rfa.data.clusters import XORClusters, random_means
 from rfa.data.dataset import Dataset
 from rfa.network import Network
-from rfa.setting import Parameters, default_omega_init, default_sigma
+from rfa.setting import HasParameters, Parameters, default_omega_init, default_sigma
 from rfa.training.loop import train
 from rfa.training.recording import MAX_STEPS
 from rfa.training.run import Run
@@ -46,7 +46,7 @@ def _mu_from_text(text: str) -> Any:
 # on the field, and its value is read as the annotation says, or by a function "from_text" in the
 # metadata of the field.
 @dataclass(frozen=True, kw_only=True)
-class Experiment:
+class Experiment(HasParameters):
     """All parameters of a run; frozen and JSON-able.
 
     Parameters

@@ -16,12 +16,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rfa.losses import LOSSES
+from rfa.losses import LOSSES as _ROWS
 from rfa.losses import logistic_loss as logistic_loss  # public names of this module, too
 from rfa.losses import loss_weights as loss_weights
 
 Array = NDArray[np.floating]
 Labels = NDArray[np.integer] | NDArray[np.floating]
+
+
+# The value l(s) and the weight g = -l'(s) of each loss, as functions of the margin s.
+LOSSES = {name: (row.value, row.weight) for name, row in _ROWS.items()}
 
 
 def preactivations(X: Array, W: Array) -> Array:
@@ -204,7 +208,7 @@ def loss(
     >>> round(loss(np.ones((1, 2)), np.array([1]), np.zeros((3, 2)), np.ones(3)), 4)
     0.6931
     """
-    losses = LOSSES[loss].value(y * forward(X, W, a, slope))
+    losses = LOSSES[loss][0](y * forward(X, W, a, slope))
     return float((losses if weights is None else weights * losses).mean())
 
 
@@ -248,7 +252,7 @@ def gradient(
            [0.]])
     """
     H = preactivations(X, W)
-    c = y * LOSSES[loss].weight(y * (_phi(H, slope) @ a)) / len(X)
+    c = y * LOSSES[loss][1](y * (_phi(H, slope) @ a)) / len(X)
     if weights is not None:
         c = weights * c
     return -a[:, None] * np.where(H > 0, c[:, None], slope * c[:, None]).T @ X

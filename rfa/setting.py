@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +73,6 @@ class Parameters(NamedTuple):
         return min(self.omega_init * math.sqrt(self.m) * math.sqrt(self.d), sys.float_info.max)
 
 
-@runtime_checkable
 class HasParameters(Protocol):
     """An object whose parameters the paper's assumptions can be checked on: an Experiment."""
 

@@ -60,8 +60,10 @@ def layer(module):
 def imports():
     """Pairs of modules, the first of which imports the second, late or for type checkers included.
 
-    rfa/__init__.py and .pyi are left out, because they have names from all layers.
+    rfa/__init__.py and .pyi are left out, because they have names from all layers. What a module
+    takes from rfa itself is imported from the public name's module; ``import rfa`` stands for all.
     """
+    public = public_names()
     modules = {}
     for kind in ("pyi", "pxd", "pyx", "py"):
         for path in PACKAGE.rglob(f"*.{kind}"):
@@ -74,13 +76,27 @@ def imports():
             for origin, names in statements(path):
                 inner = {f"{origin}.{name}" for name in names} & modules.keys()
                 taken = inner or {origin} & modules.keys()
+                if origin == "rfa":
+                    taken |= {public[name] for name in names if name in public}
+                    taken |= set() if names else {LAYERS[0]}
                 found |= {(module, other) for other in taken if other != module}
     return sorted(found)
+
+
+def public_names():
+    """The module of each public name, by the table in rfa/__init__.py."""
+    for node in ast.parse((PACKAGE / "__init__.py").read_text()).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "_PUBLIC":
+            table = ast.literal_eval(node.value)
+            return {name: f"rfa.{module}" for name, module in table.items()}
+    raise ValueError("rfa/__init__.py has no table of public names")
 
 
 def statements(path):
     """The imports of a file: each module, and the names imported from it."""
     text = path.read_text()
+    if re.search(r"^\s*(from|cimport|import) \.|\b__import__\(", text, re.MULTILINE):
+        raise ValueError(f"{path} has an import that this module cannot follow")
     if path.suffix in (".pyx", ".pxd"):
         for match in CYTHON.finditer(text):
             yield match[1] or match[3], re.findall(r"\w+", match[2] or "")

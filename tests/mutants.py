@@ -389,7 +389,7 @@ AROUND = {
         ("rfa/cli/main.py", "        need_stdout()\n", ""),
         ("rfa/cli/main.py", "    except KeyboardInterrupt:\n        from",
          "    except UnicodeError:\n        from"),
-        ("rfa/cli/parameters.py", 'removesuffix(" | None"), _from_json)',
+        ("rfa/cli/parameters.py", 'removesuffix(" | None"), checked(_from_json))',
          'removesuffix(" | None"), str)'),
         ("rfa/cli/options.py", 'not in ("", ".png")', 'in (".jpg",)'),
         ("rfa/cli/main.py", "            failure = failure or lost\n", ""),

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from rfa import _validate
 from rfa.cli.console import Parser
 from rfa.cli.options import checked, integer, preset_name, real
 from rfa.experiment import Experiment
@@ -94,15 +95,15 @@ def _type(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
     if "from_text" in field.metadata:
         convert = checked(field.metadata["from_text"])
     else:
-        convert = by_annotation.get(str(field.type).removesuffix(" | None"), _from_json)
+        convert = by_annotation.get(str(field.type).removesuffix(" | None"), checked(_from_json))
     if field.default is not None:
         return convert
     return lambda text: None if text == "none" else convert(text)
 
 
 def _from_json(text: str) -> Any:
-    """A value in JSON; any other text stands for itself."""
+    """A value in JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        return text
+        raise ValueError(f"must be JSON, got {_validate.shown(text)}") from None

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from rfa import _seeds, _validate
 from rfa._forks import cached_property
-from rfa.data.dataset import Dataset
+from rfa.data.dataset import Dataset, Distribution
 from rfa.data.laws import LAWS, Law
 from rfa.data.noise import NOISE_RULES, Drawn
 from rfa.setting import CLUSTER_LABELS, default_sigma
@@ -54,7 +54,7 @@ def _callable_name(function: Callable[..., Any]) -> str:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class XORClusters:
+class XORClusters(Distribution):
     """Four clusters at +mu1, -mu1 (label +1) and +mu2, -mu2 (label -1), with noisy labels.
 
     Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,11 +13,11 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@runtime_checkable
 class Distribution(Protocol):
-    """The members that the distribution of a data set must have.
+    """The members that the distribution of a data set must have; XORClusters is one.
 
     A Dataset compares its arrays with them, files store them, and the theory's statements use them.
+    Distributions are classes that name this one as their base.
     """
 
     @property

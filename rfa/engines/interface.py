@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rfa.engines.observations import Observations
-from rfa.engines.problem import Problem
-
-FloatArray = NDArray[np.floating]
-IntArray = NDArray[np.int64]
+from rfa.engines.problem import FloatArray, IntArray, Problem
 
 
 class Engine(Protocol):

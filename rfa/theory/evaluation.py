@@ -58,7 +58,7 @@ def settled(
         "id": name,
         "relation": comparison.relation,
         "tolerance": comparison.tolerance,
-        "unmet_hypotheses": hypotheses,
+        "unmet": hypotheses,
         "details": comparison.details,
         "constant": constant and constant.name,
         "constant_used": constant and constant.used,

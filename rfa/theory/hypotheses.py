@@ -14,7 +14,6 @@ find them in the source, search for ``@hypothesis(``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -24,19 +23,25 @@ from rfa.theory.evidence import Evidence
 from rfa.theory.terms import Terms, once
 
 
-class Unmet(NamedTuple):
-    """A hypothesis that does not hold on a run.
+class Unmet(str):
+    """The sentence on a hypothesis that does not hold on a run.
 
     Attributes
     ----------
     id : str
         The hypothesis, one of HYPOTHESES.
-    text : str
-        What does not hold, as a sentence.
     """
 
     id: str
-    text: str
+
+    def __new__(cls, id: str, text: str) -> Unmet:
+        """A sentence on the hypothesis of this id."""
+        self = super().__new__(cls, text)
+        self.id = id
+        return self
+
+    def __reduce__(self) -> tuple[type[Unmet], tuple[str, str]]:
+        return Unmet, (self.id, str(self))
 
 
 Hypothesis = Callable[[Evidence, Terms], list[str]]

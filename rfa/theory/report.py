@@ -41,10 +41,8 @@ class Check:
     vacuous : bool
         Whether the statement says nothing here: a right side that any value satisfies, delta of
         1/4 or more, an empty set, or a trigger that is never met; ``reason`` says which.
-    unmet_hypotheses : tuple of Unmet
-        The hypotheses of the statement that do not hold on this run, each with its id.
     unmet : tuple of str
-        The same as sentences.
+        The hypotheses of the statement that do not hold on this run, as sentences.
     where : dict
         Where the extreme is: ``neuron``, ``sample``, ``cluster``, ``step``.
     constant : str
@@ -72,7 +70,7 @@ class Check:
     tolerance: float = 0.0
     applicable: bool = True
     vacuous: bool = False
-    unmet_hypotheses: tuple[Unmet, ...] = ()
+    unmet: tuple[str, ...] = ()
     where: dict[str, Any] = field(default_factory=dict)
     constant: str | None = None
     constant_used: float | None = None
@@ -106,14 +104,9 @@ class Check:
         return bool(COMPARISONS[self.relation](self.value, limit))
 
     @property
-    def unmet(self) -> tuple[str, ...]:
-        """The hypotheses that do not hold on this run, as sentences."""
-        return tuple(hypothesis.text for hypothesis in self.unmet_hypotheses)
-
-    @property
     def hypotheses_met(self) -> bool:
         """Whether all hypotheses of the statement hold on this run."""
-        return not self.unmet_hypotheses
+        return not self.unmet
 
     @property
     def reason(self) -> str:
@@ -176,13 +169,16 @@ TITLES = ("statement", "arXiv", "JMLR", "value", "", "bound", "result", "constan
 MARKS = dict.fromkeys(SHARED, "*") | {"good_run": "+"}
 
 
+def mark_of(hypothesis: str) -> str:
+    """The mark of an unmet hypothesis; empty if it has none."""
+    return MARKS.get(hypothesis.id, "") if isinstance(hypothesis, Unmet) else ""
+
+
 def cells(check: Check) -> tuple[str, ...]:
     """A check as a row of a table."""
     number = KNOWN[check.id]
-    own = [hypothesis.text for hypothesis in check.unmet_hypotheses if hypothesis.id not in MARKS]
-    marks = {
-        MARKS[hypothesis.id] for hypothesis in check.unmet_hypotheses if hypothesis.id in MARKS
-    }
+    own = [hypothesis for hypothesis in check.unmet if not mark_of(hypothesis)]
+    marks = {mark_of(hypothesis) for hypothesis in check.unmet} - {""}
     constants = ""
     if check.constant is not None:
         constants = f"{check.constant}: {shown(check.empirical_constant)}"

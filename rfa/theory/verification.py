@@ -141,7 +141,7 @@ def check(
         "feasible_C": [audit.lo, audit.hi] if audit is not None else None,
         "assumptions_met": audit is not None and audit.hypotheses_met,
         "good_run": good.holds if good.applicable else None,
-        "unmet": [hypothesis.text for hypothesis in unmet(SHARED, e, k)],
+        "unmet": [str(hypothesis) for hypothesis in unmet(SHARED, e, k)],
     }
     return Report(checks, settings, _beyond(e, k.at(e.steps)) if run.t > e.T else ())
 

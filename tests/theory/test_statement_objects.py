@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -44,14 +45,44 @@ def test_a_hypothesis_that_is_a_statement_fails_with_it():
     """Lemma 4.9 assumes Lemma 4.2 and Conditions 4.7 and 4.8."""
     for seed in range(8):
         report = rfa.theory.check(SMALL.replace(alpha=0.125, steps=3).run(rng=seed))
-        unmet = {u.id for u in report["lemma_4_9_norm"].unmet_hypotheses}
+        unmet = {u.id for u in report["lemma_4_9_norm"].unmet}
         for name in HYPOTHESES.keys() & KNOWN.keys():
             assert (name in unmet) == (not report[name].holds)
 
 
+@pytest.mark.parametrize(
+    ("id", "changes", "delta"),
+    [
+        ("delta_below_half", {}, 0.6),
+        ("independent_flips", {"noise": "exact"}, 0.1),
+        ("uniform_clusters", {"balance": "exact"}, 0.1),
+        ("omega_positive", {"omega_init": 0.0}, 0.1),
+    ],
+)
+def test_a_hypothesis_of_the_setting_fails_where_it_should(id, changes, delta):
+    def found(exp, delta):
+        return {u.id for u in rfa.theory.check(exp.run(rng=0), delta)["lemma_A_1_norm"].unmet}
+
+    assert id not in found(SMALL, 0.1)
+    assert id in found(SMALL.replace(**changes), delta)
+
+
+def test_a_distribution_or_an_experiment_is_one_by_name():
+    """Neither the class itself nor another class with the same members is taken."""
+    with pytest.raises(TypeError, match="exp must be an Experiment"):
+        rfa.theory.audit(rfa.Experiment)
+    with pytest.raises(TypeError, match="distribution must be a rfa.XORClusters"):
+        rfa.Dataset([[1.0, 0.0], [0.0, 1.0]], [1, -1], distribution=rfa.XORClusters)
+    with pytest.raises(TypeError, match="distribution must be a rfa.XORClusters"):
+        rfa.theory.test_error(rfa.Network.random(4, 2), rfa.XORClusters)
+    like = SimpleNamespace(**{name: None for name in dir(rfa.XORClusters) if name[0] != "_"})
+    with pytest.raises(TypeError, match="distribution must be a rfa.XORClusters"):
+        rfa.Dataset([[1.0, 0.0], [0.0, 1.0]], [1, -1], distribution=like)
+
+
 def test_ids_and_sentences_of_what_is_not_met():
     report = rfa.theory.check(SMALL.replace(m=9).run(rng=0))
-    found = {u.id: u.text for u in report["lemma_4_10_alignment"].unmet_hypotheses}
+    found = {u.id: str(u) for u in report["lemma_4_10_alignment"].unmet}
     assert found["A1_A7"] == "(A1)-(A7) hold for no C"
     assert found["need_lemma_4_9"] == "alpha is above 1/4"
     failing = report["definition_4_5"].details["failing"]
