@@ -1,4 +1,4 @@
-"""Seeds: the streams are independent, and nothing else changes them."""
+"""Seeds: each stream depends on the seed and its own name alone."""
 
 from __future__ import annotations
 
