@@ -3,7 +3,7 @@
 Works on a copy of the tree in a temporary folder: applies an edit, rebuilds, runs the tests that
 have to notice. Prints a line a mutant and fails if one survives.
 
-Use: python tests/mutants.py [--only WORD]
+Use: python tests/mutants.py [--only WORD] [--jobs N]
 """
 
 import argparse
@@ -12,7 +12,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -413,14 +415,19 @@ AROUND = {
 
 
 VERDICTS = {False: "caught", True: "SURVIVED", None: "NO ANSWER IN TIME"}
+# seconds for the tests of one mutant, and for a build
+LIMIT = 900
+
+BUILD = [sys.executable, "setup.py", "build_ext", "--inplace"]
+PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
 
 
-def run(command, folder, limit, show=False):
+def run(command, folder, show=False):
     """Whether a command succeeds; None if it exceeds the time limit, which proves nothing."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, timeout=limit, check=False
+            command, cwd=folder, env=environment, capture_output=True, timeout=LIMIT, check=False
         )
     except subprocess.TimeoutExpired as late:
         done, answer = late, None
@@ -431,49 +438,88 @@ def run(command, folder, limit, show=False):
     return answer
 
 
+def verdict_of(mutant, tree):
+    """Apply a mutant to a tree, run its tests there, and take it out again."""
+    name, old, new, names = mutant
+    path = tree / name
+    text = path.read_text()
+    path.write_text(text.replace(old, new))
+    try:
+        if not name.endswith(".py") and not run(BUILD, tree):
+            return "DOES NOT BUILD"
+        return VERDICTS[run([*PYTEST, *(f"tests/{name}" for name in names)], tree)]
+    finally:
+        path.write_text(text)
+
+
+def compiler(folder):
+    """A script that runs the compiler with -O1: it takes half the time, and faults stay faults."""
+    path = folder / "compiler"
+    path.write_text(f'#!/bin/sh\nexec {os.environ.get("CC", "gcc")} "$@" -O1\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+def work(mutants, tree, survivors):
+    """Try the mutants that are left, one after another, in a tree of one's own."""
+    for number, mutant in mutants:
+        start = time.perf_counter()
+        verdict = verdict_of(mutant, tree)
+        seconds = time.perf_counter() - start
+        name, old, new, _ = mutant
+        print(f"{number:3} {verdict}: {name}: {old} -> {new}  ({seconds:.0f} s)", flush=True)
+        if verdict != "caught":
+            survivors.append(number)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="only mutants of files with this in their name")
-    word = parser.parse_args().only
+    parser.add_argument("--jobs", type=int, default=1, help="number of mutants tried at once")
+    arguments = parser.parse_args()
     groups = {tuple(TESTS): MUTANTS, **AROUND}
     chosen = [
         (*mutant, names)
         for names, mutants in groups.items()
         for mutant in mutants
-        if word in mutant[0]
+        if arguments.only in mutant[0]
     ]
-    build = [sys.executable, "setup.py", "build_ext", "--inplace"]
-    pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-    survivors = []
+    for name, old, *_ in chosen:
+        if (found := (ROOT / name).read_text().count(old)) != 1:
+            sys.exit(f"{name} has {old!r} {found} times, not once")
     with tempfile.TemporaryDirectory() as scratch:
-        tree = Path(scratch, "rfa")
+        os.environ["CC"] = compiler(Path(scratch))
+        trees = [Path(scratch, str(k), "rfa") for k in range(arguments.jobs)]
         leave = shutil.ignore_patterns(
             ".git", "build", "*.so", "*.egg-info", ".venv*", "__pycache__"
         )
-        shutil.copytree(ROOT, tree, ignore=leave)
+        shutil.copytree(ROOT, trees[0], ignore=leave)
         used = sorted({name for *_, names in chosen for name in names})
-        for command in (build, [*pytest, *(f"tests/{name}" for name in used)]):
-            if not run(command, tree, 900, show=True):
+        for command in (BUILD, [*PYTEST, *(f"tests/{name}" for name in used)]):
+            if not run(command, trees[0], show=True):
                 sys.exit("the tests fail, or take too long, without any fault")
-        for number, (name, old, new, names) in enumerate(chosen, 1):
-            path = tree / name
-            text = path.read_text()
-            if text.count(old) != 1:
-                sys.exit(f"{name} has {old!r} {text.count(old)} times, not once")
-            path.write_text(text.replace(old, new))
-            start = time.perf_counter()
-            if name.endswith(".py") or run(build, tree, 300):
-                tests = [*pytest, *(f"tests/{name}" for name in names)]
-                verdict = VERDICTS[run(tests, tree, 300)]
-            else:
-                verdict = "DOES NOT BUILD"
-            path.write_text(text)
-            seconds = time.perf_counter() - start
-            print(f"{number:2} {verdict}: {name}: {old} -> {new}  ({seconds:.0f} s)", flush=True)
-            if verdict != "caught":
-                survivors.append(number)
-        print(f"{len(chosen) - len(survivors)} passed, {len(survivors)} failed")
+        for tree in trees[1:]:
+            shutil.copytree(trees[0], tree)
+        mutants, survivors = Shared(enumerate(chosen, 1)), []
+        with ThreadPoolExecutor(len(trees)) as pool:
+            list(pool.map(lambda tree: work(mutants, tree, survivors), trees))
+    print(f"{len(chosen) - len(survivors)} caught, {len(survivors)} not: {sorted(survivors)}")
     return bool(survivors)
+
+
+class Shared:
+    """An iterator that several threads may share."""
+
+    def __init__(self, iterator):
+        self._iterator = iterator
+        self._lock = threading.Lock()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        with self._lock:
+            return next(self._iterator)
 
 
 if __name__ == "__main__":

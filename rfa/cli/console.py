@@ -35,6 +35,13 @@ class Parser(argparse.ArgumentParser):
         """Refuse the arguments."""
         raise UsageError(f"{message}; see {self.prog} --help")
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse the arguments; one that is unknown is refused by the parser of its command."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
+
     def _print_message(self, message: str, file: Any = None) -> None:
         # argparse prints --help and --version with this method, and hides failures to write.
         need_stdout()

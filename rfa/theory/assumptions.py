@@ -203,8 +203,7 @@ def audit(exp: HasParameters, delta: float = setting.DELTA, C0: float = setting.
     >>> audit(preset("figure1")).constants["A6"]
     (1.0, 2.0)
     """
-    if HasParameters not in type(exp).__mro__:
-        raise TypeError(f"exp must be an Experiment, got {_validate.shown(exp)}")
+    _validate.instance(exp, "exp", HasParameters, "an Experiment")
     return audit_parameters(
         exp.parameters(), delta, C0, noise=exp.noise, law=exp.law, balance=exp.balance
     )

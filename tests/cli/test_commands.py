@@ -345,6 +345,7 @@ def test_the_inverse_names_what_contradicts_what(capsys):
         ("check {files}/run.npz --threads 1", "RUN is a run that has been made: no --preset,"),
         ("check {files}/run.npz --delta 1", "delta must be between 0 and 1"),
         ("check {files}/run.npz {files}/run.npz", "unrecognized arguments"),
+        ("train --delta 1", "unrecognized arguments: --delta 1; see rfa train --help"),
         ("check --preset theorem --C0 1", "C0 must be above 1, got 1.0"),
         ("check --preset theorem --delta 0", "delta must be between 0 and 1"),
         ("check --preset theorem --delta few", "argument --delta: must be a number, got 'few'"),

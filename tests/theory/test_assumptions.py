@@ -338,7 +338,7 @@ def test_audit_refuses(options, message):
 
 
 def test_audit_refuses_what_is_not_an_experiment():
-    with pytest.raises(TypeError, match="exp must be an Experiment, got 'figure1'"):
+    with pytest.raises(TypeError, match="exp must be an Experiment, got str"):
         audit("figure1")
     with pytest.raises(TypeError, match="delta must be a real number"):
         audit(PRESET, delta="small")
