@@ -14,7 +14,7 @@ from rfa import _validate
 Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator | None
 
 # The key of a stream is its place in this list, so new streams are only appended.
-STREAMS = ("mu", "data", "noise", "init", "test", "check")
+STREAMS = ("mu", "data", "noise", "init", "test", "check", "statement")
 
 # Limits for a SeedSequence that is read from a file. NumPy mixes a pool in a time that grows with
 # the square of its size. The entropy may be a nested list.
@@ -67,6 +67,18 @@ def generator(
     key = (*origin.spawn_key, STREAMS.index(stream))
     seed = np.random.SeedSequence(origin.entropy, spawn_key=key, pool_size=origin.pool_size)
     return np.random.Generator(np.random.PCG64(seed))
+
+
+def of_name(origin: np.random.SeedSequence, name: str) -> np.random.Generator:
+    """The generator of a user's statement, which depends on its name and on no other draw."""
+    drawn = generator(origin, "statement").integers(2**32, size=4)
+    letters = list(name.encode())
+    return np.random.default_rng([*map(int, drawn), len(letters), *letters])
+
+
+def apart(origin: np.random.Generator) -> np.random.SeedSequence:
+    """A seed that a Generator draws, so that its streams do not depend on each other."""
+    return np.random.SeedSequence([int(word) for word in origin.integers(2**32, size=4)])
 
 
 def of_trial(origin: np.random.SeedSequence, k: int) -> np.random.SeedSequence:

@@ -552,8 +552,8 @@ def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
     -----
     The lines are 95 percent Clopper-Pearson intervals. The dotted line is 1 - 4 delta, the
     probability that the theorem claims. A statement is red if its whole interval is below this
-    line, and grey if it was vacuous in every trial. Statements that were never applicable are left
-    out.
+    line, and grey if it had no case or was trivial in every trial. Statements that were never
+    applicable are left out.
 
     Examples
     --------
@@ -572,7 +572,9 @@ def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
     trials, target = len(records), 1 - 4 * records[0]["delta"]
     axes = _axes(ax)
     for row, p in enumerate(found.values()):
-        colour = "grey" if p.vacuous == p.trials else NEGATIVE if p.high < target else POSITIVE
+        colour = NEGATIVE if p.high < target else POSITIVE
+        if p.no_case + p.trivial == p.trials:
+            colour = "grey"
         axes.plot([p.low, p.high], [row, row], color=colour, linewidth=1.5)
         axes.plot([p.k / p.n], [row], marker="o", markersize=4, color=colour)
     axes.axvline(target, color="black", linestyle=":", linewidth=1)
@@ -581,6 +583,6 @@ def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
         xlim=(-0.02, 1.02),
         ylim=(len(found), -1),
         xlabel="share of trials in which it holds, 95% interval",
-        title=f"{trials} trials; grey: vacuous; dotted: $1 - 4\\delta$ = {target:g}",
+        title=f"{trials} trials; grey: no case or trivial; dotted: $1 - 4\\delta$ = {target:g}",
     )
     return axes

@@ -48,7 +48,8 @@ def initialisation(it):
     sizes = {name: (count, 0) for name, count in zip(NAMES, counts, strict=True)}
     # another test is about the largest C0
     constant = ("C0", C0, LITERAL_C0, None)
-    rest = {"details": sizes, "constant": constant}
+    unmet = it.lack("m >= 16 C0^2 log(32/delta)")
+    rest = {"details": sizes, "constant": constant, "unmet": unmet}
     it.say("lemma_4_2", ">=", counts, m / 4 * it.shrink, axes={"cluster": NAMES}, **rest)
     it.say("lemma_4_2_sum", ">=", counts.sum(), m * it.shrink, **rest)
 
@@ -68,7 +69,7 @@ def sampling(it):
         excess = {"a_own": lambda x: 1 - x, "c": lambda x: max(0.0, x - it.eta)}
         take = excess.get(name, lambda x: x)
         constant = ("C1", it.C1, None, lambda x: take(x) / unit if unit else 0.0)
-        return {"constant": constant, "C1": True}
+        return {"constant": constant, "unmet": it.lack("C1 >= 2")}
 
     axes = {"axes": it.samples()}
     a, b = it.spread, it.spread**2
@@ -101,20 +102,12 @@ def edge(it):
         expected = (1 - it.eta) / 4 * n * math.erf(cosine / (math.sqrt(2) * it.sigma))
         details = {"expected": (expected, 1e-9 * n)}
     rest = {"axes": axes, "constant": constant, "details": details}
-    it.say("lemma_4_4", ">=", E, n / C2, unsure[j], **rest)
+    it.say("lemma_4_4", ">=", E, n / C2, unsure[j], unmet=it.lack("C1 >= 2"), **rest)
     votes = np.array([it.y[it.c == c] @ A[it.c == c] for c in range(4)]).T
     value = (np.sign(it.a)[:, None] * (votes - votes[:, AGAINST]))[it.j, it.mu] / n
     constant = ("C2", C2, LITERAL_C2, inverse(2))
-    it.say(
-        "equation_31",
-        ">=",
-        value,
-        1 / (2 * C2),
-        unsure[it.j] / n + V,
-        axes=it.pairs(),
-        C1=True,
-        constant=constant,
-    )
+    it.votes = ">=", value, 1 / (2 * C2), unsure[it.j] / n + V
+    it.votes_constant = constant
 
 
 def good_run(it):
@@ -122,10 +115,11 @@ def good_run(it):
     names = ["lemma_4_1_a", "lemma_4_1_b_mu1", "lemma_4_1_b_mu2", "lemma_4_2", "lemma_4_2_sum"]
     names += [f"lemma_4_3_{part}" for part in ("a_own", "a_other", "a_orthogonal", *"bcd")]
     failing = [name for name in [*names, "lemma_4_4"] if not it.found[name].holds]
-    it.good = {"not a good run": bool(failing)}
+    it.good = {"not a good run": bool(failing)} | it.lack("m >= 16 C0^2 log(32/delta)")
     constant = ("C0", it.C0, LITERAL_C0, None)
     details = {"failing": (failing, None)}
-    rest = {"C1": True, "details": details, "constant": constant}
+    unmet = it.lack("C1 >= 2", "m >= 16 C0^2 log(32/delta)")
+    rest = {"unmet": unmet, "details": details, "constant": constant}
     it.say("definition_4_5", "<=", len(failing), 0, **rest)
 
 
@@ -144,15 +138,21 @@ def first_step(it):
 def amplification(it):
     """Lemma 4.10 and its inner steps, but (28) and (31)."""
     C2, j, mu = it.C2, it.j, it.mu
-    unmet = it.good | {"alpha is above 1/4": it.K < 1}
+    first = it.good | it.lack("C1 >= 2", "<= alpha/3", "alpha <= 1/4")
+    votes = first | it.lack("size(N)/n <= 1/(2 C2)", "eta <= 1/(4 C2)")
+    growing = votes | it.lack("<= 1/(16 C2)")
+    it.amplified = growing | it.lack("<= 1/(64 C2)")
 
-    def say(name, relation, values, bound, error, factor=None, **rest):
+    def say(name, relation, values, bound, error, factor=None, unmet=first, **rest):
         if factor:
             rest["constant"] = ("C2", C2, LITERAL_C2, inverse(factor))
-        it.say(name, relation, values, bound, error, C1=True, unmet=unmet, **rest)
+        it.say(name, relation, values, bound, error, unmet=unmet, **rest)
+
+    rest = {"axes": it.pairs(), "constant": it.votes_constant}
+    say("equation_31", *it.votes, unmet=votes, **rest)
 
     share, error = it.shares([1])
-    say("lemma_4_10_alignment", ">=", share, 1, error)
+    say("lemma_4_10_alignment", ">=", share, 1, error, unmet=it.amplified)
     after, before = it.cos[1][j, mu], it.cos[0][j, mu]
     v = (it.d + 8) * V
     amplification = float(np.median(after / before)) if len(j) else math.nan
@@ -164,6 +164,7 @@ def amplification(it):
         1 / (16 * C2),
         4 * v,
         16,
+        unmet=growing,
         axes=it.pairs(),
         details={"amplification": (amplification, relative)},
     )
@@ -182,11 +183,12 @@ def amplification(it):
     say("equation_26", "<=", size2, it.start, rounding, **axes)
     growth = (it.P[1] - it.P[0])[j, mu] / it.unit
     error = 4 * it.projection_error / it.unit
-    say("equation_32", ">=", growth, 1 / (8 * C2), error, 8, axes=it.pairs())
+    say("equation_32", ">=", growth, 1 / (8 * C2), error, 8, growing, axes=it.pairs())
     own, off = it.reach(1)
     e = it.cos_error
-    say("equation_34_own", ">=", own, 1 / (32 * C2), e, 32, axes=it.pairs())
-    say("equation_34_opposite", "<=", off, -1 / (32 * C2), e, -32, axes=it.pairs())
+    say("equation_34_own", ">=", own, 1 / (32 * C2), e, 32, it.amplified, axes=it.pairs())
+    rest = {"unmet": it.amplified, "axes": it.pairs()}
+    say("equation_34_opposite", "<=", off, -1 / (32 * C2), e, -32, **rest)
 
 
 # ------------------------------------------------------------------------- dynamics
@@ -203,7 +205,7 @@ def growth(it):
         "neuron": np.broadcast_to(moving, relative.shape),
         "step": np.repeat(t, len(moving)),
     }
-    unmet = it.good | {"above alpha/3": it.start > it.alpha / 3}
+    unmet = it.good | it.lack("<= alpha/3")
     error = v * relative
     it.say("lemma_A_1_neurons", "<=", relative, 1, error, axes=axes, unmet=unmet)
     it.say("lemma_A_1_norm", "<=", whole, 1, v * whole, axes={"step": t}, unmet=unmet)
@@ -215,8 +217,7 @@ def always(it, t):
     ratio = np.abs(it.f[t]) / (limit * it.norm_x)
     error = 2 * it.dense_error[t] / (limit * it.norm_x) + 10 * it.m * V
     axes = {"sample": np.arange(it.n), "step": np.full(it.n, t)}
-    it.say("equation_16", "<=", ratio, 1, error, axes=axes)
-    it.found["equation_16"].met = True
+    it.say("equation_16", "<=", ratio, 1, error, axes=axes, always=True)
 
 
 def subnetwork(it):
@@ -225,8 +226,7 @@ def subnetwork(it):
     f_J, out = np.maximum(it.H[t], 0) @ it.a_J, ~it.J.any(axis=1)
     b, share = (it.clean_y * f_J).min(), out.mean()
     norm = np.linalg.norm(W)
-    unmet = {
-        "a_j is not": not it.paper_a,
+    premises = {
         "b = ": not 0 < b < 1,
         "norm_F(W_T) = ": norm > 1,
         "norm(x) = ": it.norm_x.max() > 2,
@@ -241,17 +241,17 @@ def subnetwork(it):
         b / 2,
         e,
         axes=it.samples(),
-        unmet=unmet,
+        always=True,
+        unmet={"a_j is not": not it.paper_a},
+        premises=premises,
         constant=("Cf", Cf, None, lambda _: Cf),
         details={"b": (b, e), "size_Jc_over_m": (share, V), "norm": (norm, 1e-12)},
     )
-    it.found["lemma_4_6"].met = not any(unmet.values())
     rest = np.abs(np.maximum(it.H[t][:, out], 0) @ it.a[out])
     limit = np.linalg.norm(it.a[out]) * np.linalg.norm(W[out]) * it.norm_x
     ratio = np.divide(rest, limit, out=np.zeros(it.n), where=limit > 0)
     error = np.divide(e, limit, out=np.zeros(it.n), where=limit > 0)
-    it.say("lemma_4_6_norm", "<=", ratio, 1, error, axes=it.samples())
-    it.found["lemma_4_6_norm"].met = True
+    it.say("lemma_4_6_norm", "<=", ratio, 1, error, axes=it.samples(), always=True)
 
 
 def conditions(it):
@@ -270,16 +270,25 @@ def conditions(it):
             first = next((t for t, x in zip(steps, share, strict=True) if x == 1), None)
             details["first"] = (first, None)
     axes = {"step": np.array(steps)[: len(share)]}
-    it.say("condition_4_7", ">=", share, 1, error, axes=axes, details=details)
-    it.say("lemma_4_11_alignment", ">=", share, 1, error, axes=axes, unmet=it.good)
+    rest = {"details": details, "claims": False}
+    it.say("condition_4_7", ">=", share, 1, error, axes=axes, **rest)
+    it.kept = it.amplified | it.lack(
+        "2 size(N)/n <= e^-2/128",
+        "2 C1 sigma sqrt(d) <= e^-2/128",
+        "C > 512 C1 e^2",
+        "C1/C < 1/(2 sqrt C)",
+    )
+    it.say("lemma_4_11_alignment", ">=", share, 1, error, axes=axes, unmet=it.kept)
     it.o = it.P[:, it.j, OTHER[it.mu]] / it.unit
     it.o_error = 4 * it.projection_error / it.unit.min(initial=1.0)
     for name, end, unmet in (
         ("condition_4_8", it.T, {}),
-        ("lemma_4_11_orthogonality", it.T - 1, it.good),
+        ("lemma_4_11_orthogonality", it.T - 1, it.kept),
     ):
         values, axes = np.abs(it.o[: end + 1]), it.pairs(range(end + 1))
-        it.say(name, "<=", values, 3, it.o_error, axes=axes, unmet=unmet)
+        later = (values[1:].max(initial=0), it.o_error.max())
+        rest = {"claims": name == "lemma_4_11_orthogonality", "details": {"from_step_1": later}}
+        it.say(name, "<=", values, 3, it.o_error, axes=axes, unmet=unmet, **rest)
     it.few = bool((it.J.sum(axis=0) < it.m / 4 * it.shrink).any())
     it.unaligned = bool((share < 1).any())
     it.astray = bool((np.abs(it.o[: it.T + 1]) > 3).any())
@@ -287,19 +296,19 @@ def conditions(it):
 
 def margin(it):
     """Lemma 4.9 and its inner steps; it.few, unaligned and astray are what it assumes."""
-    T, W, rounded = it.T, it.W[it.T], it.rounded
-    unmet = it.good | {
+    T, W = it.T, it.W[it.T]
+    aligned = {"Condition 4.7 does not": it.unaligned}
+    premises = aligned | {
         "Lemma 4.2's counts": it.few,
-        "Condition 4.7 does not": it.unaligned,
         "Condition 4.8 does not": it.astray,
-        "rounded T": rounded,
     }
-    at_means = E2 * it.shrink / 2048
-    if rounded:
-        at_means = it.alpha * (it.K * E2 * it.shrink / 256 - 3)
-    C3 = 2 / at_means if at_means > 0 else math.inf
+    bounded = it.good | it.lack("<= alpha/3", "alpha <= 1/4")
+    it.small = it.lack("K >= 1536 e^2" if it.rounded else "(1-1/C0)^2/6144", "(1-1/C0)^2/4096")
+    unmet = bounded | it.small
+    at_means = it.r * E2 * it.shrink / 2048
+    C3 = 2 / at_means
     norm = np.sqrt((W**2).sum())
-    it.say("lemma_4_9_norm", "<=", norm, 1, 1e-12, unmet=unmet)
+    it.say("lemma_4_9_norm", "<=", norm, 1, 1e-12, unmet=bounded)
     y_f_J, e = it.y * (np.maximum(it.H[T], 0) @ it.a_J), 2 * it.dense_error[T]
     for name, chosen, relation, sign in (
         ("clean", ~it.noisy, ">=", 1),
@@ -313,22 +322,22 @@ def margin(it):
             e,
             axes=it.samples(chosen),
             unmet=unmet,
-            trivial=at_means <= 0,
+            premises=premises,
             constant=("C3", C3, 4096 * math.exp(2), inverse(sign)),
         )
 
     steps = np.repeat(np.arange(T), it.n)
     error = np.repeat(it.engine_error[:T] / 4 + 8 * V, it.n)
     constant = ("e^-2/2", E2 / 2, E2 / 2, itself)
-    rest = {"axes": {"step": steps}, "constant": constant, "unmet": unmet}
+    rest = {"axes": {"step": steps}, "constant": constant, "unmet": bounded}
     it.say("equation_17", ">=", it.g[:T], E2 / 2, error, **rest)
     c = it.P[1 : T + 1, it.j, it.mu]
-    rest = {"axes": it.pairs(range(1, T)), "unmet": unmet}
+    rest = {"axes": it.pairs(range(1, T)), "unmet": unmet, "premises": aligned}
     rest["constant"] = ("e^-2/64", E2 / 64, E2 / 64, itself)
     growth = (c[1:] - c[:-1]) / it.unit
     it.say("equation_18", ">=", growth, E2 / 64, it.o_error, **rest)
     f_means = LABEL * (np.maximum(it.M @ W.T, 0) @ it.a_J)
-    rest = {"axes": {"cluster": NAMES}, "unmet": unmet}
+    rest = {"axes": {"cluster": NAMES}, "unmet": unmet, "premises": premises}
     rest["constant"] = ("right side of (20)", at_means, E2 / 2048, itself)
     it.say("equation_20", ">=", f_means, at_means, e, **rest)
 
@@ -340,7 +349,7 @@ def persistence(it):
     constant = ("e^-2/256", E2 / 256, E2 / 256, itself)
     axes = it.pairs(range(2, T + 1))
     error = 4 * (it.d + 8) * V
-    rest = {"axes": axes, "constant": constant, "unmet": it.good}
+    rest = {"axes": axes, "constant": constant, "unmet": it.kept}
     it.say("equation_38", ">=", cosines, E2 / 256, error, **rest)
     triggers, on_off, unsure, towards = [], [], [], []
     for t in range(1, T):
@@ -355,10 +364,10 @@ def persistence(it):
             towards.append(side * (o[t + 1, p] - o[t, p]))
     axes = dict(zip(("neuron", "cluster", "step"), np.array(triggers).T, strict=False))
     details = {"triggers": (len(triggers), 0), "of": ((T - 1) * len(it.j), 0)}
-    rest = {"axes": axes, "details": details, "unmet": it.good}
+    rest = {"axes": axes, "details": details, "unmet": it.kept}
     it.say("equation_41", ">=", np.array(on_off, float), 1, np.array(unsure, float), **rest)
     it.say("equation_42", "<", towards, 0, 2 * e, **rest)
-    rest = {"axes": it.pairs(range(T)), "unmet": it.good}
+    rest = {"axes": it.pairs(range(T)), "unmet": it.kept}
     it.say("equation_43", "<=", np.abs(np.diff(o, axis=0)), 2, 2 * e, **rest)
 
 
@@ -370,17 +379,17 @@ def theorem(it, t):
     s, e = it.s[t], it.engine_error[t]
     clean, close = ~it.noisy, np.abs(it.s[t]) <= it.engine_error[t]
     wrong, fitted = (s[clean] <= 0).sum(), (s[it.noisy] > 0).sum()
-    unmet = {"unmet": {"rounded T": it.rounded}}
+    it.whole = it.kept | it.small | it.lack("(1-1/C0)^2 >= 1/2")
     details = {"clean_wrong": (wrong, close.sum()), "noisy_fitted": (fitted, close.sum())}
     both = wrong + fitted
-    it.say("theorem_3_1_1", "<=", both, 0, close.sum(), details=details, **unmet)
+    it.say("theorem_3_1_1", "<=", both, 0, close.sum(), details=details)
     for name, count, chosen in (("clean", wrong, clean), ("noisy", fitted, it.noisy)):
         values = [count] if chosen.any() else []
-        it.say(f"theorem_3_1_1_{name}", "<=", values, 0, close.sum(), **unmet)
-    margin, gamma = it.clean_y * it.f[t], E2 / 16384
-    axes = {"cluster": NAMES[it.c]}
-    constant = ("gamma", gamma, gamma, itself)
-    it.say("equation_45", ">=", margin, gamma, e, axes=axes, constant=constant, **unmet)
+        it.say(f"theorem_3_1_1_{name}", "<=", values, 0, close.sum())
+    margin, gamma = it.clean_y * it.f[t], it.r * E2 / 16384
+    constant = ("gamma", gamma, E2 / 16384, itself)
+    rest = {"axes": {"cluster": NAMES[it.c]}, "constant": constant, "unmet": it.whole}
+    it.say("equation_45", ">=", margin, gamma, e, **rest)
 
     distribution, tail = it.run.data.distribution, it.tail
     fresh = min(FRESH, FRESH_REALS // it.d)
@@ -398,8 +407,9 @@ def theorem(it, t):
             ideal = 2 * normal.cdf(x) * normal.cdf(-x)
             bayes = it.eta + (1 - 2 * it.eta) * ideal
             details = {"ideal_clean_error": (ideal, 1e-15), "bayes_error": (bayes, 1e-15)}
-    rest = {"trivial": bound >= 1, "constant": constant, "details": details, **unmet}
-    it.say("theorem_3_1_2", "<=", errors.mean(), bound, error, **rest)
+    rest = {"trivial": bound >= 1, "constant": constant, "details": details}
+    if it.feasible:
+        it.say("theorem_3_1_2", "<=", errors.mean(), bound, error, **rest)
     norm, least = np.linalg.norm(it.W[t]), margin.min()
 
     def proven(gamma, factor):
@@ -420,8 +430,8 @@ def theorem(it, t):
         proven(gamma, root),
         error,
         trivial=proven(gamma, root) >= 1,
-        unmet=unmet["unmet"] | {"norm_F(W_T) = ": norm > 1},
-        constant=("gamma", gamma, gamma, lambda _: least),
+        unmet=it.whole | {"norm_F(W_T) = ": norm > 1},
+        constant=("gamma", gamma, E2 / 16384, lambda _: least),
         constant_error=e,
         details=details,
     )
@@ -429,7 +439,7 @@ def theorem(it, t):
 
 def features(it, t):
     """Proposition 3.2 and its inner steps."""
-    unmet = {"rounded T": it.rounded}
+    inner = it.whole | it.lack("alpha <= 1/10")
     before, change = np.maximum(it.H[0], 0), np.maximum(it.H[t], 0)
     numerator = np.linalg.norm(change - before, axis=1)
     denominator = np.linalg.norm(before, axis=1)
@@ -440,8 +450,8 @@ def features(it, t):
         rho = (numerator / denominator)[some]
         error = rho * ((e_0 + e_t) / numerator + e_0 / denominator)[some]
     error = np.where(np.isfinite(error), error, 0)
-    C, scale = 16 * 1024 * math.exp(2), it.start
-    constant = ("C", C, C, inverse(scale))
+    C, scale = 16 * 1024 * math.exp(2) / it.r, it.start
+    constant = ("C", C, 16 * 1024 * math.exp(2), inverse(scale))
     samples = {"sample": np.arange(it.n)}
     it.say(
         "proposition_3_2",
@@ -450,18 +460,19 @@ def features(it, t):
         1 / (C * scale),
         error,
         axes={"sample": np.flatnonzero(some)},
-        unmet=unmet,
         constant=constant,
         details={"left_out": ((~some).sum(), 0)},
     )
     growth = (it.P[t] - it.P[0])[it.j, it.mu] / np.abs(it.a[it.j])
-    constant = ("e^-2/256", E2 / 256, E2 / 256, itself)
-    rest = {"axes": it.pairs(), "constant": constant, "unmet": unmet}
-    it.say("equation_48", ">=", growth, E2 / 256, it.alpha * it.o_error, **rest)
-    square, bound = numerator**2, E2**2 / (8 * 1024**2)
+    least = it.r * E2 / 256
+    constant = ("e^-2/256", least, E2 / 256, itself)
+    rest = {"axes": it.pairs(), "constant": constant, "unmet": inner | it.lack("e^-2/4096")}
+    it.say("equation_48", ">=", growth, least, it.alpha * it.o_error, **rest)
+    square, bound = numerator**2, (it.r * E2) ** 2 / (8 * 1024**2)
+    unmet = inner | it.lack("e^-2/4096", "8 C1 sigma sqrt(d) <= ")
     error = 2 * numerator * (e_0 + e_t)
     it.say("equation_53", ">=", square, bound, error, axes=samples, unmet=unmet)
-    rest = {"axes": samples, "unmet": unmet}
+    rest = {"axes": samples, "unmet": it.good}
     it.say("proposition_3_2_denominator", "<=", denominator, 3 * scale, e_0, **rest)
 
 

@@ -44,7 +44,9 @@ class Found:
     bound: float
     error: np.ndarray
     axes: dict
-    vacuous: bool
+    silent: str
+    no_claim: bool
+    claims: bool
     met: bool
     unmet: dict
     constant: tuple
@@ -154,6 +156,9 @@ class Dense:
         self.paper_a = np.allclose(self.a, np.append(half, np.zeros(self.m % 2)))
         self.met &= self.paper_a
 
+        self.r = 4 * self.alpha * self.K if self.rounded else 1.0
+        self.needs = self._needs()
+
         self.H = self.X @ self.W.transpose(0, 2, 1)  # (steps + 1, n, m)
         self.f = np.maximum(self.H, 0) @ self.a
         self.s = self.y * self.f
@@ -184,6 +189,36 @@ class Dense:
         limit = (self.d + 8) * (u + V) * self.norm_x[:, None] * self.norm[:, None, :]
         self.unsure = (np.abs(self.H) <= limit) & (limit > 0)
 
+    def _needs(self):
+        """Part of the text of each need of the proofs -> whether it holds."""
+        near, start, share, C = self.C1 * self.spread, self.start, self.shrink, self.hi
+        noisy = min(1, self.eta + self.C1 * self.tail) if self.eta else 0
+        small, rate = 3 * self.alpha <= self.r * E2 * share / 2048, self.r * E2
+        return {
+            "C1 >= 2": self.C1 >= 2,
+            "<= alpha/3": start <= self.alpha / 3,
+            "alpha <= 1/4": self.alpha <= 0.25,
+            "2 size(N)/n <= e^-2/128": 2 * noisy <= E2 / 128,
+            "2 C1 sigma sqrt(d) <= e^-2/128": 2 * near <= E2 / 128,
+            "C > 512 C1 e^2": C > 512 * self.C1 * math.exp(2),
+            "C1/C < 1/(2 sqrt C)": 2 * self.C1 < math.sqrt(C),
+            "alpha <= 1/10": self.alpha <= 0.1,
+            "8 C1 sigma sqrt(d) <= ": 8 * near <= rate / 512,
+            "e^-2/4096": start <= rate / 4096,
+            "m >= 16 C0^2 log(32/delta)": self.m >= 16 * self.C0**2 * math.log(32 / self.delta),
+            "K >= 1536 e^2" if self.rounded else "(1-1/C0)^2/6144": small,
+            "(1-1/C0)^2/4096": near <= rate * share / 4096,
+            "(1-1/C0)^2 >= 1/2": share >= 0.5,
+            "size(N)/n <= 1/(2 C2)": noisy <= 1 / (2 * self.C2),
+            "eta <= 1/(4 C2)": self.eta <= 1 / (4 * self.C2),
+            "<= 1/(16 C2)": start <= 1 / (16 * self.C2),
+            "<= 1/(64 C2)": near <= 1 / (64 * self.C2),
+        }
+
+    def lack(self, *texts):
+        """Which of some needs do not hold."""
+        return {text: not self.needs[text] for text in texts}
+
     # ------------------------------------------------------------------------- writing down
 
     def say(
@@ -196,7 +231,9 @@ class Dense:
         *,
         axes=None,
         unmet=None,
-        C1=False,
+        premises=None,
+        claims=True,
+        always=False,
         trivial=False,
         constant=(None, None, None, None),
         constant_error=0.0,
@@ -204,22 +241,26 @@ class Dense:
     ):
         """Note a statement: values compared with a bound; ``error`` bounds the error of each.
 
-        unmet: part of the text of a hypothesis -> whether it does not hold; C1: it must be at least
-        2; trivial: any value satisfies the bound; constant: its name, its value in the bound and in
-        the paper, and the empirical one as a function of the extreme value, or None for no look at
-        it; details: name -> value and its error, None for an exact comparison.
+        unmet: part of the text of a hypothesis -> whether it does not hold; premises: the same for
+        those after its own "if"; claims: whether it claims anything; always: whether it claims it
+        of every network; trivial: any value satisfies the bound; constant: its name, its value in
+        the bound and in the paper, and the empirical one as a function of the extreme value, or
+        None for no look at it; details: name -> value and its error, None for an exact comparison.
         """
         values = np.asarray(values, np.float64).ravel()
-        unmet = {**(unmet or {}), **({"C1 = ": self.C1 < 2} if C1 else {})}
+        unmet, premises = unmet or {}, premises or {}
+        trivial = trivial or (relation == ">=" and bound <= 0)
         self.found[name] = Found(
             relation,
             values,
             bound,
             np.broadcast_to(np.asarray(error, np.float64).ravel(), values.shape),
             {axis: np.ravel(labels) for axis, labels in (axes or {}).items()},
-            self.delta >= 0.25 or not values.size or trivial or (relation == ">=" and bound <= 0),
-            self.met and not any(unmet.values()),
-            unmet,
+            "no case" if not values.size else "trivial" if trivial else "",
+            bool(values.size) and any(premises.values()),
+            claims,
+            (self.met or always) and not any(unmet.values()) and not any(premises.values()),
+            unmet | premises,
             constant,
             constant_error,
             details or {},
@@ -263,6 +304,18 @@ class Dense:
         return np.array([x.mean() for x, _ in both]), np.array([e.mean() for _, e in both])
 
 
+def verdict(check, found):
+    """The verdict of a check with this inequality."""
+    if found.silent == "no case":
+        return "no case"
+    if found.no_claim:
+        return "no claim"
+    if found.silent and check.holds:
+        return found.silent
+    words = ("FAILS", "holds") if found.met and found.claims else ("false", "true")
+    return words[check.holds]
+
+
 def differences(check, found):
     """The entries in which a check differs from the definition by more than rounding."""
     wrong = []
@@ -277,12 +330,15 @@ def differences(check, found):
         return [f"not applicable: {check.reason}"]
     for what, got, wanted in (
         ("relation", check.relation, found.relation),
-        ("vacuous", check.vacuous, found.vacuous),
         ("hypotheses_met", check.hypotheses_met, found.met),
         ("constant", check.constant, found.constant[0]),
     ):
         if got != wanted:
             wrong.append(f"{what} is {got!r}, by definition {wanted!r}")
+    if not found.no_claim and check.verdict != "undecided" and check.silent != found.silent:
+        wrong.append(f"silent is {check.silent!r}, by definition {found.silent!r}")
+    if check.verdict != "undecided" and check.verdict != verdict(check, found):
+        wrong.append(f"verdict is {check.verdict!r}, by definition {verdict(check, found)!r}")
     for text, holds in found.unmet.items():
         if any(text in line for line in check.unmet) != holds:
             wrong.append(f"{text!r} should {'' if holds else 'not '}be unmet: {check.unmet}")

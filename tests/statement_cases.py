@@ -122,6 +122,13 @@ def altered_complexity() -> Case:
     return Case(case("sound").run, patches=patches)
 
 
+def swapped() -> Run:
+    """At T the neurons have each other's weights, so that f has the other sign."""
+    run = train()
+    network = rfa.Network(np.roll(run.network.W, M // 2, axis=0), run.network.a)
+    return replace(run, network=network)
+
+
 def with_gamma(run: Run) -> Case:
     """gamma = 4 for e^-2/16384, with which the bound is below 1 from n = 2.4e11 only."""
     return Case(run, patches=((generalization, "GAMMA", 4.0),))
@@ -153,6 +160,7 @@ CASES: dict[str, Callable[[], Case | Run]] = {
     "omega sqrt(md) = 4 alpha": lambda: train(omega(4)),
     "omega sqrt(md) = 40 alpha": lambda: train(omega(40)),
     "saturated": saturated,
+    "swapped W_T": swapped,
     "unbalanced": lambda: train(SOUND.replace(balance=[0.82, 0.06, 0.06, 0.06])),
     "sigma sqrt(d) = 0.9": lambda: train(SOUND.replace(d=2, sigma=0.9 / math.sqrt(2))),
     "sigma sqrt(d) = 447": lambda: train(SOUND.replace(d=20, n=40, sigma=100.0)),

@@ -27,7 +27,7 @@ def test_the_table_of_statements_is_complete():
     rows = csv.reader(table.splitlines(), skipinitialspace=True)
     shown = [tuple(cell.strip("`") for cell in row) for row in rows]
     statements = [KNOWN[name] for name in STATEMENTS]
-    assert shown == [(s.id, s.arxiv, s.jmlr, s.text) for s in statements]
+    assert shown == [(s.id, *s.numbers, s.text) for s in statements]
 
 
 def console():
@@ -95,12 +95,12 @@ def documented():
 def test_every_public_name_is_on_a_page_of_the_reference():
     public = {f"rfa.{name}" for name in rfa.__all__} - {"rfa.theory", "rfa.studies"}
     public |= {f"rfa.theory.{name}" for name in rfa.theory.__all__}
-    public |= {f"rfa.studies.{name}" for name in ("Proportion", "checks", "final")}
+    public |= {f"rfa.studies.{name}" for name in ("Proportion", "checks", "final", "refuted")}
     figures = ("decision_boundary", "amplification", "neurons", "alignment", "history")
     public |= {f"rfa.plot.{name}" for name in (*figures, "assumptions", "proportions")}
     assert public <= documented()
     assert {*rfa.studies.__all__} == {
-        *("Proportion", "Study", "TrialError", "study", "checks", "final")
+        *("Proportion", "Study", "TrialError", "study", "checks", "final", "refuted")
     }
 
 

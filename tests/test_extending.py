@@ -19,7 +19,7 @@ import rfa
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "docs" / "extending" / "examples"
-FROM_OUTSIDE = ("law", "measure", "noise_rule")
+FROM_OUTSIDE = ("law", "measure", "noise_rule", "own_statement")
 INSIDE = ("command", "engine", "loss", "quantity", "statement")
 
 MODULE = """

@@ -255,12 +255,13 @@ def made_up(outcomes, **cell):
     """Records of a study in which each named statement had these outcomes; the others held."""
     records = []
     for k in range(20):
-        record = {"delta": 0.05, "assumptions_met": True, **cell}
+        record = {"delta": 0.05, "assumptions_met": True, "good_run": True, **cell}
         for name in STATEMENTS:
-            record |= {name: True, f"{name}:vacuous": False, f"{name}:hypotheses_met": True}
+            record |= {name: True, f"{name}:verdict": "holds", f"{name}:hypotheses_met": True}
+            record |= {f"{name}:target": 0.8, f"{name}:bears": True}
         for name, values in outcomes.items():
             record[name] = values[k]
-        record["equation_41:vacuous"] = True
+        record["equation_41:verdict"] = "no case"
         records.append(record)
     return records
 
@@ -282,7 +283,7 @@ def test_proportions_are_a_forest_plot():
         ("theorem_3_1_1", 4, NEGATIVE),  # refuted
         ("lemma_4_4", 15, POSITIVE),  # undecided: the target is in [.51, .91]
         ("lemma_4_2", 20, POSITIVE),
-        ("equation_41", 20, to_hex("grey")),  # vacuous
+        ("equation_41", 20, to_hex("grey")),  # no case
     ):
         row = names.index(name)
         interval, point = [line for line in lines if line.get_ydata()[0] == row][-2:]

@@ -2,6 +2,7 @@
 
 from rfa.studies.grid import study
 from rfa.studies.measures import checks, final
-from rfa.studies.trials import Proportion, Study, TrialError
+from rfa.studies.proportions import Proportion, refuted
+from rfa.studies.trials import Study, TrialError
 
-__all__ = ["Proportion", "Study", "TrialError", "checks", "final", "study"]
+__all__ = ["Proportion", "Study", "TrialError", "checks", "final", "refuted", "study"]

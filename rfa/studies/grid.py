@@ -17,6 +17,7 @@ from rfa.experiment import Experiment
 from rfa.studies.executors import in_threads
 from rfa.studies.measures import Measure, measure_of
 from rfa.studies.trials import Record, Study, TrialError, plain
+from rfa.theory.statement import Statement
 from rfa.training.loop import Interrupted
 
 # Limits of a study, since it keeps the parameters of every cell and a record of every run.
@@ -28,7 +29,7 @@ def study(
     grid: Mapping[str, Iterable[Any]] | None = None,
     trials: int = 100,
     rng: _seeds.Seed = 0,
-    measure: str | Measure = "final",
+    measure: str | Measure | Iterable[str | Statement] = "final",
     progress: bool | None = None,
 ) -> Study:
     """Run trials of an experiment, for every combination of a grid's values.
@@ -46,14 +47,15 @@ def study(
         Seed. Trial k uses its key (k,) in every cell: trial k is
         ``exp.run(SeedSequence(seed, spawn_key=(k,)))``. So the cells are paired, and neither a
         larger grid nor more trials change a trial.
-    measure : {"final", "check"} or callable
+    measure : {"final", "check"}, list of statements, or callable
         The function that turns a run into the entries of its record.
 
         - "final": status, t, and the numbers in the last row of the history.
-        - "check": :func:`rfa.theory.check`. ``ID`` says whether the statement ID holds (None if it
-          is not applicable); there are also ``ID:value``, ``ID:vacuous`` and
-          ``ID:hypotheses_met``. For another delta or C0 pass
+        - "check": :func:`rfa.studies.checks`, of all the paper's statements. ``ID`` says whether
+          the statement ID holds. For another delta or C0 pass
           ``functools.partial(rfa.studies.checks, delta=0.05)``.
+        - A list of ids of statements, and of a user's own :class:`rfa.theory.Statement`: the same
+          for these statements.
         - A function of the run that returns a dict. Its keys are texts other than ``trial`` and
           the grid's names. Several threads call it at once.
     progress : bool, optional

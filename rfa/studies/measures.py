@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from math import isnan
 from typing import Any
 
 from rfa import _validate
 from rfa.setting import C0, DELTA
 from rfa.studies.trials import Record
-from rfa.theory.verification import STATEMENTS, check
+from rfa.theory.hypotheses import EVENTS, Unmet
+from rfa.theory.statement import KNOWN, Statement
+from rfa.theory.verdict import Check
+from rfa.theory.verification import check, selected
 from rfa.training.run import Run
 
 Measure = Callable[[Run], Mapping[str, Any]]
 
 
-def measure_of(measure: str | Measure) -> Measure:
-    """The function of a measure that is given as a function or by its name."""
+def measure_of(measure: str | Measure | Iterable[str | Statement]) -> Measure:
+    """The function of a measure: it is given as a function, by its name, or as statements."""
     if callable(measure):
         return measure
     known: dict[str, Measure] = {"final": final, "check": checks}
-    if not isinstance(measure, str) or measure not in known:
-        raise ValueError(
-            f"measure must be 'final', 'check' or a function, got {_validate.shown(measure)}"
-        )
-    return known[measure]
+    if isinstance(measure, str):
+        if measure in known:
+            return known[measure]
+    elif isinstance(measure, Iterable):
+        statements = tuple(measure)
+        selected(statements)
+        return functools.partial(checks, statements=statements)
+    raise ValueError(
+        "measure must be 'final', 'check', a list of statements or a function, got "
+        f"{_validate.shown(measure)}"
+    )
 
 
 def final(run: Run) -> Record:
@@ -47,8 +58,14 @@ def final(run: Run) -> Record:
     return values
 
 
-def checks(run: Run, delta: float = DELTA, C0: float = C0) -> Record:
-    """The checks of all statements on a run, as one flat dict.
+def checks(
+    run: Run,
+    delta: float = DELTA,
+    C0: float = C0,
+    *,
+    statements: Iterable[str | Statement] | None = None,
+) -> Record:
+    """The checks of statements on a run, as one flat dict.
 
     Parameters
     ----------
@@ -59,25 +76,62 @@ def checks(run: Run, delta: float = DELTA, C0: float = C0) -> Record:
         ``functools.partial(checks, delta=0.05)`` as the measure.
     C0 : float, default 5.0
         See :func:`rfa.theory.check`.
+    statements : iterable of str or Statement, optional
+        See :func:`rfa.theory.check`.
 
     Returns
     -------
     dict
-        ``status`` of the run, ``delta``, and ``assumptions_met``: whether (A1)-(A7) hold for some C
-        and labels and clusters are drawn as in the paper. For the id ID of every statement: ``ID``
-        (whether it holds; None if it is not applicable), ``ID:value``, ``ID:vacuous`` and
-        ``ID:hypotheses_met``.
+        ``status`` of the run, ``delta``, ``assumptions_met`` (whether (A1)-(A7) hold for some C and
+        labels and clusters are drawn as in the paper) and ``good_run``. For the id ID of every
+        statement:
+
+        - ``ID``: whether the inequality holds; None if it is not applicable or has no bound.
+        - ``ID:value`` and ``ID:verdict``.
+        - ``ID:hypotheses_met``.
+        - ``ID:target``: the probability that it claims; "never false", "never false on a good run",
+          or "none" if it claims nothing.
+        - ``ID:bears``: whether trials bear on the claim: all hypotheses that depend on the
+          parameters hold, and the claim is not about a C that is "large enough".
     """
-    report = check(run, delta, C0)
+    chosen = {s.id: s for s in selected(statements)}
+    listed = [s if isinstance(s, Statement) else s.id for s in chosen.values()]
+    report = check(run, delta, C0, statements=listed)
     values: Record = {
         "status": run.status,
         "delta": delta,
         "assumptions_met": report.settings["assumptions_met"],
+        "good_run": report.settings["good_run"],
     }
-    for name in STATEMENTS:
+    for name, statement in chosen.items():
         entry = report[name]
-        values[name] = entry.holds if entry.applicable else None
+        compared = entry.applicable and not (entry.instead == "no claim" and isnan(entry.bound))
+        values[name] = entry.holds if compared else None
         values[f"{name}:value"] = entry.value
-        values[f"{name}:vacuous"] = entry.vacuous
+        values[f"{name}:verdict"] = entry.verdict
         values[f"{name}:hypotheses_met"] = entry.hypotheses_met
+        values[f"{name}:target"] = _target(statement, delta)
+        values[f"{name}:bears"] = _bears(entry)
     return values
+
+
+def _target(statement: Any, delta: float) -> float | str:
+    probability = statement.probability
+    if callable(probability):
+        return float(probability(delta))
+    if probability is None:
+        return "never false on a good run" if "good_run" in statement.needs else "never false"
+    return str(probability)
+
+
+def _bears(entry: Check) -> bool:
+    """Whether trials bear on the claim of a check, as far as the parameters decide it."""
+    refutable = entry.id not in KNOWN or KNOWN[entry.id].refutable
+    premises = KNOWN[entry.id].premises if entry.id in KNOWN else ()
+    drawn = EVENTS.union(premises)
+    return (
+        refutable
+        and entry.claims
+        and entry.applicable
+        and all(isinstance(line, Unmet) and line.id in drawn for line in entry.unmet)
+    )

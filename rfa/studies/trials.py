@@ -1,62 +1,24 @@
-"""The result of a study: the records of its trials, and how often a statement held in them."""
+"""The result of a study: the records of its trials."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rfa import _validate
 from rfa._tables import jsonable
-from rfa.estimates.intervals import clopper_pearson
 from rfa.experiment import Experiment
+from rfa.studies.proportions import Proportion, proportion_of
 from rfa.theory.verification import STATEMENTS
 
 if TYPE_CHECKING:
     import pandas
 
 Record = dict[str, Any]
-
-
-class Proportion(NamedTuple):
-    """How often a statement, or another truth value, held in the trials of a cell.
-
-    Attributes
-    ----------
-    k : int
-        Number of trials in which it held.
-    n : int
-        Number of trials in which it was applicable.
-    low, high : float
-        95 percent Clopper-Pearson interval of the probability; 0 and 1 if n = 0.
-    trials : int
-        Number of all trials of the cell.
-    not_applicable, vacuous, unmet : int
-        Number of trials in which the statement was not applicable, was vacuous, or had hypotheses
-        that were not met.
-    verdict : str
-        The interval compared with the theorem's probability, at least 1 - 4 delta:
-
-        - ``"consistent"``: low is at least 1 - 4 delta.
-        - ``"refuted"``: high is below 1 - 4 delta, and the theorem's assumptions are met.
-        - ``"undecided"``: neither.
-        - ``"vacuous"``: the statement was vacuous in every trial.
-        - ``"conditional"``: there are trials in which the statement was not applicable.
-        - empty: the truth value is not that of a statement.
-    """
-
-    k: int
-    n: int
-    low: float
-    high: float
-    trials: int
-    not_applicable: int
-    vacuous: int
-    unmet: int
-    verdict: str
 
 
 class TrialError(RuntimeError):
@@ -191,8 +153,8 @@ class Study:
         Parameters
         ----------
         statement : str
-            An id of :data:`rfa.theory.STATEMENTS`, for a study with ``measure="check"``, or the
-            name of another measured truth value.
+            The id of a statement that the study checked, or the name of another measured truth
+            value.
         **cell
             The cell: a value for every parameter of the grid.
 
@@ -211,7 +173,7 @@ class Study:
         >>> exp = rfa.preset("theorem")
         >>> found = rfa.study(exp, trials=20, rng=0, measure="check").proportion("theorem_3_1_1")
         >>> found.k, found.n, round(found.low, 3), found.verdict
-        (20, 20, 0.832, 'consistent')
+        (20, 20, 0.832, 'at least 0.6')
         """
         missing = [name for name in self.grid if name not in cell]
         if missing:
@@ -237,36 +199,10 @@ class Study:
         values = [record[statement] for record in records]
         if not all(value is None or isinstance(value, (bool, np.bool_)) for value in values):
             raise ValueError(f"statement {statement!r} is not true or false in this study")
-        n, k = sum(value is not None for value in values), sum(map(bool, values))
-        low, high = clopper_pearson(k, n) if n else (0.0, 1.0)
-        # records with all of these come from measures.checks, others from a user's measure
-        beside = {f"{statement}:vacuous", f"{statement}:hypotheses_met", "delta", "assumptions_met"}
-        about = all(beside <= record.keys() for record in records)
-
-        def count(what: str, value: bool) -> int:
-            if not about:
-                return 0
-            return sum(bool(record[f"{statement}:{what}"]) is value for record in records)
-
-        verdict = ""
-        if about:
-            passes = all(record["assumptions_met"] for record in records)
-            verdict = _verdict(low, high, records[0]["delta"], passes, n == len(values))
-            verdict = "vacuous" if count("vacuous", True) == len(values) else verdict
-        return Proportion(
-            k,
-            n,
-            low,
-            high,
-            len(records),
-            len(values) - n,
-            count("vacuous", True),
-            count("hypotheses_met", False),
-            verdict,
-        )
+        return proportion_of(statement, records)
 
     def frequencies(self, **cell: Any) -> dict[str, Proportion]:
-        """:meth:`proportion` for every statement, of a study with ``measure="check"``.
+        """:meth:`proportion` for every statement that the study checked.
 
         Parameters
         ----------
@@ -282,7 +218,15 @@ class Study:
         ValueError
             If a parameter of the grid has no value, or if the study did not check statements.
         """
-        return {name: self.proportion(name, **cell) for name in STATEMENTS}
+        checked = {
+            key.removesuffix(":verdict"): None
+            for record in self.select(**cell)
+            for key in record
+            if key.endswith(":verdict")
+        }
+        # a study that checked nothing says so by the first statement
+        names = list(checked) or STATEMENTS[:1]
+        return {name: self.proportion(name, **cell) for name in names}
 
     def to_pandas(self) -> pandas.DataFrame:
         """The records as a pandas DataFrame.
@@ -328,15 +272,6 @@ class Study:
             raise TypeError(
                 f"records must consist of numbers, words, lists and dicts: {error}"
             ) from None
-
-
-def _verdict(low: float, high: float, delta: float, passes: bool, complete: bool) -> str:
-    target = 1 - 4 * delta
-    if not complete:
-        return "conditional"
-    if low >= target:
-        return "consistent"
-    return "refuted" if high < target and passes else "undecided"
 
 
 def plain(value: Any) -> Any:

@@ -11,8 +11,9 @@ evidence        what statements read of a run, each quantity once
 terms           the constants, the step and the seed of one call
 hypotheses      what statements assume, by ids
 comparison      what a statement compares
-statement       a statement as one object
-report          Check and Report
+statement       a statement as one object, the paper's or a user's own
+verdict         Check: one statement on one run
+report          Report: all checks of a run
 evaluation      from a statement and a run to a Check
 
 initialization  Section 4.1: Lemmas 4.1, 4.2 and 4.4, Definition 4.5
@@ -43,15 +44,19 @@ from rfa.theory.conditions import condition_4_7, condition_4_8
 from rfa.theory.features import proposition_3_2
 from rfa.theory.generalization import proposition_B_1, theorem_3_1
 from rfa.theory.growth import lemma_A_1
+from rfa.theory.hypotheses import HYPOTHESES
 from rfa.theory.initialization import definition_4_5, lemma_4_1, lemma_4_2, lemma_4_4
 from rfa.theory.inverse import Feasible, feasible
 from rfa.theory.margin import equation_16, lemma_4_6, lemma_4_9
 from rfa.theory.persistence import lemma_4_11
-from rfa.theory.report import Check, Report
+from rfa.theory.report import Report
 from rfa.theory.samples import lemma_4_3
+from rfa.theory.statement import Statement
+from rfa.theory.verdict import Check
 from rfa.theory.verification import STATEMENTS, check
 
 __all__ = [
+    "HYPOTHESES",
     "STATEMENTS",
     "Audit",
     "Check",
@@ -59,6 +64,7 @@ __all__ = [
     "ErrorEstimate",
     "Feasible",
     "Report",
+    "Statement",
     "audit",
     "check",
     "clopper_pearson",

@@ -12,28 +12,26 @@ from rfa.setting import CLUSTER_LABELS, OPPOSITE
 from rfa.theory.comparison import Comparison, Constant, at_least, at_most, by_neuron, inverse
 from rfa.theory.conditions import NO_NEURONS
 from rfa.theory.evaluation import checks_of
-from rfa.theory.evidence import Evidence, Floats, Needs
-from rfa.theory.hypotheses import SHARED, hypothesis
-from rfa.theory.report import Check
+from rfa.theory.evidence import Evidence, Floats, Uses
+from rfa.theory.hypotheses import GOOD_RUN
 from rfa.theory.statement import statement
 from rfa.theory.terms import Terms, once
+from rfa.theory.verdict import Check
 from rfa.training.run import Run
 
 # Neurons are taken in pieces, whose rows of W have about this many reals. Ten arrays of that size
 # are held at once.
 PIECE_REALS = 2**18
 
-ASSUMED = (*SHARED, "good_run", "neurons_of_each_cluster", "need_lemma_4_3", "need_lemma_4_9")
+# (33) uses Lemma A.1 at step 1, which is beyond 1/(4 alpha) if alpha is above 1/4.
+ASSUMED = (*GOOD_RUN, "need_lemma_4_3", "need_lemma_a_1", "need_lemma_4_9")
+VOTES = (*ASSUMED, "neurons_of_each_cluster", "need_eq_31_noise", "need_eq_31_eta")
+GROWTH = (*VOTES, "need_eq_32")
+AMPLIFICATION = (*GROWTH, "need_eq_34")
 
 
-@hypothesis("need_lemma_4_9")
-def _need_lemma_4_9(e: Evidence, k: Terms) -> list[str]:
-    """(33) uses Lemma A.1 at step 1, which is beyond 1/(4 alpha) if alpha is above 1/4."""
-    return ["alpha is above 1/4"] if e.K < 1 else []
-
-
-def _first_step_kept(e: Evidence, k: Terms) -> Needs:
-    return Needs(width=True, omega=True, last=1, steps=[0, 1], weights=[1])
+def _first_step_kept(e: Evidence, k: Terms) -> Uses:
+    return Uses(width=True, omega=True, last=1, steps=[0, 1], weights=[1])
 
 
 # ------------------------------------------------------------------ the first step
@@ -126,8 +124,8 @@ def _of_neurons(e: Evidence, some: slice, u: float, relative: float) -> FirstSte
     "Lemma 4.10",
     "12",
     "share of J that is aligned at t = 1",
-    needs=_first_step_kept,
-    hypotheses=ASSUMED,
+    uses=_first_step_kept,
+    needs=AMPLIFICATION,
 )
 def _lemma_4_10_alignment(e: Evidence, k: Terms) -> Comparison:
     aligned = e.aligned([1], k.C0)
@@ -145,8 +143,8 @@ def _C2(k: Terms, smallest: float) -> Constant:
     "Lemma 4.10",
     "12",
     "<w_j^1, mu>/|w_j^1| >= 1/(16 C2), j in J_mu",
-    needs=_first_step_kept,
-    hypotheses=ASSUMED,
+    uses=_first_step_kept,
+    needs=GROWTH,
 )
 def _lemma_4_10_correlation(e: Evidence, k: Terms) -> Comparison:
     j, c = e.pairs(k.C0)
@@ -169,8 +167,9 @@ def _lemma_4_10_correlation(e: Evidence, k: Terms) -> Comparison:
     "(23)",
     "(23)",
     "|f(x_i; W^0)| <= 3 omega sqrt(md)",
-    needs=_first_step_kept,
-    hypotheses=ASSUMED,
+    uses=_first_step_kept,
+    needs=ASSUMED,
+    inner=True,
 )
 def _equation_23(e: Evidence, k: Terms) -> Comparison:
     return at_most(np.abs(e.output(0)), 3 * e.start, axes={"sample": np.arange(e.n)})
@@ -181,8 +180,10 @@ def _equation_23(e: Evidence, k: Terms) -> Comparison:
     "(24)",
     "(24)",
     "|zeta1_j| <= C1 alpha |a_j| sigma sqrt d",
-    needs=_first_step_kept,
-    hypotheses=ASSUMED,
+    unit="alpha |a_j|",
+    uses=_first_step_kept,
+    needs=ASSUMED,
+    inner=True,
 )
 def _equation_24(e: Evidence, k: Terms) -> Comparison:
     step, moving = first_step(e, k), np.flatnonzero(e.a)
@@ -207,8 +208,10 @@ def _ratio(values: Floats, unit: float, rounding: float) -> float:
     "(26)",
     "(26)",
     "|zeta2_j| <= alpha |a_j| omega sqrt(md)",
-    needs=_first_step_kept,
-    hypotheses=ASSUMED,
+    unit="alpha |a_j|",
+    uses=_first_step_kept,
+    needs=ASSUMED,
+    inner=True,
 )
 def _equation_26(e: Evidence, k: Terms) -> Comparison:
     step, moving = first_step(e, k), np.flatnonzero(e.a)
@@ -225,8 +228,10 @@ def _equation_26(e: Evidence, k: Terms) -> Comparison:
     "(28)",
     "(28)",
     "w_j^1 - w_j^0 is the signal + zeta1_j + zeta2_j",
-    needs=_first_step_kept,
-    hypotheses=ASSUMED,
+    unit="the rounding that is allowed",
+    uses=_first_step_kept,
+    needs=ASSUMED,
+    inner=True,
 )
 def _equation_28(e: Evidence, k: Terms) -> Comparison:
     moving = np.flatnonzero(e.a)
@@ -238,8 +243,10 @@ def _equation_28(e: Evidence, k: Terms) -> Comparison:
     "(31)",
     "(31)",
     "sgn(a_j) (N_mu(j) - N_-mu(j)) >= n/(2 C2)",
-    needs=_first_step_kept,
-    hypotheses=ASSUMED,
+    unit="n",
+    uses=_first_step_kept,
+    needs=VOTES,
+    inner=True,
 )
 def _equation_31(e: Evidence, k: Terms) -> Comparison:
     j, c = e.pairs(k.C0)
@@ -260,8 +267,10 @@ def _equation_31(e: Evidence, k: Terms) -> Comparison:
     "(32)",
     "(32)",
     "<w_j^1 - w_j^0, mu> >= alpha |a_j|/(8 C2)",
-    needs=_first_step_kept,
-    hypotheses=ASSUMED,
+    unit="alpha |a_j|",
+    uses=_first_step_kept,
+    needs=GROWTH,
+    inner=True,
 )
 def _equation_32(e: Evidence, k: Terms) -> Comparison:
     j, c = e.pairs(k.C0)
@@ -280,8 +289,9 @@ def _equation_32(e: Evidence, k: Terms) -> Comparison:
     "(34)",
     "(34)",
     "<w_j^1, x_i>/|w_j^1| >= 1/(32 C2), i in I_mu",
-    needs=_first_step_kept,
-    hypotheses=ASSUMED,
+    uses=_first_step_kept,
+    needs=AMPLIFICATION,
+    inner=True,
 )
 def _equation_34_own(e: Evidence, k: Terms) -> Comparison:
     own, _ = e.reach(1, k.C0)
@@ -299,8 +309,9 @@ def _equation_34_own(e: Evidence, k: Terms) -> Comparison:
     "(34)",
     "(34)",
     "<w_j^1, x_i>/|w_j^1| <= -1/(32 C2), i in I_-mu",
-    needs=_first_step_kept,
-    hypotheses=ASSUMED,
+    uses=_first_step_kept,
+    needs=AMPLIFICATION,
+    inner=True,
 )
 def _equation_34_opposite(e: Evidence, k: Terms) -> Comparison:
     _, against = e.reach(1, k.C0)

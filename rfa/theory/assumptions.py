@@ -149,7 +149,7 @@ class Audit:
             assumptions.append((name, number, statement, f"{low:.4g}", f"{high:.4g}", mark))
         needs: list[tuple[str, ...]] = [
             (
-                need.statement + (", literal C0" if need.id.endswith("_literal") else ""),
+                need.statement + (", literal C0" if need.literal else ""),
                 f"{need.value:.4g}",
                 f"{need.bound:.4g}",
                 "yes" if need.holds else "NO",

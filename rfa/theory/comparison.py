@@ -55,6 +55,10 @@ class Comparison:
         What to say if there are no values.
     trivial : bool
         Whether any value satisfies the bound.
+    instead : str
+        "no claim" or "undecided" if the comparison is not to decide; otherwise empty.
+    why : str
+        The reason for ``instead``, or a remark on the bound.
     constant : Constant or None
         The paper's constant in the bound.
     details : dict
@@ -68,6 +72,8 @@ class Comparison:
     tolerance: float = 0.0
     empty: str = "nothing to compare"
     trivial: bool = False
+    instead: str = ""
+    why: str = ""
     constant: Constant | None = None
     details: dict[str, Any] = field(default_factory=dict)
 

@@ -10,11 +10,11 @@ import numpy as np
 from rfa import _seeds, setting
 from rfa.theory.comparison import Comparison, at_least, at_most, by_neuron, by_step
 from rfa.theory.evaluation import check_of, checks_of
-from rfa.theory.evidence import Evidence, Floats, Needs
+from rfa.theory.evidence import Evidence, Floats, Uses
 from rfa.theory.hypotheses import SHARED, hypothesis
-from rfa.theory.report import Check
 from rfa.theory.statement import statement
 from rfa.theory.terms import Terms
+from rfa.theory.verdict import Check
 from rfa.training.run import Run
 
 NO_NEURONS = "J is empty"
@@ -25,8 +25,9 @@ NO_NEURONS = "J is empty"
     "Condition 4.7",
     "9",
     "share of J that is aligned, t = 1..T-1",
-    needs=lambda e, k: Needs(horizon=True, last=e.T - 1, steps=itertools.chain([0], range(1, e.T))),
-    hypotheses=(*SHARED, "neurons_of_each_cluster"),
+    uses=lambda e, k: Uses(horizon=True, last=e.T - 1, steps=itertools.chain([0], range(1, e.T))),
+    needs=(*SHARED, "neurons_of_each_cluster"),
+    probability="none",
 )
 def _condition_4_7(e: Evidence, k: Terms) -> Comparison:
     steps = range(1, e.T)
@@ -61,8 +62,10 @@ def share_aligned(e: Evidence, k: Terms, steps: range) -> Floats:
     "Condition 4.8",
     "10",
     "|<w_j^t, mu'>| <= 3 alpha |a_j|, t = 0..T",
-    needs=lambda e, k: Needs(horizon=True, last=e.T, steps=range(e.T + 1)),
-    hypotheses=(*SHARED, "neurons_of_each_cluster"),
+    unit="alpha |a_j|",
+    uses=lambda e, k: Uses(horizon=True, last=e.T, steps=range(e.T + 1)),
+    needs=(*SHARED, "neurons_of_each_cluster"),
+    probability="none",
 )
 def _condition_4_8(e: Evidence, k: Terms) -> Comparison:
     return orthogonality(e, k, range(e.T + 1))
@@ -76,9 +79,11 @@ def _orthogonal_enough(e: Evidence, k: Terms) -> list[str]:
 
 def orthogonality(e: Evidence, k: Terms, steps: range) -> Comparison:
     """Condition 4.8 at some steps."""
+    sideways = np.abs(e.sideways(steps, k.C0))
     return at_most(
-        np.abs(e.sideways(steps, k.C0)),
+        sideways,
         3.0,
+        details={"from_step_1": float(sideways[1:].max(initial=0.0))},
         axes=by_step(steps, **by_neuron(e, k)),
         empty=NO_NEURONS,
     )

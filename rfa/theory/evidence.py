@@ -39,8 +39,8 @@ BLOCK_REALS = 2**21
 E2 = math.exp(-2)
 
 
-class Needs(TypedDict, total=False):
-    """What a statement needs of a run: the arguments of :meth:`Evidence.lacks`."""
+class Uses(TypedDict, total=False):
+    """What a statement uses of a run: the arguments of :meth:`Evidence.lacks`."""
 
     clusters: bool
     width: bool
@@ -68,6 +68,8 @@ class Evidence:
         self.n, self.d = run.data.n, run.data.d
         self.m, self.alpha, self.steps = run.network.m, run.alpha, run.t
         self.T, self.K, self.rounded = Horizon.of(run.alpha)
+        # constants that rest on alpha K = 1/4 are scaled with r where K was rounded down
+        self.r = 4 * run.alpha * self.K if self.rounded else 1.0
         self.a = run.network.a
         self.paper_a = np.allclose(self.a, second_layer(self.m), rtol=1e-6, atol=0)
         self.chosen: dict[float, Bools] = {}

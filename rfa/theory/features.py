@@ -14,25 +14,25 @@ from rfa.theory.comparison import (
     at_least,
     at_most,
     by_neuron,
-    of_lower_bound,
 )
 from rfa.theory.conditions import NO_NEURONS
 from rfa.theory.evaluation import checks_of
-from rfa.theory.evidence import E2, Evidence, Floats, Needs
-from rfa.theory.hypotheses import SHARED
-from rfa.theory.report import Check
-from rfa.theory.statement import statement
+from rfa.theory.evidence import E2, Evidence, Floats, Uses
+from rfa.theory.generalization import MARGIN
+from rfa.theory.hypotheses import GOOD_RUN, SHARED
+from rfa.theory.statement import one_minus, statement
 from rfa.theory.terms import Terms, once
+from rfa.theory.verdict import Check
 from rfa.training.run import Run
 
 # The C of Proposition 3.2, at the end of its proof.
 C_FEATURES = 16 * 1024 / E2
 
-ASSUMED = (*SHARED, "whole_horizon")
+INNER = (*MARGIN, "need_eq_49")
 
 
-def _weights(e: Evidence, k: Terms) -> Needs:
-    return Needs(omega=True, horizon=True, last=k.t, steps=[0, k.t], weights=[k.t])
+def _weights(e: Evidence, k: Terms) -> Uses:
+    return Uses(omega=True, horizon=True, last=k.t, steps=[0, k.t], weights=[k.t])
 
 
 class FeatureMap(NamedTuple):
@@ -59,8 +59,10 @@ def _feature_map(e: Evidence, k: Terms) -> FeatureMap:
     "Proposition 3.2",
     "2",
     "relative change of the feature map >= 1/(C omega sqrt(md))",
-    needs=_weights,
-    hypotheses=ASSUMED,
+    uses=_weights,
+    needs=SHARED,
+    probability=one_minus(4),
+    refutable=False,
 )
 def _proposition_3_2(e: Evidence, k: Terms) -> Comparison:
     start, change = _feature_map(e, k)
@@ -72,11 +74,11 @@ def _proposition_3_2(e: Evidence, k: Terms) -> Comparison:
         empirical = 0.0 if e.start == 0 or least == math.inf else 1 / e.start / least
     return at_least(
         rho,
-        1 / (C_FEATURES * e.start) if e.start > 0 else math.inf,
+        e.r / (C_FEATURES * e.start) if e.start > 0 else math.inf,
         axes={"sample": np.flatnonzero(moved)},
         empty="no feature is ever active",
         details={"left_out": int((~moved).sum())},
-        constant=Constant("C", C_FEATURES, empirical, C_FEATURES),
+        constant=Constant("C", C_FEATURES / e.r, empirical, C_FEATURES),
     )
 
 
@@ -85,18 +87,23 @@ def _proposition_3_2(e: Evidence, k: Terms) -> Comparison:
     "(48)",
     "(48)",
     "<w_j^T - w_j^0, mu> >= |a_j| e^-2/256",
-    needs=_weights,
-    hypotheses=ASSUMED,
+    unit="|a_j|",
+    uses=_weights,
+    needs=(*INNER, "need_eq_52"),
+    refutable=False,
+    inner=True,
 )
 def _equation_48(e: Evidence, k: Terms) -> Comparison:
     j, c = e.pairs(k.C0)
     growth = np.diff(e.projection([0, k.t])[:, j, c], axis=0)[0] / np.abs(e.a[j])
     return at_least(
         growth,
-        E2 / 256,
+        e.r * E2 / 256,
         axes=by_neuron(e, k),
         empty=NO_NEURONS,
-        constant=of_lower_bound("e^-2/256", E2 / 256, growth),
+        constant=Constant(
+            "e^-2/256", e.r * E2 / 256, float(growth.min(initial=math.inf)), E2 / 256
+        ),
     )
 
 
@@ -105,12 +112,14 @@ def _equation_48(e: Evidence, k: Terms) -> Comparison:
     "(53)",
     "(53)",
     "|relu(W^T x_i) - relu(W^0 x_i)|^2 >= e^-4/(8 1024^2)",
-    needs=_weights,
-    hypotheses=ASSUMED,
+    uses=_weights,
+    needs=(*INNER, "need_eq_50", "need_eq_52"),
+    refutable=False,
+    inner=True,
 )
 def _equation_53(e: Evidence, k: Terms) -> Comparison:
     change = _feature_map(e, k).change
-    return at_least(change**2, E2**2 / (8 * 1024**2), axes={"sample": np.arange(e.n)})
+    return at_least(change**2, (e.r * E2) ** 2 / (8 * 1024**2), axes={"sample": np.arange(e.n)})
 
 
 @statement(
@@ -118,8 +127,10 @@ def _equation_53(e: Evidence, k: Terms) -> Comparison:
     "Proposition 3.2",
     "2",
     "|relu(W^0 x_i)| <= 3 omega sqrt(md)",
-    needs=_weights,
-    hypotheses=ASSUMED,
+    uses=_weights,
+    needs=GOOD_RUN,
+    refutable=False,
+    inner=True,
 )
 def _proposition_3_2_denominator(e: Evidence, k: Terms) -> Comparison:
     return at_most(_feature_map(e, k).start, 3 * e.start, axes={"sample": np.arange(e.n)})
@@ -167,6 +178,9 @@ def proposition_3_2(
     - (48): <w_j^T - w_j^0, mu> >= abs(a_j) e^-2/256 for j in J_mu.
     - (53): the square of the numerator is at least e^-4/(8 * 1024^2).
     - The denominator is at most 3 omega sqrt(md).
+
+    If K = T-1 was rounded down, C becomes C/r, the right side of (48) is multiplied by
+    r = 4 alpha K, and that of (53) by r^2.
 
     O(n m d).
 

@@ -18,13 +18,15 @@ from rfa.estimates.risk import (
 )
 from rfa.network import Network
 from rfa.setting import CLUSTER_NAMES
-from rfa.theory.comparison import Absent, Comparison, Constant, at_least, at_most, of_lower_bound
+from rfa.theory.comparison import Absent, Comparison, Constant, at_least, at_most
 from rfa.theory.evaluation import checks_of
-from rfa.theory.evidence import E2, Evidence, Needs
-from rfa.theory.hypotheses import SHARED
-from rfa.theory.report import Check
-from rfa.theory.statement import statement
+from rfa.theory.evidence import E2, Evidence, Uses
+from rfa.theory.hypotheses import SHARED, audit_of
+from rfa.theory.margin import MARGIN_NEEDS
+from rfa.theory.persistence import PERSISTENCE
+from rfa.theory.statement import one_minus, statement
 from rfa.theory.terms import Terms, once
+from rfa.theory.verdict import Check
 from rfa.training.run import Run
 
 # The margin (45).
@@ -36,14 +38,15 @@ MOST_POINTS, MOST_REALS = 200_000, 4 * 10**8
 # Sign vectors for the Rademacher complexity of a check.
 SIGN_DRAWS = 20
 
-ASSUMED = (*SHARED, "whole_horizon")
+# The margin (45) rests on all of Section 4.
+MARGIN = (*PERSISTENCE, *MARGIN_NEEDS, "need_eq_45")
 
 
 # ------------------------------------------------------------------ Theorem 3.1, part 1
 
 
-def _recorded(e: Evidence, k: Terms) -> Needs:
-    return Needs(horizon=True, last=k.t, steps=[k.t])
+def _recorded(e: Evidence, k: Terms) -> Uses:
+    return Uses(horizon=True, last=k.t, steps=[k.t])
 
 
 def _count(e: Evidence, k: Terms, name: str) -> int:
@@ -56,8 +59,10 @@ def _count(e: Evidence, k: Terms, name: str) -> int:
     "Theorem 3.1(1)",
     "1",
     "clean wrong + noisy fitted = 0 at T",
-    needs=_recorded,
-    hypotheses=ASSUMED,
+    uses=_recorded,
+    needs=SHARED,
+    probability=one_minus(4),
+    refutable=False,
 )
 def _theorem_3_1_1(e: Evidence, k: Terms) -> Comparison:
     wrong, fitted = _count(e, k, "clean_wrong"), _count(e, k, "noisy_fitted")
@@ -70,8 +75,11 @@ def _theorem_3_1_1(e: Evidence, k: Terms) -> Comparison:
     "Theorem 3.1(1)",
     "1",
     "clean samples wrong at T = 0",
-    needs=_recorded,
-    hypotheses=ASSUMED,
+    uses=_recorded,
+    needs=SHARED,
+    probability=one_minus(4),
+    refutable=False,
+    inner=True,
 )
 def _theorem_3_1_1_clean(e: Evidence, k: Terms) -> Comparison:
     return _none_of(_count(e, k, "clean_wrong"), e.n - e.n_noisy, "no sample is clean")
@@ -82,8 +90,11 @@ def _theorem_3_1_1_clean(e: Evidence, k: Terms) -> Comparison:
     "Theorem 3.1(1)",
     "1",
     "noisy samples fitted at T = 0",
-    needs=_recorded,
-    hypotheses=ASSUMED,
+    uses=_recorded,
+    needs=SHARED,
+    probability=one_minus(4),
+    refutable=False,
+    inner=True,
 )
 def _theorem_3_1_1_noisy(e: Evidence, k: Terms) -> Comparison:
     return _none_of(_count(e, k, "noisy_fitted"), e.n_noisy, "no sample is noisy")
@@ -105,25 +116,27 @@ def _margin(e: Evidence, k: Terms) -> np.ndarray[Any, np.dtype[np.float64]]:
     "(45)",
     "(45)",
     "y~_i f(x_i; W^T) >= gamma = e^-2/16384",
-    needs=_recorded,
-    hypotheses=ASSUMED,
+    uses=_recorded,
+    needs=MARGIN,
+    refutable=False,
+    inner=True,
 )
 def _equation_45(e: Evidence, k: Terms) -> Comparison:
     present = e.sizes > 0
     margin = _margin(e, k)[present]
     return at_least(
         margin,
-        GAMMA,
+        e.r * GAMMA,
         axes={"cluster": np.repeat(np.array(CLUSTER_NAMES), 2)[present]},
-        constant=of_lower_bound("gamma", GAMMA, margin),
+        constant=Constant("gamma", e.r * GAMMA, float(margin.min(initial=math.inf)), GAMMA),
     )
 
 
 # ------------------------------------------------------------------ Theorem 3.1, part 2
 
 
-def _followed(e: Evidence, k: Terms) -> Needs:
-    return Needs(width=True, rate=True, horizon=True, last=k.t, steps=[k.t], weights=[k.t])
+def _followed(e: Evidence, k: Terms) -> Uses:
+    return Uses(width=True, rate=True, horizon=True, last=k.t, steps=[k.t], weights=[k.t])
 
 
 @statement(
@@ -131,8 +144,10 @@ def _followed(e: Evidence, k: Terms) -> Needs:
     "Theorem 3.1(2)",
     "1",
     "test error at T <= eta + C sqrt(log(1/delta)/n)",
-    needs=_followed,
-    hypotheses=ASSUMED,
+    uses=_followed,
+    needs=SHARED,
+    probability=one_minus(4),
+    refutable=False,
 )
 def _theorem_3_1_2(e: Evidence, k: Terms) -> Comparison | Absent:
     found = _test_error(e, k)
@@ -141,14 +156,29 @@ def _theorem_3_1_2(e: Evidence, k: Terms) -> Comparison | Absent:
     assert found.error is not None
     assert found.excess is not None
     bound, C, tail = _stated_bound(e, k)
-    details = _clean_details(e, found) | {"interval": [found.low, found.high]}
+    details = _clean_details(e, found)
+    details |= {"interval": [found.low, found.high], "excess": found.excess}
+    if not C_is_allowed(e, k):
+        return Absent(NO_C, details)
+    decided = _decided(found, bound)
     return at_most(
         found.error,
         bound,
         trivial=bound >= 1,
+        instead="" if decided else "undecided",
+        why="" if decided else f"{found.n} fresh points do not decide",
         details=details,
         constant=Constant("C", C, max(0.0, found.excess) / tail),
     )
+
+
+NO_C = "no C is allowed by (A1)-(A7), or it is not known, so that the bound has no constant"
+
+
+def C_is_allowed(e: Evidence, k: Terms) -> bool:
+    """Whether the audit knows a C for the bound of part 2."""
+    audit = audit_of(e, k)
+    return audit is not None and audit.holds
 
 
 @statement(
@@ -156,8 +186,11 @@ def _theorem_3_1_2(e: Evidence, k: Terms) -> Comparison | Absent:
     "Theorem 3.1(2)",
     "1",
     "test error <= |N|/n + Rademacher term + sqrt(2 log(2/delta)/n)",
-    needs=_followed,
-    hypotheses=(*ASSUMED, "norm_at_most_1"),
+    uses=_followed,
+    needs=(*MARGIN, "norm_at_most_1"),
+    probability=one_minus(4),
+    refutable=False,
+    inner=True,
 )
 def _theorem_3_1_2_proof(e: Evidence, k: Terms) -> Comparison | Absent:
     found = _test_error(e, k)
@@ -171,17 +204,18 @@ def _theorem_3_1_2_proof(e: Evidence, k: Terms) -> Comparison | Absent:
         return e.n_noisy / e.n + 4 * width / (gamma * math.sqrt(e.n)) + gap
 
     width = math.hypot(1, e.spread)
-    bound = proven(GAMMA, width)
+    gamma = e.r * GAMMA
+    bound = proven(gamma, width)
     return at_most(
         found.error,
         bound,
         trivial=bound >= 1,
         details={
-            "paper": proven(GAMMA, 1.0),
+            "paper": proven(gamma, 1.0),
             "post_hoc_not_a_bound": proven(margin, width) if margin > 0 else math.inf,
             "margin": margin,
         },
-        constant=Constant("gamma", GAMMA, margin, GAMMA),
+        constant=Constant("gamma", gamma, margin, GAMMA),
     )
 
 
@@ -189,7 +223,7 @@ def _theorem_3_1_2_proof(e: Evidence, k: Terms) -> Comparison | Absent:
 def _test_error(e: Evidence, k: Terms) -> ErrorEstimate | Absent:
     """The error on fresh points, drawn until it is clear on which side of the bound it is."""
     distribution = e.run.data.distribution
-    assert distribution is not None, "Needs(width=True) was met"
+    assert distribution is not None, "Uses(width=True) was met"
     name = stored_by_name(distribution)
     if name:
         return Absent(f"the callable {name!r} was stored by its name only")
@@ -208,8 +242,8 @@ def _test_error(e: Evidence, k: Terms) -> ErrorEstimate | Absent:
 
 def _stated_bound(e: Evidence, k: Terms) -> tuple[float, float, float]:
     """The right side of part 2, its C, and sqrt(log(1/delta)/n)."""
-    assert e.eta is not None, "Needs(rate=True) was met"
-    audit = e.audit(k.delta, k.C0)
+    assert e.eta is not None, "Uses(rate=True) was met"
+    audit = audit_of(e, k)
     C = math.inf if audit is None else audit.hi
     tail = math.sqrt(math.log(1 / k.delta) / e.n)
     return e.eta + C * tail, C, tail
@@ -225,7 +259,7 @@ def _decided(estimate: ErrorEstimate, bound: float) -> bool:
 def _clean_details(e: Evidence, estimate: ErrorEstimate) -> dict[str, Any]:
     """Details on fresh points that do not depend on the rule of the noise."""
     distribution = e.run.data.distribution
-    assert distribution is not None, "Needs(width=True) was met"
+    assert distribution is not None, "Uses(width=True) was met"
     return {
         "clean_error": estimate.clean_error,
         "clean_interval": [estimate.clean_low, estimate.clean_high],
@@ -310,16 +344,22 @@ def _complexity_details(found: Complexity) -> dict[str, Any]:
     }
 
 
+def _estimated(found: Complexity) -> str:
+    return "" if found.exact_maximum else "the value is a lower estimate of the complexity"
+
+
 @statement(
     "proposition_B_1",
     "Proposition B.1",
     "15",
     "Rademacher complexity <= 2 R sqrt(mean |x_i|^2)/sqrt n",
-    needs=lambda e, k: Needs(clusters=False),
+    uses=lambda e, k: Uses(clusters=False),
 )
 def _proposition_B_1(e: Evidence, k: Terms) -> Comparison:
     found = _complexity(e, k)
-    return at_most(found.value, found.bound, details=_complexity_details(found))
+    return at_most(
+        found.value, found.bound, why=_estimated(found), details=_complexity_details(found)
+    )
 
 
 @statement(
@@ -327,14 +367,15 @@ def _proposition_B_1(e: Evidence, k: Terms) -> Comparison:
     "Proposition B.1",
     "15",
     "Rademacher complexity <= 2 R sqrt(1 + sigma^2 d)/sqrt n",
-    needs=lambda e, k: Needs(width=True),
-    hypotheses=("second_layer",),
+    uses=lambda e, k: Uses(width=True),
+    needs=("second_layer",),
+    probability="none",
 )
 def _proposition_B_1_expected(e: Evidence, k: Terms) -> Comparison:
-    assert e.sigma is not None, "Needs(width=True) was met"
+    assert e.sigma is not None, "Uses(width=True) was met"
     found = _complexity(e, k)
     bound = expected_bound(1.0, e.sigma, e.d, e.n)
-    return at_most(found.value, bound, details=_complexity_details(found))
+    return at_most(found.value, bound, why=_estimated(found), details=_complexity_details(found))
 
 
 PROPOSITION_B_1 = (_proposition_B_1, _proposition_B_1_expected)

@@ -7,27 +7,20 @@ import numpy as np
 from rfa import _seeds, setting
 from rfa.theory.comparison import Absent, Comparison, at_most, by_step
 from rfa.theory.evaluation import checks_of
-from rfa.theory.evidence import Evidence, Needs
-from rfa.theory.hypotheses import SHARED, hypothesis
-from rfa.theory.report import Check
+from rfa.theory.evidence import Evidence, Uses
+from rfa.theory.hypotheses import GOOD_RUN
 from rfa.theory.statement import statement
 from rfa.theory.terms import Terms
+from rfa.theory.verdict import Check
 from rfa.training.run import Run
 
-ASSUMED = (*SHARED, "good_run", "need_lemma_a_1")
+ASSUMED = (*GOOD_RUN, "need_lemma_a_1")
 
 NO_STEP = Absent("no step from 1 to T was recorded")
 
 
-@hypothesis("need_lemma_a_1")
-def _need_lemma_a_1(e: Evidence, k: Terms) -> list[str]:
-    if e.omega is None or e.start <= e.alpha / 3:
-        return []
-    return [f"omega sqrt(md) = {e.start:.3g} is above alpha/3"]
-
-
-def _a_step(e: Evidence, k: Terms) -> Needs:
-    return Needs(clusters=False, last=1)
+def _a_step(e: Evidence, k: Terms) -> Uses:
+    return Uses(clusters=False, last=1)
 
 
 def _steps(e: Evidence) -> list[int]:
@@ -40,8 +33,9 @@ def _steps(e: Evidence) -> list[int]:
     "Lemma A.1(1)",
     "14",
     "|w_j^t| <= 2 |a_j| alpha t",
-    needs=_a_step,
-    hypotheses=ASSUMED,
+    unit="2 |a_j| alpha t",
+    uses=_a_step,
+    needs=ASSUMED,
 )
 def _lemma_A_1_neurons(e: Evidence, k: Terms) -> Comparison | Absent:
     steps = _steps(e)
@@ -62,8 +56,9 @@ def _lemma_A_1_neurons(e: Evidence, k: Terms) -> Comparison | Absent:
     "Lemma A.1(2)",
     "14",
     "|W^t|_F <= 2 alpha t",
-    needs=_a_step,
-    hypotheses=ASSUMED,
+    unit="2 alpha t",
+    uses=_a_step,
+    needs=ASSUMED,
 )
 def _lemma_A_1_norm(e: Evidence, k: Terms) -> Comparison | Absent:
     steps = _steps(e)

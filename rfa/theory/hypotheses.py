@@ -18,8 +18,15 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from rfa.setting import CLUSTER_NAMES
-from rfa.theory.assumptions import balance_unmet, delta_unmet, noise_unmet, omega_unmet
+from rfa.theory.assumptions import (
+    Audit,
+    balance_unmet,
+    delta_unmet,
+    noise_unmet,
+    omega_unmet,
+)
 from rfa.theory.evidence import Evidence
+from rfa.theory.needs import NEEDS
 from rfa.theory.terms import Terms, once
 
 
@@ -73,6 +80,11 @@ def hypothesis(id: str) -> Callable[[Hypothesis], Hypothesis]:
     return entered
 
 
+# These depend on what was drawn. All others depend on the parameters: they hold in every trial of
+# an experiment or in none.
+EVENTS = {"samples_of_each_cluster", "neurons_of_each_cluster", "good_run", "lemma_4_2"}
+
+
 def unmet(ids: Iterable[str], e: Evidence, k: Terms) -> tuple[Unmet, ...]:
     """Which of some hypotheses do not hold."""
     return tuple(Unmet(id, text) for id in ids for text in HYPOTHESES[id](e, k))
@@ -94,7 +106,7 @@ def _second_layer(e: Evidence, k: Terms) -> list[str]:
 @hypothesis("A1_A7")
 def _assumptions(e: Evidence, k: Terms) -> list[str]:
     """One C has to satisfy all seven, so that they hold or fail together."""
-    audit = e.audit(k.delta, k.C0)
+    audit = audit_of(e, k)
     if audit is None:
         return ["(A1)-(A7) cannot be checked: parameters of the run are not known"]
     return [] if audit.holds else ["(A1)-(A7) hold for no C"]
@@ -139,15 +151,12 @@ def _samples_of_each_cluster(e: Evidence, k: Terms) -> list[str]:
 @hypothesis("neurons_of_each_cluster")
 def _neurons_of_each_cluster(e: Evidence, k: Terms) -> list[str]:
     """Which J_mu are empty. If all are, there is nothing to compare, and the statement says so."""
+    if 0 not in e.recorded:
+        return ["the J_mu are not known, since step 0 was not recorded"]
     members = e.J(k.C0).any(axis=0)
     if not members.any():
         return []
     return [f"J_{CLUSTER_NAMES[c]} is empty" for c in np.flatnonzero(~members)]
-
-
-@hypothesis("whole_horizon")
-def _whole_horizon(e: Evidence, k: Terms) -> list[str]:
-    return [f"rounded T: 1/(4 alpha) is not an integer, K = {e.K}"] if e.rounded else []
 
 
 @hypothesis("norm_at_most_1")
@@ -156,6 +165,31 @@ def _norm_at_most_1(e: Evidence, k: Terms) -> list[str]:
     return [] if norm <= 1 else [f"norm_F(W_T) = {norm:.3g} is above 1"]
 
 
-@hypothesis("need_lemma_4_3")
-def _need_lemma_4_3(e: Evidence, k: Terms) -> list[str]:
-    return [] if k.C1 >= 2 else [f"C1 = {k.C1:.3g} is below 2"]
+# ------------------------------------------------------------------ needs of the proofs
+
+
+@once
+def audit_of(e: Evidence, k: Terms) -> Audit | None:
+    """The audit of the run's parameters, if they are known."""
+    return e.audit(k.delta, k.C0)
+
+
+def _enter_need(id: str) -> None:
+    """Enter the hypothesis that a need of the proofs holds."""
+
+    @hypothesis("need_" + id)
+    def need_holds(e: Evidence, k: Terms) -> list[str]:
+        audit = audit_of(e, k)
+        if audit is None:
+            return ["the proofs' needs cannot be checked: parameters of the run are not known"]
+        (need,) = (need for need in audit.needs if need.id == id)
+        if need.holds:
+            return []
+        return [f"the proof needs {need.statement}: {need.value:.3g} against {need.bound:.3g}"]
+
+
+for _id in NEEDS:
+    _enter_need(_id)
+
+# A good run, and the width m at which Lemma 4.2 promises its counts.
+GOOD_RUN = (*SHARED, "good_run", "need_lemma_4_2")

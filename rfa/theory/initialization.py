@@ -11,27 +11,27 @@ from rfa import _seeds, setting
 from rfa.setting import CLUSTER_LABELS, CLUSTER_NAMES, OPPOSITE
 from rfa.theory.comparison import Comparison, Constant, at_least, at_most, by_cluster
 from rfa.theory.evaluation import check_of, checks_of
-from rfa.theory.evidence import Evidence, Floats, Needs
+from rfa.theory.evidence import Evidence, Floats, Uses
 from rfa.theory.hypotheses import SHARED, hypothesis
-from rfa.theory.report import Check
 from rfa.theory.samples import LEMMA_4_3
-from rfa.theory.statement import statement
+from rfa.theory.statement import one_minus, statement
 from rfa.theory.terms import Terms, once
+from rfa.theory.verdict import Check
 from rfa.training.run import Run
 
 # Rounding of a bound on a count, in units of m: a bound that is a whole number must count as met.
 COUNTS = 1e-12
 
 
-def _start(e: Evidence, k: Terms) -> Needs:
-    return Needs(steps=[0])
+def _start(e: Evidence, k: Terms) -> Uses:
+    return Uses(steps=[0])
 
 
 # ------------------------------------------------------------------ Lemma 4.1
 
 
-def _random_start(e: Evidence, k: Terms) -> Needs:
-    return Needs(omega=True, steps=[0])
+def _random_start(e: Evidence, k: Terms) -> Uses:
+    return Uses(omega=True, steps=[0])
 
 
 @statement(
@@ -39,8 +39,9 @@ def _random_start(e: Evidence, k: Terms) -> Needs:
     "Lemma 4.1",
     "3",
     "| |w_j^0| / (omega sqrt d) - 1 | <= 1/2",
-    needs=_random_start,
-    hypotheses=SHARED,
+    uses=_random_start,
+    needs=SHARED,
+    probability=one_minus(1),
 )
 def _lemma_4_1_a(e: Evidence, k: Terms) -> Comparison:
     assert e.omega is not None
@@ -59,8 +60,9 @@ def _lemma_4_1_a(e: Evidence, k: Terms) -> Comparison:
     "Lemma 4.1",
     "3",
     "neurons with |<w_j^0, mu1>| >= omega/(2 C0)",
-    needs=_random_start,
-    hypotheses=SHARED,
+    uses=_random_start,
+    needs=SHARED,
+    probability=one_minus(1),
 )
 def _lemma_4_1_b_mu1(e: Evidence, k: Terms) -> Comparison:
     return _correlated_with(CLUSTER_NAMES.index("+mu1"), e, k)
@@ -71,8 +73,9 @@ def _lemma_4_1_b_mu1(e: Evidence, k: Terms) -> Comparison:
     "Lemma 4.1",
     "3",
     "neurons with |<w_j^0, mu2>| >= omega/(2 C0)",
-    needs=_random_start,
-    hypotheses=SHARED,
+    uses=_random_start,
+    needs=SHARED,
+    probability=one_minus(1),
 )
 def _lemma_4_1_b_mu2(e: Evidence, k: Terms) -> Comparison:
     return _correlated_with(CLUSTER_NAMES.index("+mu2"), e, k)
@@ -139,8 +142,9 @@ def lemma_4_1(
     "Lemma 4.2",
     "4",
     "each |J_mu| >= (m/4)(1 - 1/C0)^2",
-    needs=_start,
-    hypotheses=SHARED,
+    uses=_start,
+    needs=(*SHARED, "need_lemma_4_2"),
+    probability=one_minus(1),
 )
 def _lemma_4_2(e: Evidence, k: Terms) -> Comparison:
     largest, _ = largest_C0(e, k)
@@ -159,8 +163,9 @@ def _lemma_4_2(e: Evidence, k: Terms) -> Comparison:
     "Lemma 4.2",
     "4",
     "|J| >= m (1 - 1/C0)^2",
-    needs=_start,
-    hypotheses=SHARED,
+    uses=_start,
+    needs=(*SHARED, "need_lemma_4_2"),
+    probability=one_minus(1),
 )
 def _lemma_4_2_sum(e: Evidence, k: Terms) -> Comparison:
     _, largest = largest_C0(e, k)
@@ -277,8 +282,9 @@ def lemma_4_2(
     "Lemma 4.4",
     "6",
     "clean samples of mu minus of -mu on which w_j^0 is active >= n/C2",
-    needs=_start,
-    hypotheses=SHARED,
+    uses=_start,
+    needs=(*SHARED, "need_lemma_4_3"),
+    probability=one_minus(2),
 )
 def _lemma_4_4(e: Evidence, k: Terms) -> Comparison:
     j, c = e.correlated(k.C0)
@@ -360,8 +366,9 @@ def _good_run(e: Evidence, k: Terms) -> list[str]:
     "Definition 4.5",
     "7",
     "good run: parts of 4.1-4.4 that fail",
-    needs=lambda e, k: Needs(width=True, rate=True, omega=True, steps=[0]),
-    hypotheses=(*SHARED, "need_lemma_4_3"),
+    uses=lambda e, k: Uses(width=True, rate=True, omega=True, steps=[0]),
+    needs=(*SHARED, "need_lemma_4_2", "need_lemma_4_3"),
+    probability=one_minus(4),
 )
 def _definition_4_5(e: Evidence, k: Terms) -> Comparison:
     failing = failing_parts(e, k)

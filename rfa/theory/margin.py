@@ -24,11 +24,11 @@ from rfa.theory.comparison import (
 )
 from rfa.theory.conditions import NO_NEURONS
 from rfa.theory.evaluation import checks_of
-from rfa.theory.evidence import E2, Evidence, Needs
-from rfa.theory.hypotheses import SHARED, hypothesis
-from rfa.theory.report import Check
+from rfa.theory.evidence import E2, Evidence, Uses
+from rfa.theory.hypotheses import GOOD_RUN, hypothesis
 from rfa.theory.statement import statement
 from rfa.theory.terms import Terms, once
+from rfa.theory.verdict import Check
 from rfa.training.run import Run
 
 # float64 sums of a few hundred terms, relative to the bound: for inequalities without slack
@@ -48,7 +48,8 @@ def _last_looked_at(e: Evidence, k: Terms) -> int:
     "(16)",
     "(16)",
     "|f(x_i; W)| <= |W|_2 |x_i|",
-    needs=lambda e, k: Needs(clusters=False, weights=[_last_looked_at(e, k)]),
+    unit="|W|_2 |x_i|",
+    uses=lambda e, k: Uses(clusters=False, weights=[_last_looked_at(e, k)]),
 )
 def _equation_16(e: Evidence, k: Terms) -> Comparison:
     t = _last_looked_at(e, k)
@@ -144,8 +145,8 @@ def _few_outside_J(e: Evidence, k: Terms) -> list[str]:
     return [f"size(Jc)/m = {missing:.3g} is above b^2/16"] if missing > b * b / 16 else []
 
 
-def _weights_at_T(e: Evidence, k: Terms) -> Needs:
-    return Needs(last=e.T, steps=[0], weights=[e.T])
+def _weights_at_T(e: Evidence, k: Terms) -> Uses:
+    return Uses(last=e.T, steps=[0], weights=[e.T])
 
 
 @statement(
@@ -153,14 +154,9 @@ def _weights_at_T(e: Evidence, k: Terms) -> Needs:
     "Lemma 4.6",
     "8",
     "y~_i f(x_i; W^T) >= 1/(2 Cf)",
-    needs=_weights_at_T,
-    hypotheses=(
-        "second_layer",
-        "margin_of_J_below_1",
-        "norm_at_most_1",
-        "samples_at_most_2",
-        "few_outside_J",
-    ),
+    uses=_weights_at_T,
+    needs=("second_layer",),
+    premises=("margin_of_J_below_1", "norm_at_most_1", "samples_at_most_2", "few_outside_J"),
 )
 def _lemma_4_6(e: Evidence, k: Terms) -> Comparison:
     b, missing = _subnetwork(e, k)
@@ -179,7 +175,8 @@ def _lemma_4_6(e: Evidence, k: Terms) -> Comparison:
     "Lemma 4.6",
     "8",
     "|f^Jc(x_i; W^T)| <= sqrt(|Jc|/m) |W_Jc|_F |x_i|",
-    needs=_weights_at_T,
+    unit="the right side",
+    uses=_weights_at_T,
 )
 def _lemma_4_6_norm(e: Evidence, k: Terms) -> Comparison:
     f, f_J = e.dense(e.T, k.C0)
@@ -238,26 +235,19 @@ def lemma_4_6(
 
 # ------------------------------------------------------------------ Lemma 4.9
 
-ASSUMED = (
-    *SHARED,
-    "good_run",
-    "neurons_of_each_cluster",
-    "lemma_4_2",
-    "condition_4_7",
-    "condition_4_8",
-    "whole_horizon",
-)
+NORM = (*GOOD_RUN, "need_lemma_a_1", "need_lemma_4_9")
+MARGIN_NEEDS = ("need_eq_20", "need_lemma_4_9_margins")
+ASSUMED = (*NORM, "neurons_of_each_cluster", *MARGIN_NEEDS)
+PREMISES = ("lemma_4_2", "condition_4_7", "condition_4_8")
 
 
-def _followed_to_T(e: Evidence, k: Terms) -> Needs:
-    return Needs(horizon=True, last=e.T, steps=range(e.T + 1), weights=[e.T])
+def _followed_to_T(e: Evidence, k: Terms) -> Uses:
+    return Uses(horizon=True, last=e.T, steps=range(e.T + 1), weights=[e.T])
 
 
 def _margin_at_means(e: Evidence, k: Terms) -> float:
-    """The right side of (20); where K was rounded down, what the proof of (20) gives for this K."""
-    if e.rounded:
-        return e.alpha * (e.K * E2 * k.shrink / 256 - 3)
-    return E2 * k.shrink / 2048
+    """The right side of (20)."""
+    return e.r * E2 * k.shrink / 2048
 
 
 def _C3(e: Evidence, k: Terms, margin: float) -> Constant:
@@ -270,8 +260,8 @@ def _C3(e: Evidence, k: Terms, margin: float) -> Constant:
     "Lemma 4.9",
     "11",
     "|W^T|_F <= 1",
-    needs=_followed_to_T,
-    hypotheses=ASSUMED,
+    uses=_followed_to_T,
+    needs=NORM,
 )
 def _lemma_4_9_norm(e: Evidence, k: Terms) -> Comparison:
     return at_most(float(np.linalg.norm(e.W(k.t))), 1.0)
@@ -282,8 +272,9 @@ def _lemma_4_9_norm(e: Evidence, k: Terms) -> Comparison:
     "Lemma 4.9",
     "11",
     "y_i f^J(x_i; W^T) >= 1/C3, i clean",
-    needs=_followed_to_T,
-    hypotheses=ASSUMED,
+    uses=_followed_to_T,
+    needs=ASSUMED,
+    premises=PREMISES,
 )
 def _lemma_4_9_clean(e: Evidence, k: Terms) -> Comparison:
     data = e.run.data
@@ -302,8 +293,9 @@ def _lemma_4_9_clean(e: Evidence, k: Terms) -> Comparison:
     "Lemma 4.9",
     "11",
     "y_i f^J(x_i; W^T) <= -1/C3, i noisy",
-    needs=_followed_to_T,
-    hypotheses=ASSUMED,
+    uses=_followed_to_T,
+    needs=ASSUMED,
+    premises=PREMISES,
 )
 def _lemma_4_9_noisy(e: Evidence, k: Terms) -> Comparison:
     data = e.run.data
@@ -313,7 +305,6 @@ def _lemma_4_9_noisy(e: Evidence, k: Terms) -> Comparison:
         -_margin_at_means(e, k) / 2,
         axes={name: labels[data.noisy] for name, labels in by_sample(e).items()},
         empty="no sample is noisy",
-        trivial=_margin_at_means(e, k) <= 0,
         constant=_C3(e, k, float(-margin.max(initial=-math.inf))),
     )
 
@@ -323,8 +314,9 @@ def _lemma_4_9_noisy(e: Evidence, k: Terms) -> Comparison:
     "(17)",
     "(17)",
     "g_i^t >= e^-2/2, t = 0..T-1",
-    needs=_followed_to_T,
-    hypotheses=ASSUMED,
+    uses=_followed_to_T,
+    needs=NORM,
+    inner=True,
 )
 def _equation_17(e: Evidence, k: Terms) -> Comparison:
     highest = e.rows("margin_high", range(e.T))
@@ -343,8 +335,11 @@ def _equation_17(e: Evidence, k: Terms) -> Comparison:
     "(18)",
     "(18)",
     "<w_j^(t+1) - w_j^t, mu> >= alpha |a_j| e^-2/64",
-    needs=_followed_to_T,
-    hypotheses=ASSUMED,
+    unit="alpha |a_j|",
+    uses=_followed_to_T,
+    needs=ASSUMED,
+    premises=("condition_4_7",),
+    inner=True,
 )
 def _equation_18(e: Evidence, k: Terms) -> Comparison:
     j, c = e.pairs(k.C0)
@@ -364,8 +359,10 @@ def _equation_18(e: Evidence, k: Terms) -> Comparison:
     "(20)",
     "(20)",
     "|f^J(mu; W^T)| >= e^-2 (1 - 1/C0)^2/2048",
-    needs=_followed_to_T,
-    hypotheses=ASSUMED,
+    uses=_followed_to_T,
+    needs=ASSUMED,
+    premises=PREMISES,
+    inner=True,
 )
 def _equation_20(e: Evidence, k: Terms) -> Comparison:
     a_J = np.where(e.J(k.C0).any(axis=1), e.a, 0.0)
@@ -425,8 +422,8 @@ def lemma_4_9(
     - (18): <w_j^(t+1) - w_j^t, mu> >= alpha abs(a_j) e^-2/64 for t = 1, ..., T-1.
     - (20): abs(f^J(mu; W_T)) >= e^-2 (1 - 1/C0)^2/2048 at the means.
 
-    If K = T-1 was rounded down, alpha (K e^-2 (1 - 1/C0)^2/256 - 3) takes the place of the bound in
-    (20), and half of it that of 1/C3.
+    If K = T-1 was rounded down, the right sides of (20) and of the margins are multiplied by
+    r = 4 alpha K.
 
     O(n m d).
 

@@ -6,10 +6,32 @@ import math
 import operator
 from typing import NamedTuple
 
-from rfa.setting import Parameters
+from rfa.setting import Horizon, Parameters
 from rfa.theory.constants import LITERAL_C0, C2_of, over
 
 RELATIONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
+
+# Their ids, apart from those with the paper's literal C0, which end in ``_literal``.
+NEEDS = (
+    "lemma_4_3",
+    "lemma_a_1",
+    "lemma_4_9",
+    "eq_37_noise",
+    "eq_37_sigma",
+    "after_38",
+    "after_40",
+    "eq_49",
+    "eq_50",
+    "eq_52",
+    "lemma_4_2",
+    "eq_20",
+    "lemma_4_9_margins",
+    "eq_45",
+    "eq_31_noise",
+    "eq_31_eta",
+    "eq_32",
+    "eq_34",
+)
 
 
 class Need(NamedTuple):
@@ -36,6 +58,11 @@ class Need(NamedTuple):
     holds: bool
     source: str
 
+    @property
+    def literal(self) -> bool:
+        """Whether it is evaluated with the paper's literal C0."""
+        return self.id not in NEEDS
+
 
 def derived_needs(p: Parameters, delta: float, C: float, C0: float, C1: float) -> tuple[Need, ...]:
     """The inequalities of the proofs, with C the largest feasible one."""
@@ -47,6 +74,8 @@ def derived_needs(p: Parameters, delta: float, C: float, C0: float, C1: float) -
 
     e2 = math.exp(-2)
     start, near = p.start, C1 * p.spread
+    K, r, rounded = _rounding(p.alpha)
+    of_r = "r " if rounded else ""
     noisy = min(1.0, p.eta + C1 * math.sqrt(-math.log(delta) / p.n)) if p.eta else 0.0
     twice_root = over(0.5, math.sqrt(C))
     need("lemma_4_3", "C1 >= 2", C1, 2.0, "Lemma 4.3 [5]")
@@ -57,13 +86,21 @@ def derived_needs(p: Parameters, delta: float, C: float, C0: float, C1: float) -
     need("after_38", "C > 512 C1 e^2", C, 512 * C1 / e2, "after (38), Lemma 4.11 [13]")
     need("after_40", "C1/C < 1/(2 sqrt C)", over(C1, C), twice_root, "after (40), 4.11 [13]")
     need("eq_49", "alpha <= 1/10", p.alpha, 0.1, "(49), Proposition 3.2 [2]")
-    need("eq_50", "8 C1 sigma sqrt(d) <= e^-2/512", 8 * near, e2 / 512, "(50), 3.2 [2]")
-    need("eq_52", "omega_init sqrt(md) <= e^-2/4096", start, e2 / 4096, "before (52), 3.2 [2]")
+    need("eq_50", f"8 C1 sigma sqrt(d) <= {of_r}e^-2/512", 8 * near, r * e2 / 512, "(50), 3.2 [2]")
+    text = f"omega_init sqrt(md) <= {of_r}e^-2/4096"
+    need("eq_52", text, start, r * e2 / 4096, "before (52), 3.2 [2]")
     for lit, c0 in (("", C0), ("_literal", LITERAL_C0)):
         C2, share = C2_of(c0), (1 - 1 / c0) * (1 - 1 / c0)
-        width, margin = 16 * c0 * c0 * (math.log(32) - math.log(delta)), e2 * share / 6144
+        width = 16 * c0 * c0 * (math.log(32) - math.log(delta))
         need("lemma_4_2" + lit, "m >= 16 C0^2 log(32/delta)", p.m, width, "Lemma 4.2 [4]")
-        need("eq_20" + lit, "alpha <= e^-2 (1-1/C0)^2/6144", p.alpha, margin, "(20), 4.9 [11]")
+        if rounded:
+            text, value, bound = "K >= 1536 e^2/(1-1/C0)^2", K, 1536 / e2 / share
+        else:
+            text, value, bound = "alpha <= e^-2 (1-1/C0)^2/6144", p.alpha, e2 * share / 6144
+        need("eq_20" + lit, text, value, bound, "(20), 4.9 [11]")
+        text = f"C1 sigma sqrt(d) <= {of_r}e^-2 (1-1/C0)^2/4096"
+        need("lemma_4_9_margins" + lit, text, near, r * e2 * share / 4096, "after (20), 4.9 [11]")
+        need("eq_45" + lit, "(1-1/C0)^2 >= 1/2", share, 0.5, "(45), (53)")
         need("eq_31_noise" + lit, "size(N)/n <= 1/(2 C2)", noisy, 0.5 / C2, "(31), 4.10 [12]")
         need("eq_31_eta" + lit, "eta <= 1/(4 C2)", p.eta, 0.25 / C2, "(31), 4.10 [12]")
         need(
@@ -71,3 +108,12 @@ def derived_needs(p: Parameters, delta: float, C: float, C0: float, C1: float) -
         )
         need("eq_34" + lit, "C1 sigma sqrt(d) <= 1/(64 C2)", near, 1 / C2 / 64, "(34), 4.10 [12]")
     return tuple(needs)
+
+
+def _rounding(alpha: float) -> tuple[float, float, bool]:
+    """K, r = 4 alpha K and whether K was rounded down; r is 1 if it was not."""
+    try:
+        _, K, rounded = Horizon.of(alpha)
+    except ValueError:  # alpha is so small that 1/(4 alpha) overflows
+        return math.inf, 1.0, False
+    return K, 4 * alpha * K if rounded else 1.0, rounded

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rfa import _seeds, setting
 from rfa.setting import CLUSTER_NAMES, OPPOSITE, OTHER
+from rfa.theory.amplification import AMPLIFICATION
 from rfa.theory.comparison import (
     Comparison,
     at_least,
@@ -20,18 +21,23 @@ from rfa.theory.comparison import (
 )
 from rfa.theory.conditions import NO_NEURONS, orthogonality, share_aligned
 from rfa.theory.evaluation import checks_of
-from rfa.theory.evidence import E2, Evidence, Floats, Needs
-from rfa.theory.hypotheses import SHARED
-from rfa.theory.report import Check
+from rfa.theory.evidence import E2, Evidence, Floats, Uses
 from rfa.theory.statement import statement
 from rfa.theory.terms import Terms, once
+from rfa.theory.verdict import Check
 from rfa.training.run import Run
 
-ASSUMED = (*SHARED, "good_run", "neurons_of_each_cluster")
+PERSISTENCE = (
+    *AMPLIFICATION,
+    "need_eq_37_noise",
+    "need_eq_37_sigma",
+    "need_after_38",
+    "need_after_40",
+)
 
 
-def _followed(e: Evidence, k: Terms) -> Needs:
-    return Needs(horizon=True, last=e.T, steps=range(e.T + 1))
+def _followed(e: Evidence, k: Terms) -> Uses:
+    return Uses(horizon=True, last=e.T, steps=range(e.T + 1))
 
 
 @statement(
@@ -39,8 +45,8 @@ def _followed(e: Evidence, k: Terms) -> Needs:
     "Lemma 4.11",
     "13",
     "share of J aligned at t = 1..T-1",
-    needs=_followed,
-    hypotheses=ASSUMED,
+    uses=_followed,
+    needs=PERSISTENCE,
 )
 def _lemma_4_11_alignment(e: Evidence, k: Terms) -> Comparison:
     return at_least(
@@ -56,8 +62,9 @@ def _lemma_4_11_alignment(e: Evidence, k: Terms) -> Comparison:
     "Lemma 4.11",
     "13",
     "|<w_j^t, mu'>| <= 3 alpha |a_j|, t = 0..T-1",
-    needs=_followed,
-    hypotheses=ASSUMED,
+    unit="alpha |a_j|",
+    uses=_followed,
+    needs=PERSISTENCE,
 )
 def _lemma_4_11_orthogonality(e: Evidence, k: Terms) -> Comparison:
     return orthogonality(e, k, range(e.T))
@@ -68,8 +75,9 @@ def _lemma_4_11_orthogonality(e: Evidence, k: Terms) -> Comparison:
     "(38)",
     "(38)",
     "<w_j^t, mu>/|w_j^t| >= e^-2/256, t = 2..T",
-    needs=_followed,
-    hypotheses=ASSUMED,
+    uses=_followed,
+    needs=PERSISTENCE,
+    inner=True,
 )
 def _equation_38(e: Evidence, k: Terms) -> Comparison:
     j, c = e.pairs(k.C0)
@@ -144,8 +152,9 @@ def _drift(e: Evidence, k: Terms) -> Drift:
     "(41)",
     "(41)",
     "where |<w_j^t, mu'>| >= alpha |a_j|: the clean of +-mu' on, of -+mu' off",
-    needs=_followed,
-    hypotheses=ASSUMED,
+    uses=_followed,
+    needs=PERSISTENCE,
+    inner=True,
 )
 def _equation_41(e: Evidence, k: Terms) -> Comparison:
     drift = _drift(e, k)
@@ -161,8 +170,10 @@ def _equation_41(e: Evidence, k: Terms) -> Comparison:
     "(42)",
     "(42)",
     "where |<w_j^t, mu'>| >= alpha |a_j|: it moves towards 0",
-    needs=_followed,
-    hypotheses=ASSUMED,
+    unit="alpha |a_j|",
+    uses=_followed,
+    needs=PERSISTENCE,
+    inner=True,
 )
 def _equation_42(e: Evidence, k: Terms) -> Comparison:
     drift = _drift(e, k)
@@ -174,8 +185,10 @@ def _equation_42(e: Evidence, k: Terms) -> Comparison:
     "(43)",
     "(43)",
     "|<w_j^(t+1) - w_j^t, mu'>| <= 2 alpha |a_j|",
-    needs=_followed,
-    hypotheses=ASSUMED,
+    unit="alpha |a_j|",
+    uses=_followed,
+    needs=PERSISTENCE,
+    inner=True,
 )
 def _equation_43(e: Evidence, k: Terms) -> Comparison:
     change = np.diff(e.sideways(range(e.T + 1), k.C0), axis=0)

@@ -1,158 +1,25 @@
-"""Check: one statement on one run. Report: all of them, as a table, JSON or Markdown."""
+"""Report: the checks of one run, as a text, JSON, Markdown or HTML."""
 
 from __future__ import annotations
 
 import html
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from rfa._tables import aligned, as_html, as_markdown, jsonable
 from rfa.theory.hypotheses import SHARED, Unmet
 from rfa.theory.statement import KNOWN
+from rfa.theory.verdict import VERDICTS, Check
 
-COMPARISONS = {
-    ">=": lambda value, bound: value >= bound,
-    "<=": lambda value, bound: value <= bound,
-    "<": lambda value, bound: value < bound,
-}
+# Columns of the short report: its width, and the widths of the statement's number and its text.
+WIDTH, NUMBER, TEXT = 100, 15, 39
 
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One statement of the paper, evaluated on a run.
-
-    Attributes
-    ----------
-    id : str
-        The statement, one of :data:`rfa.theory.STATEMENTS`.
-    value : float
-        The extreme value over everything that the statement speaks of; NaN if there is none.
-    relation : {">=", "<=", "<"}
-        How value has to compare with bound.
-    bound : float
-        The right side, with the constants of :func:`rfa.theory.check`.
-    tolerance : float
-        What rounding can have added to value; the comparison allows for it.
-    applicable : bool
-        Whether the run has what the statement needs. If not, ``reason`` says what is missing.
-    vacuous : bool
-        Whether the statement says nothing here: a right side that any value satisfies, delta of
-        1/4 or more, an empty set, or a trigger that is never met; ``reason`` says which.
-    unmet : tuple of str
-        The hypotheses of the statement that do not hold on this run, as sentences.
-    where : dict
-        Where the extreme is: ``neuron``, ``sample``, ``cluster``, ``step``.
-    constant : str
-        The name of the paper's constant in the bound, with its value in the bound
-        (``constant_used``), in the paper (``literal_constant``) and where the inequality would be
-        an equality on this run (``empirical_constant``); None where there is none.
-    details : dict
-        Further numbers, JSON-able.
-    empty : bool
-        Whether there is nothing to compare, so that value is NaN and the statement vacuous.
-    reason : str
-        Why the statement is not applicable or vacuous, or which hypotheses are not met.
-
-    Examples
-    --------
-    >>> check = Check(id="lemma_4_9_norm", value=0.8, relation="<=", bound=1.0)
-    >>> check.holds, round(check.slack, 3), check.statement
-    (True, 0.2, '|W^T|_F <= 1')
-    """
-
-    id: str
-    value: float = math.nan
-    relation: str = ">="
-    bound: float = math.nan
-    tolerance: float = 0.0
-    applicable: bool = True
-    vacuous: bool = False
-    unmet: tuple[str, ...] = ()
-    where: dict[str, Any] = field(default_factory=dict)
-    constant: str | None = None
-    constant_used: float | None = None
-    literal_constant: float | None = None
-    empirical_constant: float | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-    why: str = ""
-    empty: bool = False
-
-    @property
-    def statement(self) -> str:
-        """What is compared, in words and the paper's symbols."""
-        return KNOWN[self.id].text
-
-    @property
-    def slack(self) -> float:
-        """Distance of value from bound, positive inside."""
-        return self.value - self.bound if self.relation == ">=" else self.bound - self.value
-
-    @property
-    def holds(self) -> bool:
-        """Whether the inequality holds; true of an empty set, never of NaN, never if inapplicable.
-
-        A statement about an empty set has no value, and is vacuous.
-        """
-        if not self.applicable:
-            return False
-        if self.empty:
-            return True
-        limit = self.bound + (-self.tolerance if self.relation == ">=" else self.tolerance)
-        return bool(COMPARISONS[self.relation](self.value, limit))
-
-    @property
-    def hypotheses_met(self) -> bool:
-        """Whether all hypotheses of the statement hold on this run."""
-        return not self.unmet
-
-    @property
-    def reason(self) -> str:
-        """Why the check is not applicable or vacuous, or which hypotheses are not met."""
-        return "; ".join(filter(None, [self.why, *self.unmet]))
-
-    @property
-    def verdict(self) -> str:
-        """``not applicable``, ``FAILS``, ``vacuous`` or ``holds``."""
-        if not self.applicable:
-            return "not applicable"
-        if not self.holds:
-            return "FAILS"
-        return "vacuous" if self.vacuous else "holds"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON-able values; NaN and infinities as strings.
-
-        Returns
-        -------
-        dict
-        """
-        number = KNOWN[self.id]
-        values = {
-            "id": self.id,
-            "arxiv": number.arxiv,
-            "jmlr": number.jmlr,
-            "statement": number.text,
-            "value": self.value,
-            "relation": self.relation,
-            "bound": self.bound,
-            "slack": self.slack,
-            "tolerance": self.tolerance,
-            "holds": self.holds,
-            "vacuous": self.vacuous,
-            "applicable": self.applicable,
-            "hypotheses_met": self.hypotheses_met,
-            "reason": self.reason,
-            "where": self.where,
-            "constant": self.constant,
-            "constant_used": self.constant_used,
-            "literal_constant": self.literal_constant,
-            "empirical_constant": self.empirical_constant,
-            "details": self.details,
-        }
-        return {name: jsonable(value) for name, value in values.items()}
+# Constants that make a bound weaker as they grow: the least one that would do is shown.
+GROWING = ("C", "C1", "C2", "C3", "Cf")
 
 
 def shown(value: float | None) -> str:
@@ -162,44 +29,6 @@ def shown(value: float | None) -> str:
     return f"{value:.4g}"
 
 
-TITLES = ("statement", "arXiv", "JMLR", "value", "", "bound", "result", "constant", "where", "note")
-
-
-# A report says above its table which of these do not hold. Rows have a mark for them.
-MARKS = dict.fromkeys(SHARED, "*") | {"good_run": "+"}
-
-
-def mark_of(hypothesis: str) -> str:
-    """The mark of an unmet hypothesis; empty if it has none."""
-    return MARKS.get(hypothesis.id, "") if isinstance(hypothesis, Unmet) else ""
-
-
-def cells(check: Check) -> tuple[str, ...]:
-    """A check as a row of a table."""
-    number = KNOWN[check.id]
-    own = [hypothesis for hypothesis in check.unmet if not mark_of(hypothesis)]
-    marks = {mark_of(hypothesis) for hypothesis in check.unmet} - {""}
-    constants = ""
-    if check.constant is not None:
-        constants = f"{check.constant}: {shown(check.empirical_constant)}"
-        if check.literal_constant is not None:
-            constants += f" (paper {shown(check.literal_constant)})"
-    where = " ".join(f"{name} {value}" for name, value in check.where.items())
-    relation = check.relation if check.applicable else ""
-    return (
-        check.id,
-        number.arxiv,
-        number.jmlr,
-        shown(check.value),
-        relation,
-        shown(check.bound),
-        check.verdict + "".join(sorted(marks)),
-        constants,
-        where,
-        "; ".join(filter(None, [check.why, *own])),
-    )
-
-
 @dataclass(frozen=True, eq=False)
 class Report:
     """All checks of one state of a run; prints as a table, in a terminal and in a notebook.
@@ -207,28 +36,32 @@ class Report:
     Attributes
     ----------
     checks : tuple of Check
-        In the order of :data:`rfa.theory.STATEMENTS`.
+        In the order in which the statements were asked for.
     settings : dict
         ``delta``, the constants ``C0``, ``C1``, ``C2``, the horizon ``T``, ``rounded`` (whether
         1/(4 alpha) had to be rounded down to T - 1), the run's ``steps``, the ``seed`` of what is
         drawn, the ``parameters`` of the run, the interval ``feasible_C`` that (A1)-(A7) leave for
-        C, whether the run's parameters meet the theorem's hypotheses (``assumptions_met``), whether
-        it is a ``good_run`` (None if that cannot be said), and ``unmet``, the hypotheses that no
-        statement finds met.
+        C, whether the run's parameters meet the theorem's hypotheses (``assumptions_met``), the
+        numbers of derived needs ``needs_met`` and ``needs``, the ``width_needed`` of Lemma 4.2 if m
+        is smaller (None otherwise), whether it is a ``good_run`` (None if
+        that cannot be said), and ``unmet``, the hypotheses of the paper's setting that are not met.
     beyond : tuple of Check
         What the last step gives where the run is longer than T: beyond the theorem.
+    shown : tuple of str
+        The ids of the paper's statements in the order in which the text shows them.
 
     Examples
     --------
     >>> import rfa
     >>> report = rfa.theory.check(rfa.preset("theorem").run(rng=0), rng=0)
-    >>> report["theorem_3_1_1"].holds
-    True
+    >>> report["theorem_3_1_1"].holds, report["theorem_3_1_1"].verdict
+    (True, 'true')
     """
 
     checks: tuple[Check, ...]
     settings: dict[str, Any]
     beyond: tuple[Check, ...] = ()
+    shown: tuple[str, ...] = ()
 
     def __getitem__(self, statement: str) -> Check:
         for check in self.checks:
@@ -248,54 +81,124 @@ class Report:
         return tuple(check.id for check in self.checks)
 
     @property
-    def failed(self) -> tuple[Check, ...]:
-        """The checks that are applicable and do not hold, whether or not hypotheses are met."""
-        return tuple(check for check in self.checks if check.applicable and not check.holds)
+    def tested(self) -> tuple[Check, ...]:
+        """The claims that this run tests: the verdict is "holds" or "FAILS"."""
+        return tuple(check for check in self.checks if check.verdict in ("holds", "FAILS"))
 
-    def heading(self) -> str:
-        """The settings, and what the marks in the table mean."""
-        keep = ("delta", "C0", "C1", "C2")
-        constants = ", ".join(f"{name} = {shown(self.settings[name])}" for name in keep)
-        rounded = " (rounded T)" if self.settings["rounded"] else ""
-        line = f"T = {self.settings['T']}{rounded} of {self.settings['steps']} steps; {constants}"
-        unmet = "; ".join(self.settings["unmet"])
-        line += f"\n* hypotheses not met: {unmet}" if unmet else ""
-        if self.settings["good_run"] is False:
-            line += "\n+ not a good run (Definition 4.5)"
-        return line
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The tested claims that do not hold: the verdict is "FAILS"."""
+        return tuple(check for check in self.checks if check.verdict == "FAILS")
+
+    # ------------------------------------------------------------------ lines
+
+    def heading(self) -> list[str]:
+        """What the theorem has to do with this run, the constants, and at what step."""
+        s = self.settings
+        if s["assumptions_met"] and not s["unmet"]:
+            low, high = s["feasible_C"]
+            first = (
+                f"The theorem speaks of this run: (A1)-(A7) hold for C in [{low:.4g}, "
+                f"{high:.4g}] at delta = {s['delta']:g}. The paper leaves open how large a C is "
+                '"large enough".'
+            )
+        else:
+            first = f"The theorem does not speak of this run: {'; '.join(s['unmet'])}."
+        if s["delta"] >= 0.25:
+            first += f" Its probability 1 - 4 delta = {1 - 4 * s['delta']:g} says nothing."
+        rounded = " (rounded T: 1/(4 alpha) is not an integer)" if s["rounded"] else ""
+        steps = "" if s["steps"] == s["T"] else f"; the run has {s['steps']} steps"
+        constants = ", ".join(f"{name} = {shown(s[name])}" for name in ("delta", "C0", "C1", "C2"))
+        good = {
+            True: "This is a good run (Definition 4.5).",
+            False: "This is not a good run (Definition 4.5).",
+            None: "Whether this is a good run (Definition 4.5) is not known.",
+        }[s["good_run"]]
+        if s["needs"]:
+            good += (
+                f" Derived needs of the proofs: {s['needs_met']} of {s['needs']} met (rfa audit)."
+            )
+        if s["width_needed"] is not None:
+            good += (
+                f" Lemma 4.2 needs m >= {math.ceil(s['width_needed'])} at this C0: what rests on it"
+                " is not claimed."
+            )
+        return [first, f"Evaluated at T = {s['T']}{rounded}{steps}; {constants}.", good]
 
     def summary(self) -> str:
-        """One line about the results."""
-        verdicts = [check.verdict for check in self.checks]
-        kinds = ("holds", "FAILS", "vacuous", "not applicable")
-        return ", ".join(f"{verdicts.count(kind)} {kind}" for kind in kinds)
+        """One line: how many claims were tested, and how many of them hold."""
+        count = dict.fromkeys(VERDICTS, 0)
+        for check in self.checks:
+            count[check.verdict] += 1
+        tested = count["holds"] + count["FAILS"]
+        numbers = ", ".join(check.numbers[0] or check.id for check in self.failed)
+        hold = "none" if not tested else "all hold" if not self.failed else ""
+        line = (
+            f"claims tested: {tested}, {hold}"
+            if hold
+            else (f"claims tested: {tested}, {count['FAILS']} FAILS: {numbers}")
+        )
+        line = line.replace("0, none", "none")
+        line += f"; without their hypotheses: {count['true']} true, {count['false']} false"
+        others = [f"{count[word]} {word}" for word in VERDICTS[4:] if count[word]]
+        return "; ".join([line, ", ".join(others)]) if others else line
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """The table: titles, then a row a check."""
-        later = [cells(check) for check in self.beyond]
-        marked = [(f"beyond the theorem: {row[0]}", *row[1:]) for row in later]
-        return [TITLES, *map(cells, self.checks), *marked]
+    def _ordered(self) -> list[Check]:
+        """The checks as the text shows them: main results first, a user's own statements last."""
+        rank = {id: place for place, id in enumerate(self.shown)}
+        return sorted(self.checks, key=lambda check: rank.get(check.id, len(rank)))
 
-    def __str__(self) -> str:
-        return "\n".join([self.heading(), aligned(self.rows()), self.summary()])
+    def to_text(self, long: bool = False) -> str:
+        """The report as text.
 
-    def __repr__(self) -> str:
-        return f"Report({self.summary()})"
-
-    def _repr_html_(self) -> str:
-        rows = self.rows()
-        heading = html.escape(self.heading()).replace("\n", "<br>")
-        return f"<p>{heading}</p>{as_html(rows)}<p>{self.summary()}</p>"
-
-    def to_markdown(self) -> str:
-        """The report as a Markdown table.
+        Parameters
+        ----------
+        long : bool, default False
+            Whether to show the inner steps of the proofs, ids, numbers in the journal and where the
+            extreme values are, in wider lines.
 
         Returns
         -------
         str
         """
-        heading = self.heading().replace("\n", "\n\n")
-        return f"{heading}\n\n{as_markdown(self.rows())}\n{self.summary()}\n"
+        heading = [line for part in self.heading() for line in textwrap.wrap(part, WIDTH)]
+        if long:
+            rows = [LONG, *map(_long_cells, self._ordered())]
+            rows += [_long_cells(check, "beyond the theorem: ") for check in self.beyond]
+            return "\n".join([*heading, "", aligned(rows), "", self.summary()])
+        main = [check for check in self._ordered() if not _inner(check)]
+        lines = [*heading, "", *_short_lines(main)]
+        if self.beyond:
+            title = f"Beyond the theorem, at t = {self.settings['steps']}:"
+            later = [check for check in self.beyond if not _inner(check)]
+            lines += ["", title, "", *_short_lines(later)]
+        hidden = len(self.checks) - len(main)
+        if hidden:
+            lines += ["", f"{hidden} inner steps of the proofs are not shown (--long)."]
+        return "\n".join([*lines, "", *textwrap.wrap(self.summary(), WIDTH)])
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        return f"Report({self.summary()})"
+
+    def _repr_html_(self) -> str:
+        heading = "<br>".join(map(html.escape, self.heading()))
+        rows = as_html([LONG, *map(_long_cells, self._ordered())])
+        return f"<p>{heading}</p>{rows}<p>{html.escape(self.summary())}</p>"
+
+    def to_markdown(self) -> str:
+        """The report as a Markdown table, with the inner steps.
+
+        Returns
+        -------
+        str
+        """
+        rows = [LONG, *map(_long_cells, self._ordered())]
+        rows += [_long_cells(check, "beyond the theorem: ") for check in self.beyond]
+        heading = "\n\n".join(self.heading())
+        return f"{heading}\n\n{as_markdown(rows)}\n{self.summary()}\n"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-able values.
@@ -319,3 +222,98 @@ class Report:
         str
         """
         return json.dumps(self.to_dict(), indent=2)
+
+
+# ------------------------------------------------------------------ rows
+
+
+def _inner(check: Check) -> bool:
+    return check.id in KNOWN and KNOWN[check.id].inner
+
+
+def _text(check: Check) -> str:
+    """What is compared, and in what unit."""
+    unit = KNOWN[check.id].unit if check.id in KNOWN else ""
+    return f"{check.text} (in units of {unit})" if unit else check.text
+
+
+def _constant(check: Check) -> str:
+    """The constant that this run needs, in words."""
+    name, found = check.constant, check.empirical_constant
+    if name is None or found is None:
+        return ""
+    if name == "C0":
+        text = "holds for no C0" if math.isnan(found) else f"holds up to C0 = {shown(found)}"
+    elif name in GROWING:
+        text = f"needs {name} >= {shown(found)}"
+    else:
+        return ""
+    others = [f"here {shown(check.constant_used)}"]
+    if check.literal_constant is not None:
+        others.append(f"in the paper {shown(check.literal_constant)}")
+    return f"{text} ({', '.join(others)})"
+
+
+def _own_unmet(check: Check) -> list[str]:
+    """Unmet hypotheses other than those of the setting, which stand in the heading."""
+    own = [x for x in check.unmet if not (isinstance(x, Unmet) and x.id in SHARED)]
+    return list(dict.fromkeys(map(str, own)))
+
+
+def _short_lines(checks: Iterable[Check]) -> list[str]:
+    """A table of at most WIDTH columns, with notes below the rows."""
+    head = ("statement", "what is compared", "value", "", "bound", "verdict")
+    lines = [_line(*head)]
+    for check in checks:
+        first, *rest = textwrap.wrap(_text(check), TEXT) or [""]
+        number = check.numbers[0] or check.id
+        relation = check.relation if check.applicable else ""
+        lines.append(
+            _line(number, first, shown(check.value), relation, shown(check.bound), check.verdict)
+        )
+        lines += [_line("", more) for more in rest]
+        explained = check.verdict in ("false", "no claim", "not applicable", "failed to run")
+        unmet = _own_unmet(check) if explained else []
+        notes = "; ".join(filter(None, [check.failed_to_run, check.why, _constant(check), *unmet]))
+        indent = " " * (NUMBER + 4)
+        lines += textwrap.wrap(notes, WIDTH, initial_indent=indent, subsequent_indent=indent)
+    return lines
+
+
+def _line(number: str, text: str, *cells: str) -> str:
+    widths = (NUMBER, TEXT, 10, 2, 10, 14)
+    row = (number, text, *cells)
+    return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
+
+
+LONG = (
+    "statement",
+    "id",
+    "JMLR",
+    "what is compared",
+    "value",
+    "",
+    "bound",
+    "verdict",
+    "constant",
+    "where",
+    "note",
+)
+
+
+def _long_cells(check: Check, mark: str = "") -> tuple[str, ...]:
+    where = " ".join(f"{name} {value}" for name, value in check.where.items())
+    notes = "; ".join(filter(None, [check.failed_to_run, check.why, *_own_unmet(check)]))
+    return (
+        mark + (check.numbers[0] or check.id),
+        check.id,
+        check.numbers[1],
+        _text(check),
+        shown(check.value),
+        check.relation if check.applicable else "",
+        shown(check.bound),
+        check.verdict,
+        _constant(check),
+        where,
+        notes,
+    )

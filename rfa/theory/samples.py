@@ -9,18 +9,18 @@ import numpy as np
 from rfa import _seeds, setting
 from rfa.theory.comparison import Comparison, Constant, at_least, at_most, by_cluster, by_sample
 from rfa.theory.evaluation import checks_of
-from rfa.theory.evidence import Evidence, Needs
+from rfa.theory.evidence import Evidence, Uses
 from rfa.theory.hypotheses import SHARED
-from rfa.theory.report import Check
-from rfa.theory.statement import statement
+from rfa.theory.statement import one_minus, statement
 from rfa.theory.terms import Terms
+from rfa.theory.verdict import Check
 from rfa.training.run import Run
 
 ASSUMED = (*SHARED, "need_lemma_4_3")
 
 
-def _known_clusters(e: Evidence, k: Terms) -> Needs:
-    return Needs(width=True, rate=True)
+def _known_clusters(e: Evidence, k: Terms) -> Uses:
+    return Uses(width=True, rate=True)
 
 
 def _rounding(e: Evidence) -> float:
@@ -43,8 +43,9 @@ def _tail(e: Evidence, k: Terms) -> float:
     "Lemma 4.3(a)",
     "5",
     "<x_i, mu> >= 1 - C1 sigma sqrt d",
-    needs=_known_clusters,
-    hypotheses=ASSUMED,
+    uses=_known_clusters,
+    needs=ASSUMED,
+    probability=one_minus(1),
 )
 def _lemma_4_3_a_own(e: Evidence, k: Terms) -> Comparison:
     own, _, _, _ = e.own_and_other
@@ -62,8 +63,9 @@ def _lemma_4_3_a_own(e: Evidence, k: Terms) -> Comparison:
     "Lemma 4.3(a)",
     "5",
     "|<x_i, mu'>| <= C1 sigma sqrt d",
-    needs=_known_clusters,
-    hypotheses=ASSUMED,
+    uses=_known_clusters,
+    needs=ASSUMED,
+    probability=one_minus(1),
 )
 def _lemma_4_3_a_other(e: Evidence, k: Terms) -> Comparison:
     _, other, _, _ = e.own_and_other
@@ -81,8 +83,9 @@ def _lemma_4_3_a_other(e: Evidence, k: Terms) -> Comparison:
     "Lemma 4.3(a)",
     "5",
     "|<x_i, v>| <= C1 sigma sqrt d for every unit v orthogonal to mu",
-    needs=_known_clusters,
-    hypotheses=ASSUMED,
+    uses=_known_clusters,
+    needs=ASSUMED,
+    probability=one_minus(1),
 )
 def _lemma_4_3_a_orthogonal(e: Evidence, k: Terms) -> Comparison:
     _, _, rest, _ = e.own_and_other
@@ -100,8 +103,9 @@ def _lemma_4_3_a_orthogonal(e: Evidence, k: Terms) -> Comparison:
     "Lemma 4.3(b)",
     "5",
     "|x_i - mu|^2 <= C1 sigma^2 d",
-    needs=_known_clusters,
-    hypotheses=ASSUMED,
+    uses=_known_clusters,
+    needs=ASSUMED,
+    probability=one_minus(1),
 )
 def _lemma_4_3_b(e: Evidence, k: Terms) -> Comparison:
     _, _, _, square = e.own_and_other
@@ -119,8 +123,9 @@ def _lemma_4_3_b(e: Evidence, k: Terms) -> Comparison:
     "Lemma 4.3(c)",
     "5",
     "|N|/n <= eta + C1 sqrt(log(1/delta)/n)",
-    needs=_known_clusters,
-    hypotheses=ASSUMED,
+    uses=_known_clusters,
+    needs=ASSUMED,
+    probability=one_minus(1),
 )
 def _lemma_4_3_c(e: Evidence, k: Terms) -> Comparison:
     assert e.eta is not None
@@ -133,8 +138,9 @@ def _lemma_4_3_c(e: Evidence, k: Terms) -> Comparison:
     "Lemma 4.3(d)",
     "5",
     "| |I_mu|/n - 1/4 | <= C1 sqrt(log(1/delta)/n)",
-    needs=_known_clusters,
-    hypotheses=ASSUMED,
+    uses=_known_clusters,
+    needs=ASSUMED,
+    probability=one_minus(1),
 )
 def _lemma_4_3_d(e: Evidence, k: Terms) -> Comparison:
     apart = np.abs(np.bincount(e.cluster, minlength=4) / e.n - 0.25)

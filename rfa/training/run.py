@@ -94,6 +94,40 @@ class Run:
             f"d={self.data.d}, m={self.network.m}, engine={self.engine!r})"
         )
 
+    def at(self, t: int) -> Network:
+        """The network after t steps.
+
+        Parameters
+        ----------
+        t : int
+            A step whose weights the run has: 0, a snapshot or the last one.
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        ValueError
+            If the weights of step t were not kept.
+
+        Examples
+        --------
+        >>> import rfa
+        >>> run = rfa.preset("theorem").run(rng=0, snapshots=[3])
+        >>> run.at(3)
+        Network(m=200, d=200, float64)
+        """
+        t = _validate.nonnegative_int(t, "t")
+        if t == self.t:
+            return self.network
+        if t == 0:
+            return self.initial
+        if t not in self.snapshots:
+            kept = ", ".join(str(step) for step in sorted({0, *self.snapshots, self.t}))
+            raise ValueError(f"t must be a step whose weights were kept ({kept}), got {t}")
+        return Network.of(self.snapshots[t], self.network.a, None, None)
+
     def save(self, path: str | os.PathLike[str], *, test: bool = True) -> None:
         """Write the run to a file that :func:`rfa.load` reads.
 

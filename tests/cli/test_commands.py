@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import json
 import os
 import subprocess
@@ -50,23 +52,38 @@ def is_a_picture(path):
 
 
 def test_check_shows_every_statement_as_a_table(capsys):
-    assert main(["check", *GIVEN, "--seed", "3", "--delta", "0.2", "--C0", "3"]) == 0
-    heading, *rows, summary = capsys.readouterr().out.splitlines()
-    assert heading.startswith("T = 3 of 3 steps; delta = 0.2, C0 = 3, ")
-    # The lines that explain the marks in the table are skipped.
-    while rows[0][0] in "*+":
-        rows.pop(0)
-    titles = rows.pop(0)
-    assert " ".join(titles.split()) == "statement arXiv JMLR value bound result constant where note"
-    assert [row.split()[0] for row in rows] == list(STATEMENTS)
+    given = ["check", *GIVEN, "--seed", "3", "--delta", "0.2", "--C0", "3"]
     report = rfa.theory.check(SMALL.run(rng=3), delta=0.2, C0=3.0)
-    place = titles.index("result")
-    for row, entry in zip(rows, report, strict=True):
-        assert row[place:].startswith(entry.verdict)
-        if entry.applicable and not entry.empty:
+    assert main(given) == 0
+    assert capsys.readouterr().out == report.to_text() + "\n"
+    assert main([*given, "--long"]) == 0
+    output = capsys.readouterr().out
+    assert output == report.to_text(long=True) + "\n"
+    heading, table, summary = output.strip().split("\n\n")
+    assert "Evaluated at T = 3; delta = 0.2, C0 = 3, " in heading
+    titles, *rows = table.splitlines()
+    wanted = "statement id JMLR what is compared value bound verdict constant where note"
+    assert " ".join(titles.split()) == wanted
+    id, verdict = titles.index(" id ") + 1, titles.index("verdict")
+    assert {row[id:].split()[0] for row in rows} == set(STATEMENTS)
+    for row in rows:
+        entry = report[row[id:].split()[0]]
+        assert row[verdict:].startswith(entry.verdict)
+        if entry.applicable and entry.verdict != "no case":
             assert f"{entry.value:.4g}" in row and f"{entry.bound:.4g}" in row
     assert summary == report.summary()
-    assert all(f"{kind}" in summary for kind in ("holds", "FAILS", "vacuous", "not applicable"))
+    # the run was chosen to have all of these
+    for word in ("claims tested: ", " true", " false", " no claim", " not applicable"):
+        assert word in summary
+
+
+def test_check_of_selected_statements(capsys):
+    chosen = "theorem_3_1_1,lemma_4_2"
+    assert main(["check", *GIVEN, "--statements", chosen, "--json"]) == 0
+    told = strict_json(capsys.readouterr().out)
+    assert [entry["id"] for entry in told["checks"]] == chosen.split(",")
+    assert main(["check", *GIVEN, "--statements", chosen, "--trials", "2", "--json"]) == 0
+    assert list(strict_json(capsys.readouterr().out)["statements"]) == chosen.split(",")
 
 
 def test_check_in_other_forms(capsys):
@@ -80,10 +97,11 @@ def test_check_in_other_forms(capsys):
     assert printed == report.to_markdown()
     lines = printed.splitlines()
     table = [line for line in lines if line.startswith("|")]
-    assert table[1] == "| --- " * 10 + "|"
-    assert [line.split()[1] for line in table[2:]] == list(STATEMENTS)
+    assert table[1] == "| --- " * 11 + "|"
+    cells = [line.replace(r"\|", "").split("|") for line in table[2:]]
+    assert {row[2].strip() for row in cells} == set(STATEMENTS)
     # A | in a cell is escaped: no row has more cells than the titles.
-    assert {line.replace(r"\|", "").count("|") for line in table} == {11}
+    assert {line.replace(r"\|", "").count("|") for line in table} == {12}
 
 
 def test_check_of_a_run_that_was_kept(files, capsys):
@@ -114,20 +132,34 @@ def test_check_of_data_of_ones_own(files, capsys):
 def test_a_longer_run_is_shown_at_its_end_too(capsys):
     assert main(["check", *GIVEN, "--steps", "5"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("T = 3 of 5 steps")
-    assert any(line.startswith("beyond the theorem: theorem_3_1_1 ") for line in lines)
+    assert any("Evaluated at T = 3; the run has 5 steps" in line for line in lines)
+    later = lines[lines.index("Beyond the theorem, at t = 5:") :]
+    assert any(line.startswith("Theorem 3.1(1) ") for line in later)
 
 
-def test_strict_is_status_1_if_a_statement_fails(capsys):
-    # The initial weights are far too large for Lemma A.1.
-    failing = ["check", *GIVEN, "--omega-init", "3"]
-    assert main(failing) == 0
+def test_strict_is_status_1_if_a_tested_claim_fails(capsys, monkeypatch):
+    # The initial weights are far too large for Lemma A.1, which (A1)-(A7) exclude.
+    unmet = ["check", *GIVEN, "--omega-init", "3"]
+    assert main(unmet) == main([*unmet, "--strict"]) == 0
     printed = capsys.readouterr().out
-    assert "FAILS" in printed
-    assert main([*failing, "--strict"]) == 1
-    assert capsys.readouterr().out == printed
-    assert main(["check", "--preset", "assumptions", "--strict"]) == 0
-    assert " 0 FAILS" in capsys.readouterr().out
+    assert " false" in printed and "FAILS" not in printed
+    sound = [
+        "check",
+        "--preset",
+        "assumptions",
+        "--strict",
+        "--statements",
+        "lemma_4_1_a,lemma_4_2",
+    ]
+    assert main(sound) == 0
+    assert "claims tested: 1, all hold" in capsys.readouterr().out
+    statement = rfa.theory.statement.KNOWN["lemma_4_1_a"]
+    wrong = dataclasses.replace(
+        statement, compare=lambda e, k: dataclasses.replace(statement.compare(e, k), bound=0.0)
+    )
+    monkeypatch.setitem(rfa.theory.statement.KNOWN, "lemma_4_1_a", wrong)
+    assert main(sound) == 1
+    assert "claims tested: 1, 1 FAILS: Lemma 4.1" in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------ trials
@@ -147,8 +179,8 @@ def counted():
         entries = [report[name] for report in reports]
         k, n = sum(e.holds for e in entries), sum(e.applicable for e in entries)
         interval = stats.binomtest(k, n).proportion_ci(0.95, "exact") if n else (0, 1)
-        rest = (4 - n, sum(e.vacuous for e in entries), sum(not e.hypotheses_met for e in entries))
-        found[name] = (k, n, *interval, *rest)
+        counts = collections.Counter(e.verdict for e in entries)
+        found[name] = (k, n, *interval, 4 - n, counts["no case"], counts["trivial"])
     # Some statements hold in some trials only: without them the tests would show little.
     assert {k for k, *_ in found.values()} > {0, 4}
     return found
@@ -157,15 +189,16 @@ def counted():
 def test_trials_show_how_often_each_statement_holds(counted, capsys):
     assert main(TRIALS) == 0
     output = capsys.readouterr()
-    heading, titles, *rows = output.out.splitlines()
-    assert " trials; T = " in heading and "verdicts on 1 - 4 delta = " in heading
-    assert " ".join(titles.split()) == "statement holds of 95% interval verdict n/a vacuous unmet"
+    heading, table, notes = output.out.split("\n\n")
+    assert heading == "4 of 4 trials; T = 3, delta = 0.2, C0 = 3"
+    titles, *rows = table.splitlines()
+    wanted = "statement held of 95% interval verdict bears n/a no case trivial"
+    assert " ".join(titles.split()) == wanted
     for (name, (k, n, low, high, *rest)), row in zip(counted.items(), rows, strict=True):
         shown = row.replace(f"[{low:.3f}, {high:.3f}]", "I").split()
-        verdict = shown.pop(4)
-        assert shown == [name, str(k), str(n), "I" if n else "-", *map(str, rest)]
-        if rest[1] < 4 and n == 4:
-            assert verdict == ("consistent" if low >= 1 - 4 * 0.2 else "undecided")
+        assert shown[:4] == [name, str(k), str(n), "I" if n else "-"]
+        assert shown[-3:] == [str(count) for count in rest]
+    assert notes.splitlines()[-1] == "refuted: no claim"
     assert "rfa: 4 trials in " in output.err
 
 
@@ -174,15 +207,15 @@ def test_trials_in_other_forms(counted, capsys):
     told = strict_json(capsys.readouterr().out)
     assert rfa.Experiment(**told["experiment"]) == SMALL
     assert (told["trials"], told["seed"]["entropy"]) == (4, 2)
-    names = ("k", "n", "low", "high", "not_applicable", "vacuous", "unmet")
+    names = ("k", "n", "low", "high", "not_applicable", "no_case", "trivial")
     for name, numbers in counted.items():
         told_of = told["statements"][name]
         assert [told_of[key] for key in names] == pytest.approx(numbers, abs=1e-9)
         assert told_of["trials"] == 4
     assert main([*TRIALS, "--markdown"]) == 0
     _, _, titles, _, *rows = capsys.readouterr().out.splitlines()
-    assert titles.startswith("| statement | holds | of | 95% interval | verdict |")
-    assert [row.split()[1] for row in rows] == list(STATEMENTS)
+    assert titles.startswith("| statement | held | of | 95% interval | verdict |")
+    assert [row.split()[1] for row in rows if row[:1] == "|"] == list(STATEMENTS)
 
 
 def test_trials_are_drawn(tmp_path, capsys):
@@ -192,15 +225,17 @@ def test_trials_are_drawn(tmp_path, capsys):
     assert f"wrote {path}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("audit", "status"), [(True, 1), (False, 0)])
-def test_strict_with_trials_is_status_1_if_a_statement_is_refuted(audit, status, monkeypatch):
-    record = {"delta": 0.1, "assumptions_met": audit}
-    for name in STATEMENTS:
-        held = name != "theorem_3_1_1"
-        record |= {name: held, f"{name}:vacuous": False, f"{name}:hypotheses_met": True}
+@pytest.mark.parametrize(("bears", "status"), [(True, 1), (False, 0)])
+def test_strict_with_trials_is_status_1_if_a_claim_is_refuted(bears, status, monkeypatch, capsys):
+    record = {"delta": 0.1, "assumptions_met": True, "good_run": True}
+    for name in ("lemma_4_2", "theorem_3_1_1"):
+        held = name != "lemma_4_2"
+        record |= {name: held, f"{name}:verdict": "holds" if held else "FAILS"}
+        record |= {f"{name}:hypotheses_met": True, f"{name}:target": 0.9, f"{name}:bears": bears}
     made_up = rfa.Study(SMALL, {}, 20, {}, [record] * 20, 1.0)
     monkeypatch.setattr("rfa.cli.check.study", lambda *given, **named: made_up)
     assert main([*TRIALS, "--strict"]) == status
+    assert capsys.readouterr().out.endswith(f"refuted: {'lemma_4_2' if bears else 'no claim'}\n")
     assert main(TRIALS) == 0
 
 
@@ -346,6 +381,8 @@ def test_the_inverse_names_what_contradicts_what(capsys):
         ("check {files}/run.npz --delta 1", "delta must be between 0 and 1"),
         ("check {files}/run.npz {files}/run.npz", "unrecognized arguments"),
         ("train --delta 1", "unrecognized arguments: --delta 1; see rfa train --help"),
+        ("check --preset theorem --statements lemma_42", "near ones are lemma_4_2"),
+        ("check --preset theorem --statements lemma_4_2,lemma_4_2", "no id twice"),
         ("check --preset theorem --C0 1", "C0 must be above 1, got 1.0"),
         ("check --preset theorem --delta 0", "delta must be between 0 and 1"),
         ("check --preset theorem --delta few", "argument --delta: must be a number, got 'few'"),

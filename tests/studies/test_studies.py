@@ -129,52 +129,9 @@ def test_every_statement_is_measured_as_check_says():
         for name in STATEMENTS:
             one = report[name]
             assert record[name] == (one.holds if one.applicable else None)
-            assert record[f"{name}:vacuous"] == one.vacuous
+            assert record[f"{name}:verdict"] == one.verdict
             assert record[f"{name}:hypotheses_met"] == one.hypotheses_met
             np.testing.assert_equal(record[f"{name}:value"], one.value)
-
-
-def made_up(values, vacuous=(), audit=True, delta=0.1):
-    """A study in which one statement had these outcomes."""
-    records = [
-        {
-            "delta": delta,
-            "assumptions_met": audit,
-            "lemma_4_2": value,
-            "lemma_4_2:vacuous": k in vacuous,
-            "lemma_4_2:hypotheses_met": k % 2 == 0,
-        }
-        for k, value in enumerate(values)
-    ]
-    return rfa.Study(SMALL, {}, len(values), {}, records, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "options", "verdict"),
-    [
-        # 1 - 4 delta = 0.6: the interval of 40 of 50 is [.663, .900], of 20 of 50 [.264, .548]
-        ([True] * 40 + [False] * 10, {}, "consistent"),
-        ([True] * 20 + [False] * 30, {}, "refuted"),
-        ([True] * 20 + [False] * 30, {"audit": False}, "undecided"),
-        ([True] * 30 + [False] * 20, {}, "undecided"),
-        ([True] * 49 + [None], {}, "conditional"),
-        ([None] * 5, {}, "conditional"),
-        ([True] * 50, {"vacuous": range(50)}, "vacuous"),
-        ([True] * 50, {"vacuous": range(49)}, "consistent"),
-        ([True] * 2, {"delta": 0.2}, "undecided"),  # [.158, 1] against .2
-    ],
-)
-def test_verdicts(outcomes, options, verdict):
-    found = made_up(outcomes, **options).proportion("lemma_4_2")
-    k, n = outcomes.count(True), len(outcomes) - outcomes.count(None)
-    assert (found.k, found.n, found.trials) == (k, n, len(outcomes))
-    assert found.not_applicable == outcomes.count(None)
-    assert found.vacuous == len(options.get("vacuous", ()))
-    assert found.unmet == len(outcomes) // 2
-    assert found.verdict == verdict
-    if n:
-        interval = stats.binomtest(k, n).proportion_ci(0.95, "exact")
-        assert (found.low, found.high) == pytest.approx(tuple(interval), abs=1e-9)
 
 
 @pytest.mark.parametrize("k", [0, 1, 7, 19, 20])
@@ -238,10 +195,10 @@ def test_truth_values_of_ones_own_have_proportions_without_a_verdict():
         ),
         ({"progress": "no"}, TypeError, "progress must be True, False or None, got 'no'"),
         ({"progress": np.arange(2)}, TypeError, "progress must be True, False or None"),
-        ({"measure": np.arange(2)}, ValueError, "measure must be 'final', 'check' or a function"),
+        ({"measure": np.arange(2)}, TypeError, "statements must be ids or rfa.theory.Statement"),
         ({"grid": {"m": [0]}}, ValueError, "m must be at least 1"),
         ({"rng": np.random.default_rng(0)}, TypeError, "rng must be an int, a SeedSequence"),
-        ({"measure": "loss"}, ValueError, "measure must be 'final', 'check' or a function"),
+        ({"measure": "loss"}, ValueError, "measure must be 'final', 'check', a list of statements"),
     ],
 )
 def test_bad_arguments_are_named(arguments, error, words):
@@ -454,7 +411,7 @@ def test_what_some_trials_did_not_measure_has_no_proportion():
     with pytest.raises(ValueError, match="^statement 'x' was not measured in trial 1"):
         found.proportion("x")
     # a name like that of a check, without its other entries
-    mine = rfa.study(SMALL, trials=2, measure=lambda run: {"x": True, "x:vacuous": False})
+    mine = rfa.study(SMALL, trials=2, measure=lambda run: {"x": True, "x:verdict": "holds"})
     assert mine.proportion("x").verdict == ""
 
 
@@ -576,14 +533,6 @@ def test_to_pandas_says_what_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"pandas is not installed: pip install 'rfa\[data\]'"):
         found.to_pandas()
-
-
-def test_nothing_is_refuted_where_the_hypotheses_of_the_theorem_are_not_met():
-    exp = rfa.preset("assumptions")
-    unbalanced = exp.replace(balance=[0.6, 0.2, 0.1, 0.1])
-    found = rfa.study(unbalanced, trials=8, rng=0, measure="check").proportion("lemma_4_3_d")
-    assert (found.k, found.unmet, found.verdict) == (0, 8, "undecided")
-    assert all(r["assumptions_met"] for r in rfa.study(exp, trials=2, measure="check").records)
 
 
 def test_the_module_of_measures_is_there():

@@ -185,14 +185,31 @@ NEEDS = {
         lambda v: (v.alpha, np.exp(-2) * (1 - 1 / v.C0) ** 2 / (6 * 1024)),
         "<=",
         {"alpha": 1e-6},
-        {"alpha": 3e-5},
+        {"alpha": 1 / (4 * 8000)},
     ),
+    "lemma_4_9_margins": (
+        lambda v: (v.C1 * v.s, np.exp(-2) * (1 - 1 / v.C0) ** 2 / 4096),
+        "<=",
+        {"sigma": 1e-8},
+        {},
+    ),
+    # of C0 alone: (1 - 1/C0)^2 is .64 at C0 = 5, and a test of its own has a smaller one
+    "eq_45": (lambda v: ((1 - 1 / v.C0) ** 2, 0.5), ">=", {}, None),
     "eq_31_noise": (lambda v: (v.N, 1 / (2 * v.C2)), "<=", {"eta": 0.0}, {}),
     "eq_31_eta": (lambda v: (v.eta, 1 / (4 * v.C2)), "<=", {"eta": 1e-15}, {}),
     "eq_32": (lambda v: (v.r, 1 / (16 * v.C2)), "<=", {"omega_init": 1e-20}, {}),
     "eq_34": (lambda v: (v.C1 * v.s, 1 / (64 * v.C2)), "<=", {"sigma": 1e-20}, {}),
 }
-DEPEND_ON_C0 = ("lemma_4_2", "eq_20", "eq_31_noise", "eq_31_eta", "eq_32", "eq_34")
+DEPEND_ON_C0 = (
+    "lemma_4_2",
+    "eq_20",
+    "lemma_4_9_margins",
+    "eq_45",
+    "eq_31_noise",
+    "eq_31_eta",
+    "eq_32",
+    "eq_34",
+)
 IDS = [*NEEDS, *(f"{id}_literal" for id in DEPEND_ON_C0)]
 
 
@@ -240,9 +257,33 @@ def test_a_need_that_holds_and_one_that_fails(id):
         right = wrong = {"m": 2**58, "omega_init": 1e-20}
         assert not compare(needs_of(large(**right))[id], large(**right), 5)
         return
-    good, bad = large(**right), large(**wrong)
+    good, bad = large(**right), large(**(wrong or {}))
     assert compare(needs_of(good)[id], good, 5)
+    if wrong is None:
+        return
     assert not compare(needs_of(bad)[id], bad, 5)
+
+
+def test_the_need_of_C0_alone():
+    """(1 - 1/C0)^2 >= 1/2 from C0 = 3.4142 on."""
+    for C0, holds in ((3.414, False), (3.4143, True)):
+        assert needs_of(PRESET, C0=C0)["eq_45"].holds == holds
+        assert needs_of(PRESET, C0=C0)["eq_45_literal"].holds
+
+
+@pytest.mark.parametrize("alpha", [0.0501, 0.07, 0.24, 0.03])
+def test_needs_of_a_rounded_horizon(alpha):
+    """With r = 4 alpha K; (20)'s needs K >= 1536 e^2/(1-1/C0)^2 in place of a small alpha."""
+    exp, K = PRESET.replace(alpha=alpha), math.floor(1 / (4 * alpha))
+    v, found, r = Values(exp, 0.1, 5), needs_of(exp), 4 * alpha * K
+    assert found["eq_50"].bound == pytest.approx(r * np.exp(-2) / 512)
+    assert found["eq_52"].bound == pytest.approx(r * np.exp(-2) / 4096)
+    assert found["lemma_4_9_margins"].bound == pytest.approx(r * np.exp(-2) * 0.64 / 4096)
+    assert found["lemma_4_9_margins"].value == pytest.approx(v.C1 * v.s)
+    assert found["eq_20"].statement.split()[0] == "K" and found["eq_20"].value == K
+    # 3 alpha <= r e^-2 (1-1/C0)^2/2048, solved for K
+    assert found["eq_20"].bound == pytest.approx(3 * alpha / r * K * 2048 * np.e**2 / 0.64)
+    assert round(found["eq_20"].bound) == 17734
 
 
 @pytest.mark.parametrize("C0", [1.001, 2.0, 50.0])

@@ -61,7 +61,9 @@ def test_everything_from_the_weights(case, number):
     report = check(run, delta, C0)
     assert report.ids == STATEMENTS
     it = definitions.define(run, delta, C0)
-    assert set(STATEMENTS) - set(it.found) == ids(28, "proposition_B_1")
+    left = ids(28, "proposition_B_1")
+    assert set(STATEMENTS) - set(it.found) - {"theorem_3_1_2"} == left
+    assert ("theorem_3_1_2" in it.found) == report["theorem_3_1_2"].applicable == it.feasible
     assert all_differences(report, it) == {}
 
     settings = report.settings
@@ -87,15 +89,18 @@ def test_everything_from_the_weights(case, number):
 @pytest.mark.usefixtures("few_signs")
 @pytest.mark.parametrize("name", ["theorem", "assumptions"])
 def test_presets_from_the_weights(name, monkeypatch):
-    """Where (A1)-(A7) hold, all hypotheses do but that on size(Jc) of Lemma 4.6."""
+    """Where (A1)-(A7) hold, what needs no large m and no small constants is claimed."""
     monkeypatch.setattr(definitions, "FRESH_REALS", 10**6)
     exp = rfa.preset(name)
     run = exp.run(rng=1, snapshots=range(horizon(exp.alpha)[0] + 2))
     report, it = check(run), definitions.define(run)
     assert all_differences(report, it) == {}
-    met = {c.id for c in report if c.hypotheses_met}
+    met = {c.id for c in report if c.applicable and c.hypotheses_met}
     always = ids("proposition_B_1", 16) | {"lemma_4_6_norm"}
-    assert met == (set(STATEMENTS) - {"lemma_4_6"} if name == "assumptions" else always)
+    # at C0 = 5 Lemma 4.2 needs a larger m, and all that rests on a good run with it
+    alone = ids("lemma_4_1_", "lemma_4_3", "theorem_3_1_1") | {"lemma_4_4", "theorem_3_1_2"}
+    alone |= ids("condition") | {"proposition_3_2"}
+    assert met == (always | alone if name == "assumptions" else always)
 
 
 @pytest.mark.usefixtures("few_signs")
@@ -107,11 +112,8 @@ def test_noise_rate_that_depends_on_x():
 
     run = train((211, 3, 30), eta=eta, width=0.9, seed=4)
     report, it = check(run), definitions.define(run)
-    apart = it.found.pop("theorem_3_1_2")
     assert all_differences(report, it) == {}
-    part = report["theorem_3_1_2"]
-    assert part.bound == pytest.approx(apart.bound)
-    assert abs(part.value - apart.values[0]) < apart.error[0]
+    part = report["theorem_3_1_2_proof"]
 
     X, y_clean = definitions.fresh_points(run.data.distribution, 400_000, np.random.default_rng(1))
     f = y_clean * (np.maximum(X @ run.network.W.T, 0) @ run.network.a)
@@ -119,9 +121,11 @@ def test_noise_rate_that_depends_on_x():
     rate = eta(X)
     errors, excess = np.where(f < 0, 1 - rate, rate), np.where(f < 0, 1 - 2 * rate, 0)
     assert excess.mean() > 0.02
-    room = definitions.radius(excess, len(f)) + definitions.radius(excess, part.details["points"])
-    assert abs(part.empirical_constant * it.tail - excess.mean()) < room
-    low, high = part.details["interval"]
+    assert not it.feasible and "no C is allowed" in report["theorem_3_1_2"].reason
+    details = report["theorem_3_1_2"].details
+    room = definitions.radius(excess, len(f)) + definitions.radius(excess, details["points"])
+    assert abs(details["excess"] - excess.mean()) < room
+    low, high = details["interval"]
     room = definitions.radius(errors, len(f))
     assert low - room < errors.mean() < high + room
     assert low < part.value < high < low + 0.1
@@ -143,8 +147,9 @@ def test_test_error_against_another_estimate(law):
         assert low - room < wrong.mean() < high + room
         low, high = details["interval"]
         assert low - room < 0.1 + 0.8 * wrong.mean() < high + room
-        assert part.value == pytest.approx(0.1 + 0.8 * details["clean_error"], abs=1e-12)
-        values.add(part.value)
+        proof = rfa.theory.theorem_3_1(run, rng=rng)[5]
+        assert proof.value == pytest.approx(0.1 + 0.8 * details["clean_error"], abs=1e-12)
+        values.add(proof.value)
     assert len(values) > 1
 
 
@@ -279,4 +284,5 @@ def test_rademacher_complexity_is_reported(shape):
         assert found.details["draws"] == (256 if n == 9 else 20)
         assert found.details["maximum"] == ("exact" if shape[1] == 2 else "a lower estimate")
         assert found.where == {} and found.constant is None and found.hypotheses_met
+        assert ("lower estimate" in found.why) == (shape[1] > 2)
     assert check(run, rng=6)["proposition_B_1"] == first

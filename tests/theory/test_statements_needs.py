@@ -1,4 +1,4 @@
-"""What theory.check does where a statement lacks something: not applicable, vacuous, refused."""
+"""What theory.check does where a statement lacks something: not applicable, silent, refused."""
 
 from __future__ import annotations
 
@@ -121,6 +121,8 @@ def test_not_applicable(name):
     report = check(make(), rng=0)
     for c in report:
         wanted = [text for text, names in reasons.items() if c.id in names]
+        if c.id == "theorem_3_1_2" and not wanted:
+            wanted = ["no C is allowed"]
         assert c.applicable == (not wanted), c
         if wanted:
             assert re.search(wanted[0], c.reason), (c.id, c.reason)
@@ -147,7 +149,7 @@ def test_beyond_a_quarter(alpha):
     assert left == set(STATEMENTS) - FOLLOWED - THEOREM - FEATURES
     assert all_differences(report, it) == {}
     assert set(it.found) == left - ids(28, "proposition_B_1")
-    assert "alpha is above 1/4" in report["lemma_4_10_alignment"].unmet
+    assert "the proof needs alpha <= 1/4" in report["lemma_4_10_alignment"].reason
 
 
 @pytest.mark.parametrize("noise", ["exact", "farthest", "half-space", "boundary", "one-cluster"])
@@ -167,21 +169,21 @@ def test_noise_rules(noise):
         room = definitions.radius(wrong, len(wrong))
         assert low - room < wrong.mean() < high + room
         assert low < part.details["clean_error"] < high < low + 0.1
-        del it.found[name]
+        it.found.pop(name, None)
     assert all_differences(report, it) == {}
 
 
 def test_without_noise():
-    """No sample is noisy: what speaks of them is vacuous, but not (c) of Lemma 4.3."""
+    """No sample is noisy: what speaks of them has no case, but not (c) of Lemma 4.3."""
     run = train((61, 5, 12), eta=0.0)
     report, it = check(run), definitions.define(run)
     assert all_differences(report, it) == {}
-    empty = {c.id for c in report if c.vacuous and math.isnan(c.value)}
+    empty = {c.id for c in report if c.silent and math.isnan(c.value)}
     assert empty - ids(41, 42) == {"theorem_3_1_1_noisy", "lemma_4_9_noisy"}
     for name in ("theorem_3_1_1_noisy", "lemma_4_9_noisy"):
         c = report[name]
-        assert c.holds and c.verdict == "vacuous" and c.reason.startswith("no sample is noisy")
-    assert not report["lemma_4_3_c"].vacuous
+        assert c.holds and c.verdict == "no case" and c.reason.startswith("no sample is noisy")
+    assert not report["lemma_4_3_c"].silent
 
 
 def test_all_labels_flipped():
@@ -190,16 +192,22 @@ def test_all_labels_flipped():
     report, it = check(run), definitions.define(run)
     assert all_differences(report, it) == {}
     for name in ("theorem_3_1_1_clean", "lemma_4_9_clean"):
-        assert report[name].vacuous and report[name].reason.startswith("no sample is clean")
+        assert report[name].silent == "no case" and report[name].reason.startswith(
+            "no sample is clean"
+        )
 
 
 @pytest.mark.parametrize("delta", [0.25, 0.4, 0.5, 0.9, 1 - 2.0**-50])
-def test_delta_that_says_nothing(delta):
+def test_delta_at_which_the_probability_says_nothing(delta):
+    """It makes no statement silent; from 1/2 on it is no delta of the paper's."""
     run = train((61, 3, 12), alpha=0.125)
-    for c in check(run, delta):
-        assert c.applicable and c.vacuous and f"delta = {delta:g} makes" in c.reason, c.id
-        assert c.verdict == ("vacuous" if c.holds else "FAILS")
-    assert not all(c.vacuous for c in check(run, np.nextafter(0.25, 0)))
+    report, other = check(run, delta), check(run)
+    assert "says nothing" in report.heading()[0] and "says nothing" not in other.heading()[0]
+    for name in ids(16, "lemma_4_6", "proposition_B_1", "lemma_A_1", "condition"):
+        one, two = report[name], other[name]
+        assert (one.value, one.bound, one.silent) == (two.value, two.bound, two.silent), name
+    unmet = "delta must be below 1/2" in report["lemma_4_1_a"].reason
+    assert unmet == (delta >= 0.5)
 
 
 # ----------------------------------------------------------------------- arguments
@@ -244,7 +252,7 @@ def test_rounded_horizon_warns_where_it_was_called():
     with pytest.warns(UserWarning, match=r"= 8.33333 is not an integer.*down to 9") as caught:
         report = check(run)
     assert [w.filename for w in caught] == [__file__]
-    assert "(rounded T)" in report.heading()
+    assert "rounded T" in report.heading()[1]
 
 
 # ----------------------------------------------------------------------- extremes
@@ -286,7 +294,8 @@ def test_another_second_layer(dtype):
     assert all_differences(report, it) == {}
     of_any = ids(16, "equation_16") | {"lemma_4_6_norm", "proposition_B_1"}
     for c in report:
-        assert any("a_j is not +-1/sqrt(m)" in line for line in c.unmet) == (c.id not in of_any)
+        unmet = any("a_j is not +-1/sqrt(m)" in line for line in c.unmet)
+        assert unmet == (c.applicable and c.id not in of_any)
 
 
 def test_start_at_zero():
@@ -294,11 +303,11 @@ def test_start_at_zero():
     report = check(train((61, 5, 12), start=0.0))
     lines = [c.id for c in report if any("omega_init" in line for line in c.unmet)]
     of_any = ids(16, "lemma_4_6", "proposition_B_1")
-    assert set(lines) == set(STATEMENTS) - of_any
+    assert set(lines) == set(STATEMENTS) - of_any - {"theorem_3_1_2"}
     assert report["equation_16"].value == 0 and report["equation_16"].holds
     assert math.isnan(report["lemma_4_1_a"].value) and not report["lemma_4_1_a"].holds
     part = report["proposition_3_2"]
-    assert part.vacuous and part.details["left_out"] == 61
+    assert part.silent and part.details["left_out"] == 61
     assert any("omega_init must be positive" in line for line in part.unmet)
 
 
@@ -339,7 +348,7 @@ def test_no_neuron_is_correlated():
     run = rfa.train(rfa.Network(W, omega_init=1e-3), data, 0.05, snapshots=range(7))
     report = check(run, rng=0)
     assert all_differences(report, definitions.define(run)) == {}
-    empty = {c.id for c in report if c.vacuous and math.isnan(c.value)}
+    empty = {c.id for c in report if c.silent and math.isnan(c.value)}
     of_J = FOLLOWED - ids("lemma_4_9", 17, 20) | ids("lemma_4_10", 31, 32, 34, 48)
     assert empty == of_J | {"lemma_4_4"}
     for name in empty:

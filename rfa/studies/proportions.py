@@ -1,0 +1,189 @@
+"""How often a claim held in trials: its interval, its verdict, and which claims are refuted."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rfa.estimates.intervals import clopper_pearson
+
+# Claims are refuted together at this level, by Holm's procedure.
+LEVEL = 0.05
+
+# What a record of rfa.studies.checks has for a statement, behind its id and a colon.
+ASPECTS = ("verdict", "hypotheses_met", "target", "bears")
+
+
+class Proportion(NamedTuple):
+    """How often a statement, or another truth value, held in the trials of a cell.
+
+    Attributes
+    ----------
+    k : int
+        Number of trials in which the inequality held.
+    n : int
+        Number of trials in which it was applicable and decided.
+    low, high : float
+        95 percent Clopper-Pearson interval of the probability; 0 and 1 if n = 0. It is not adjusted
+        for the number of statements, and assumes that the number of trials was chosen before.
+    trials : int
+        Number of all trials of the cell.
+    not_applicable, undecided, trivial, no_case, no_claim, unmet : int
+        Number of trials in which the statement was not applicable; in which drawn points left it
+        open; with this verdict of :class:`rfa.theory.Check`; and in which some of its hypotheses
+        were not met.
+    target : float, str or None
+        What is claimed: a probability, "never false", "never false on a good run", or "none".
+        None if the truth value is not that of a statement.
+    cases, counterexamples : int
+        For a claim never to be false: the number of trials of which it speaks, and the number of
+        those in which it was false. Otherwise 0.
+    bears : bool
+        Whether the trials bear on the paper: the parameters meet (A1)-(A7) and what the proof of
+        the statement needs, and the claim is not about a C that is "large enough".
+    p_value : float
+        One-sided exact binomial p-value of k or fewer against a target that is a probability; NaN
+        otherwise.
+    verdict : str
+        In one of these forms:
+
+        - "at least 0.9": low is at least the target.
+        - "below 0.9": high is below the target.
+        - "undecided": neither, or no trial was applicable.
+        - "trivial": the target is at most 0.
+        - "never false", or "false in 26 of 291": counterexamples, of the cases.
+        - "no case": there was no trial of which the claim speaks.
+        - "no claim": the statement claims nothing by itself.
+        - empty: the truth value is not that of a statement.
+    """
+
+    k: int
+    n: int
+    low: float
+    high: float
+    trials: int
+    not_applicable: int
+    undecided: int
+    trivial: int
+    no_case: int
+    no_claim: int
+    unmet: int
+    target: float | str | None
+    cases: int
+    counterexamples: int
+    bears: bool
+    p_value: float
+    verdict: str
+
+    @property
+    def refutes(self) -> bool:
+        """Whether a counterexample was counted and the trials bear on the claim."""
+        return self.bears and self.counterexamples > 0
+
+
+def proportion_of(statement: str, records: Sequence[Mapping[str, Any]]) -> Proportion:
+    """The proportion of a truth value in records; each has it, and may have its aspects."""
+    about = all(f"{statement}:{aspect}" in record for record in records for aspect in ASPECTS)
+    verdicts = [record[f"{statement}:verdict"] if about else "" for record in records]
+    values = [
+        None if verdict == "undecided" else record[statement]
+        for record, verdict in zip(records, verdicts, strict=True)
+    ]
+    n, k = sum(value is not None for value in values), sum(map(bool, values))
+    low, high = clopper_pearson(k, n) if n else (0.0, 1.0)
+    counted = Counter(verdicts)
+    target = records[0][f"{statement}:target"] if about else None
+    bears = about and all(
+        record[f"{statement}:bears"] for record in records if record[statement] is not None
+    )
+    cases = false = 0
+    p_value = math.nan
+    if isinstance(target, str) and target != "none":
+        spoken = [
+            value
+            for value, verdict, record in zip(values, verdicts, records, strict=True)
+            if value is not None
+            and verdict != "no claim"
+            and (target == "never false" or record["good_run"])
+        ]
+        cases, false = len(spoken), sum(not value for value in spoken)
+    elif isinstance(target, float) and n:
+        p_value = _p_value(k, n, target)
+    return Proportion(
+        k=k,
+        n=n,
+        low=low,
+        high=high,
+        trials=len(records),
+        not_applicable=len(values) - n - counted["undecided"],
+        undecided=counted["undecided"],
+        trivial=counted["trivial"],
+        no_case=counted["no case"],
+        no_claim=counted["no claim"],
+        unmet=sum(not record[f"{statement}:hypotheses_met"] for record in records) if about else 0,
+        target=target,
+        cases=cases,
+        counterexamples=false,
+        bears=bears and n > 0,
+        p_value=p_value,
+        verdict=_verdict(low, high, n, target, cases, false),
+    )
+
+
+def refuted(found: Mapping[str, Proportion]) -> list[str]:
+    """The claims that trials refute, of those on which they bear.
+
+    Parameters
+    ----------
+    found : dict of str to Proportion
+        Statements of one cell, as :meth:`rfa.Study.frequencies` gives them.
+
+    Returns
+    -------
+    list of str
+        Ids of claims with a counterexample, and of claims of a probability whose p-value is below
+        0.05 by Holm's procedure, over all claims of a probability on which the trials bear.
+
+    Examples
+    --------
+    >>> import rfa
+    >>> found = rfa.study(rfa.preset("assumptions"), trials=5, measure="check").frequencies()
+    >>> refuted(found)
+    []
+    """
+    wrong = {name for name, p in found.items() if p.refutes}
+    tested = {name: p.p_value for name, p in found.items() if p.bears and not math.isnan(p.p_value)}
+    for rank, name in enumerate(sorted(tested, key=tested.__getitem__)):
+        if tested[name] * (len(tested) - rank) >= LEVEL:
+            break
+        wrong.add(name)
+    return [name for name in found if name in wrong]
+
+
+def _p_value(k: int, n: int, target: float) -> float:
+    """The probability of k or fewer of n, if each has the probability target."""
+    from scipy.stats import binom
+
+    return float(binom.cdf(k, n, min(max(target, 0.0), 1.0)))
+
+
+def _verdict(
+    low: float, high: float, n: int, target: float | str | None, cases: int, false: int
+) -> str:
+    if target is None:
+        return ""
+    if target == "none":
+        return "no claim"
+    if isinstance(target, str):
+        if not cases:
+            return "no case"
+        return f"false in {false} of {cases}" if false else "never false"
+    if target <= 0:
+        return "trivial"
+    if not n:
+        return "undecided"
+    if low >= target:
+        return f"at least {target:.4g}"
+    return f"below {target:.4g}" if high < target else "undecided"

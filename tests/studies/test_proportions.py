@@ -1,0 +1,198 @@
+"""How often a claim held: verdicts over trials, counterexamples, and what is refuted."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+import rfa
+from rfa.studies import proportions, refuted
+
+SMALL = rfa.Experiment(n=40, d=3, m=8)
+ON_GOOD = "never false on a good run"
+
+
+def made_up(values, verdicts=None, target=0.6, bears=True, good=None):
+    """A study in which one statement had these outcomes."""
+    verdicts = verdicts or ["not applicable" if v is None else "holds" for v in values]
+    records = [
+        {
+            "good_run": True if good is None else good[k],
+            "lemma_4_2": value,
+            "lemma_4_2:verdict": verdict,
+            "lemma_4_2:hypotheses_met": k % 2 == 0,
+            "lemma_4_2:target": target,
+            "lemma_4_2:bears": bears,
+        }
+        for k, (value, verdict) in enumerate(zip(values, verdicts, strict=True))
+    ]
+    return rfa.Study(SMALL, {}, len(values), {}, records, 0.0).proportion("lemma_4_2")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "target", "verdict"),
+    [
+        # the interval of 40 of 50 is [.663, .900], of 20 of 50 [.264, .548]
+        ([True] * 40 + [False] * 10, 0.6, "at least 0.6"),
+        ([True] * 20 + [False] * 30, 0.6, "below 0.6"),
+        ([True] * 30 + [False] * 20, 0.6, "undecided"),
+        ([True] * 49 + [None], 0.9, "at least 0.9"),
+        ([None] * 5, 0.6, "undecided"),
+        ([True] * 2, 0.2, "undecided"),  # [.158, 1]
+        ([False] * 50, -0.2, "trivial"),
+        ([False] * 50, "none", "no claim"),
+    ],
+)
+def test_verdicts_on_a_probability(outcomes, target, verdict):
+    found = made_up(outcomes, target=target)
+    k, n = outcomes.count(True), len(outcomes) - outcomes.count(None)
+    assert (found.k, found.n, found.trials) == (k, n, len(outcomes))
+    assert found.not_applicable == outcomes.count(None)
+    assert found.unmet == len(outcomes) // 2
+    assert (found.verdict, found.target) == (verdict, target)
+    assert (found.cases, found.counterexamples) == (0, 0)
+    if n:
+        interval = stats.binomtest(k, n).proportion_ci(0.95, "exact")
+        assert (found.low, found.high) == pytest.approx(tuple(interval), abs=1e-9)
+
+
+def test_trials_that_say_little_are_counted_apart():
+    verdicts = ["trivial"] * 3 + ["no case"] * 2 + ["undecided"] * 4 + ["holds"]
+    found = made_up([True] * 10, verdicts)
+    assert (found.k, found.n) == (6, 6)  # undecided trials are left out
+    assert (found.trivial, found.no_case, found.undecided) == (3, 2, 4)
+    assert found.not_applicable == 0
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "good", "target", "cases", "false", "verdict"),
+    [
+        ([True] * 5, [True] * 5, ON_GOOD, 5, 0, "never false"),
+        ([True, False, False], [True, True, False], ON_GOOD, 2, 1, "false in 1 of 2"),
+        ([True, False, False], [True, True, False], "never false", 3, 2, "false in 2 of 3"),
+        ([False] * 3, [False, None, False], ON_GOOD, 0, 0, "no case"),
+        ([None] * 3, [True] * 3, ON_GOOD, 0, 0, "no case"),
+    ],
+)
+def test_counterexamples_of_a_claim_never_to_be_false(
+    outcomes, good, target, cases, false, verdict
+):
+    found = made_up(outcomes, target=target, good=good)
+    assert (found.cases, found.counterexamples, found.verdict) == (cases, false, verdict)
+    assert math.isnan(found.p_value)
+    assert found.refutes == (false > 0)
+    assert not made_up(outcomes, target=target, good=good, bears=False).refutes
+
+
+def test_an_implication_without_its_premise_is_no_case():
+    verdicts = ["no claim", "no claim", "holds"]
+    found = made_up([False, True, True], verdicts, target="never false")
+    assert (found.cases, found.counterexamples, found.no_claim) == (1, 0, 2)
+    assert (found.k, found.n) == (2, 3)
+
+
+@given(st.integers(1, 60), st.data())
+def test_the_p_value_is_the_exact_tail(n, data):
+    k = data.draw(st.integers(0, n))
+    target = data.draw(st.sampled_from([0.5, 0.6, 0.9]))
+    found = made_up([True] * k + [False] * (n - k), target=target)
+    p = Fraction(target)
+    tail = sum(math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k + 1))
+    assert found.p_value == pytest.approx(float(tail), rel=1e-9)
+
+
+def proportion(p_value=math.nan, bears=True, false=0):
+    """A proportion of which only these matter."""
+    fields = dict.fromkeys(rfa.studies.Proportion._fields, 0)
+    return rfa.studies.Proportion(
+        **{**fields, "p_value": p_value, "bears": bears, "counterexamples": false}
+    )
+
+
+@given(st.lists(st.floats(0, 0.2), max_size=8))
+def test_refuted_is_holms_procedure(p_values):
+    """Against its definition: the smallest first, each against .05 over those that are left."""
+    found = {f"s{i}": proportion(p) for i, p in enumerate(p_values)}
+    order = np.argsort(p_values, kind="stable")
+    wanted = set()
+    for rank, i in enumerate(order):
+        if p_values[i] * (len(p_values) - rank) >= proportions.LEVEL:
+            break
+        wanted.add(f"s{i}")
+    assert set(refuted(found)) == wanted
+
+
+def test_only_claims_that_bear_are_refuted():
+    found = {
+        "a": proportion(1e-9, bears=False),
+        "b": proportion(0.04),
+        "c": proportion(false=1),
+        "d": proportion(false=3, bears=False),
+        "e": proportion(0.03),
+    }
+    # of the two p-values that bear, the smaller one is .03 > .05/2
+    assert refuted(found) == ["c"]
+    assert refuted({"b": found["b"], "a": found["a"]}) == ["b"]
+
+
+def test_nothing_bears_where_the_assumptions_do_not_hold():
+    exp = rfa.preset("assumptions")
+    unbalanced = exp.replace(balance=[0.6, 0.2, 0.1, 0.1])
+    study = rfa.study(unbalanced, trials=8, rng=0, measure="check")
+    found = study.frequencies()
+    part = found["lemma_4_3_d"]
+    assert (part.k, part.unmet, part.verdict, part.bears) == (0, 8, "below 0.9", False)
+    always = {"equation_16", "lemma_4_6", "lemma_4_6_norm", "proposition_B_1"}
+    assert {name for name, p in found.items() if p.bears} == always
+    assert refuted(found) == []
+    assert all(r["assumptions_met"] for r in rfa.study(exp, trials=2, measure="check").records)
+
+
+def test_what_bears_on_the_paper():
+    """Lemma 4.2 from m = 2308 on at C0 = 5; Theorem 3.1 and what rests on it never."""
+    exp = rfa.preset("assumptions")
+    narrow, wide = (
+        rfa.study(e, trials=1, measure="check").frequencies()
+        for e in (exp, exp.replace(m=2308, omega_init=0.0035 / math.sqrt(2308 * 1200)))
+    )
+    more = {name for name in wide if wide[name].bears} - {n for n in narrow if narrow[n].bears}
+    assert more == {
+        "lemma_4_2",
+        "lemma_4_2_sum",
+        "definition_4_5",
+        "lemma_A_1_neurons",
+        "lemma_A_1_norm",
+        "lemma_4_9_norm",
+        "equation_17",
+        "equation_23",
+        "equation_24",
+        "equation_26",
+        "equation_28",
+    }
+    assert not wide["theorem_3_1_1"].bears and not wide["equation_45"].bears
+
+
+def test_a_list_of_statements_is_a_measure():
+    mine = rfa.theory.Statement(
+        "my_steps",
+        "the run has at most 6 steps",
+        lambda run, **rest: {"value": run.t, "bound": 6, "relation": "<="},
+        probability=lambda delta: 1 - delta,
+    )
+    whole = rfa.study(SMALL, trials=3, measure="check")
+    part = rfa.study(SMALL, trials=3, measure=["theorem_3_1_1", mine, "lemma_4_2"])
+    assert list(part.frequencies()) == ["theorem_3_1_1", "my_steps", "lemma_4_2"]
+    for name in ("theorem_3_1_1", "lemma_4_2"):
+        assert part.proportion(name) == whole.proportion(name)
+    own = part.proportion("my_steps")
+    assert (own.k, own.n, own.target, own.bears) == (3, 3, 0.9, True)
+    with pytest.raises(ValueError, match="statements has 'lemma_42', which is unknown; near"):
+        rfa.study(SMALL, trials=1, measure=["lemma_42"])
+    with pytest.raises(ValueError, match="must name at least one statement"):
+        rfa.study(SMALL, trials=1, measure=[])

@@ -1,0 +1,211 @@
+"""Statements of a user's own, beside the paper's, and the selection of statements."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import rfa
+from rfa.theory import STATEMENTS, Statement, check
+
+EXP = rfa.preset("assumptions")
+
+
+@pytest.fixture(scope="module")
+def run():
+    return EXP.run(rng=0)
+
+
+def statement(id="mine", evaluate=None, **rest):
+    def simple(run, *, delta, C0, rng):
+        return {"value": 0.5, "bound": 1.0, "relation": "<="}
+
+    return Statement(id, "a half is at most one", evaluate or simple, **rest)
+
+
+def returning(result, **rest):
+    return statement(evaluate=lambda run, **given: result, **rest)
+
+
+def test_it_stands_beside_the_papers(run):
+    mine = statement(numbers=("My 1", "9"))
+    report = check(run, statements=[*STATEMENTS, mine])
+    assert report.ids == (*STATEMENTS, "mine")
+    for name, one in zip(STATEMENTS, check(run), strict=True):
+        assert report[name].to_dict() == one.to_dict()
+    found = report["mine"]
+    assert (found.verdict, found.slack, found.numbers) == ("holds", 0.5, ("My 1", "9"))
+    told = found.to_dict()
+    assert (told["statement"], told["arxiv"]) == ("a half is at most one", "My 1")
+    assert "My 1" in report.to_text().splitlines()[-6] + report.to_text()
+    assert "a half is at most one" in report.to_text(long=True)
+    assert "My 1" in report.to_markdown() and "My 1" in report._repr_html_()
+
+
+def test_what_it_is_given(run):
+    def evaluate(given, *, delta, C0, rng):
+        assert given is run
+        assert isinstance(rng, np.random.Generator)
+        return {"value": delta, "bound": C0, "relation": "<", "details": {"x": [1, math.nan]}}
+
+    found = check(run, 0.2, 3.0, statements=[statement(evaluate=evaluate)])["mine"]
+    assert (found.value, found.bound, found.holds) == (0.2, 3.0, True)
+    assert found.to_dict()["details"] == {"x": [1, "nan"]}
+
+
+@pytest.mark.parametrize("rng", [None, 5, np.random.SeedSequence(3), "generator"])
+def test_its_draws_depend_on_its_name_alone(run, rng):
+    def drawn(id):
+        def evaluate(given, *, delta, C0, rng):
+            return {"value": rng.random(), "bound": 1.0, "relation": "<"}
+
+        return statement(id, evaluate)
+
+    def values(*statements):
+        given = np.random.default_rng(1) if rng == "generator" else rng
+        return {c.id: c.value for c in check(run, rng=given, statements=statements)}
+
+    a, b = drawn("a"), drawn("b")
+    both = values(a, "proposition_B_1", b)
+    assert both["a"] != both["b"]
+    assert values(b)["b"] == both["b"] and values(b, a)["a"] == both["a"]
+    names = ["theorem_3_1_2_proof", "proposition_B_1"]
+    assert values(*names) == values(*reversed(names))
+    assert values(*names)["proposition_B_1"] == both["proposition_B_1"]
+
+
+@pytest.mark.parametrize(
+    ("result", "verdict"),
+    [
+        ({"value": 2, "bound": 1, "relation": "<="}, "FAILS"),
+        ({"value": math.nan, "bound": 1, "relation": "<="}, "FAILS"),
+        ({"value": 1, "bound": 1, "relation": "<"}, "FAILS"),
+        ({"value": 1.1, "bound": 1, "relation": "<=", "tolerance": 0.2}, "holds"),
+        ({"value": None, "bound": None, "relation": ">="}, "no case"),
+        ({"value": 3, "bound": None, "relation": ">=", "verdict": "no claim"}, "no claim"),
+        ({"value": 3, "bound": 0, "relation": ">=", "verdict": "trivial"}, "trivial"),
+        ({"value": -3, "bound": 0, "relation": ">=", "verdict": "trivial"}, "FAILS"),
+        ({"value": 3, "bound": 4, "relation": ">=", "verdict": "undecided"}, "undecided"),
+        ("the run has no snapshots", "not applicable"),
+    ],
+)
+def test_verdicts(run, result, verdict):
+    found = check(run, statements=[returning(result)])["mine"]
+    assert found.verdict == verdict
+    if isinstance(result, str):
+        assert found.reason == result
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        ({"value": 1, "bound": 1}, "lacks 'relation'"),
+        ({"value": 1, "bound": 1, "relation": "<=", "limit": 3}, "has 'limit'"),
+        (
+            {"value": 1, "bound": 1, "relation": "=="},
+            "relation must be '>=', '<=' or '<', got '=='",
+        ),
+        ({"value": 1, "bound": 1, "relation": "<=", "verdict": "holds"}, "verdict must be one of"),
+        ({"value": "one", "bound": 1, "relation": "<="}, "could not convert"),
+        (None, "must return a dict or a str, got NoneType"),
+    ],
+)
+def test_a_wrong_result_is_said_and_the_others_are_there(run, result, words):
+    report = check(run, statements=["lemma_4_2", returning(result), "equation_16"])
+    found = report["mine"]
+    assert (found.verdict, found.holds, found.applicable) == ("failed to run", False, False)
+    assert words in found.reason and words in " ".join(report.to_text().split())
+    assert report.ids == ("lemma_4_2", "mine", "equation_16")
+    assert report["equation_16"].verdict == "holds"
+    assert "1 failed to run" in report.summary()
+
+
+def test_an_exception_is_said():
+    def evaluate(run, **given):
+        raise KeyError("no such\nthing")
+
+    found = check(EXP.run(rng=1), statements=[statement(evaluate=evaluate)])["mine"]
+    assert found.reason == r"KeyError: 'no such\nthing'"
+
+
+def test_needs_are_hypotheses_or_statements(run):
+    false = returning({"value": 2, "bound": 1, "relation": "<="})
+    for needs, verdict in (
+        (("A1_A7", "good_run", "lemma_4_3_a_own"), "holds"),
+        (("need_lemma_4_2",), "true"),  # m is too small at C0 = 5
+        (("condition_4_7",), "holds"),
+        (("mine",), "true"),
+    ):
+        other = statement("other", needs=needs)
+        report = check(run, statements=[other, false])
+        assert report["other"].verdict == verdict, needs
+        assert bool(report["other"].unmet) == (verdict == "true")
+    assert report["other"].reason == "mine does not hold"
+    absent = returning("not today")
+    found = check(run, statements=[absent, statement("other", needs=("mine",))])["other"]
+    assert found.reason == "mine is not applicable"
+
+
+def test_a_statement_that_claims_nothing(run):
+    found = check(run, statements=[statement(probability="none")])["mine"]
+    assert found.verdict == "true"
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: statement("lemma_4_2"), ValueError, "id must be new: the paper's statements have"),
+        (lambda: statement("my gap"), ValueError, "id must be a Python identifier, got 'my gap'"),
+        (lambda: statement(3), TypeError, "id must be an identifier, got int"),
+        (lambda: statement(evaluate=3), TypeError, "evaluate must be a function, got 3"),
+        (lambda: statement(numbers=("1",)), ValueError, "numbers must be two texts"),
+        (lambda: statement(needs=[3]), TypeError, "needs must be ids of hypotheses"),
+        (lambda: statement(needs="A1_A7"), TypeError, "needs must be several values"),
+        (lambda: statement(probability=0.9), TypeError, "probability must be a function of delta"),
+    ],
+)
+def test_a_wrong_statement_is_refused(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("statements", "error", "words"),
+    [
+        ([], ValueError, "statements must name at least one statement, got none"),
+        (["lemma_42"], ValueError, "has 'lemma_42', which is unknown; near ones are lemma_4_2"),
+        (["zzz"], ValueError, "has 'zzz', which is unknown$"),
+        (["lemma_4_2", "lemma_4_2"], ValueError, "no id twice, got lemma_4_2 twice"),
+        ([statement(), statement()], ValueError, "no id twice, got mine twice"),
+        ("lemma_4_2", TypeError, "statements must be several values"),
+        ([3], TypeError, "statements must be ids or rfa.theory.Statement objects, got 3"),
+        (
+            [statement(needs=("god_run",))],
+            ValueError,
+            "needs of statement 'mine' has 'god_run', which is unknown; near ones are good_run",
+        ),
+        (
+            [statement(needs=("b",)), statement("b", needs=("mine",))],
+            ValueError,
+            "must not need each other, got mine -> b -> mine",
+        ),
+    ],
+)
+def test_a_wrong_selection_is_refused(run, statements, error, words):
+    with pytest.raises(error, match=words):
+        check(run, statements=statements)
+
+
+def test_selected_statements_have_the_values_of_all(run):
+    whole = check(run)
+    for name in STATEMENTS:
+        (alone,) = check(run, statements=[name])
+        assert alone.to_dict() == whole[name].to_dict()
+
+
+def test_a_check_of_an_unknown_id_has_no_text():
+    lone = rfa.theory.Check(id="my_gap", value=1.0, bound=0.0)
+    assert (lone.verdict, lone.statement) == ("holds", "")
+    assert lone.to_dict()["arxiv"] == ""
