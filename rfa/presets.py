@@ -46,6 +46,17 @@ PRESETS: dict[str, Experiment] = {
         omega_init=0.0035 / np.sqrt(200 * 1200),
         eta=0.06,
     ),
+    # The same with the width that Lemma 4.2 needs at C0 = 5, 16 C0^2 log(32/delta) = 2308 at
+    # delta = 0.1: a run tests all of Lemmas 4.1 to 4.4, Definition 4.5 and Lemma A.1.
+    "good-run": Experiment(
+        n=400,
+        d=1200,
+        m=2400,
+        alpha=0.125,
+        sigma=0.06 / np.sqrt(1200),
+        omega_init=0.0035 / np.sqrt(2400 * 1200),
+        eta=0.06,
+    ),
     # Fits all labels in the first step and generalizes later. 1/(4 alpha) = 62.5, so T = 63.
     "grokking": Experiment(
         n=200,
@@ -71,8 +82,10 @@ def preset(name: str) -> Experiment:
     name : str
         "figure1": Figure 1 of the paper. "figure2-high" and "figure2-low": Figure 2 of the journal
         version, overfitting with n below d and with n above d. "theorem": a small size at which the
-        conclusion of Theorem 3.1 holds. "assumptions": satisfies (A1)-(A7). "grokking": fits all
-        labels first and generalizes later.
+        conclusion of Theorem 3.1 holds although (A1)-(A7) do not. "assumptions": satisfies
+        (A1)-(A7). "good-run": satisfies (A1)-(A7) and what the proofs of Lemmas 4.1 to 4.4,
+        Definition 4.5 and Lemma A.1 need at C0 = 5. "grokking": fits all labels first and
+        generalizes later.
 
     Returns
     -------

@@ -37,6 +37,8 @@ SETTINGS = {
     "theorem": PLAIN | {"n": 400, "d": 200, "m": 200, "alpha": 0.05, "steps": None, "eta": 0.1},
     "assumptions": PLAIN
     | {"n": 400, "d": 1200, "m": 200, "alpha": 0.125, "steps": None, "eta": 0.06},
+    "good-run": PLAIN
+    | {"n": 400, "d": 1200, "m": 2400, "alpha": 0.125, "steps": None, "eta": 0.06},
     "grokking": {
         "n": 200,
         "d": 40_000,
@@ -56,6 +58,7 @@ WIDTHS = {
     "figure2-low": (sqrt(300**-1.2), sqrt(0.01 / (400 * 300)), 3),
     "theorem": (0.2 / sqrt(200), 0.01 / sqrt(200 * 200), 6),
     "assumptions": (0.06 / sqrt(1200), 0.0035 / sqrt(200 * 1200), 3),
+    "good-run": (0.06 / sqrt(1200), 0.0035 / sqrt(2400 * 1200), 3),
     "grokking": (1 / 40, 4e-6, 63),
 }
 

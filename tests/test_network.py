@@ -99,6 +99,8 @@ def test_presets_have_the_settings_of_the_papers():
         "theorem": (400, d, m, 0.05, 6, 0.2 / np.sqrt(d), 0.01 / np.sqrt(m * d), 0.1),
         "assumptions": (400, 1200, m, 0.125, 3, 0.06 / np.sqrt(1200), 0.0035 / np.sqrt(240_000),
                         0.06),
+        "good-run": (400, 1200, 2400, 0.125, 3, 0.06 / np.sqrt(1200), 0.0035 / np.sqrt(2_880_000),
+                     0.06),
         "grokking": (200, 40_000, 1000, 4e-3, 63, 1 / 40, 4e-6, 0.16),
     }  # fmt: skip
     for name, (n, d, m, alpha, steps, sigma, omega, eta) in expected.items():

@@ -21,7 +21,7 @@ from rfa.theory import audit, check
 
 SUMMARY = "run presets, draw the paper's figures, check the theorem"
 
-DEFAULT_PRESETS = ("figure1", "theorem")
+DEFAULT_PRESETS = ("figure1", "assumptions")
 
 # The figures of a run: what follows the name of the preset in the name of the file, and the
 # function that draws.

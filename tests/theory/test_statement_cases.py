@@ -278,6 +278,16 @@ def test_presets_compare_every_statement_with_a_fixed_number(preset, monkeypatch
         assert (check.bound == other[check.id].bound) == (check.id not in MEASURED_BOUNDS)
 
 
+def test_the_preset_of_a_good_run_tests_its_lemmas():
+    """(A1)-(A7) and the needs of 4.1 to 4.5 and A.1 hold at C0 = 5."""
+    run = rfa.preset("good-run").run(rng=0)
+    chosen = sorted(ids("lemma_4_1_", "lemma_4_2", "lemma_4_3", "lemma_4_4", "lemma_A_1"))
+    report = rfa.theory.check(run, statements=[*chosen, "definition_4_5"])
+    assert [check.verdict for check in report] == ["holds"] * len(report)
+    assert report.summary().startswith(f"claims tested: {len(report)}, all hold; ")
+    assert report.settings["width_needed"] is None
+
+
 @pytest.mark.parametrize("entry", ["projection", "norm"])
 def test_a_nan_at_the_start_is_not_left_out_of_J(entry):
     chosen = altered(entry, (0, STRAY), math.nan)
