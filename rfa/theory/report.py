@@ -130,15 +130,12 @@ class Report:
         count = dict.fromkeys(VERDICTS, 0)
         for check in self.checks:
             count[check.verdict] += 1
-        tested = count["holds"] + count["FAILS"]
-        numbers = ", ".join(check.numbers[0] or check.id for check in self.failed)
-        hold = "none" if not tested else "all hold" if not self.failed else ""
-        line = (
-            f"claims tested: {tested}, {hold}"
-            if hold
-            else (f"claims tested: {tested}, {count['FAILS']} FAILS: {numbers}")
-        )
-        line = line.replace("0, none", "none")
+        line = f"claims tested: {len(self.tested) or 'none'}"
+        if self.failed:
+            numbers = ", ".join(check.numbers[0] or check.id for check in self.failed)
+            line += f", {len(self.failed)} FAILS: {numbers}"
+        elif self.tested:
+            line += ", all hold"
         line += f"; without their hypotheses: {count['true']} true, {count['false']} false"
         others = [f"{count[word]} {word}" for word in VERDICTS[4:] if count[word]]
         return "; ".join([line, ", ".join(others)]) if others else line
