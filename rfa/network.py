@@ -35,9 +35,12 @@ class Network:
     a : ndarray of float64, shape (m,)
         Second layer.
     omega_init : float or None
-        Standard deviation of the initial entries of W; None if it is not known.
+        Standard deviation of the entries of W; None if W is not known to be drawn at random.
     seed : SeedSequence or None
-        The seed that the initial W was drawn with; None if it is not known.
+        The seed that W was drawn with; None if it is not known.
+    trained_steps : int
+        Steps of training that led to W, in all runs together; 0 if none are known. A network with
+        steps has omega_init and seed None, because its W was not drawn at random.
     m, d : int
         Number of neurons and dimension.
 
@@ -59,6 +62,7 @@ class Network:
     a: NDArray[np.float64]
     omega_init: float | None
     seed: np.random.SeedSequence | None
+    trained_steps: int = 0
 
     def __init__(
         self,
@@ -91,6 +95,7 @@ class Network:
         a: NDArray[np.float64],
         omega_init: float | None,
         seed: np.random.SeedSequence | None,
+        trained_steps: int = 0,
     ) -> Network:
         """A network of its attributes, for rfa's own use.
 
@@ -98,8 +103,16 @@ class Network:
         """
         result = cls.__new__(cls)
         W.flags.writeable = a.flags.writeable = False
-        result.__dict__.update(W=W, a=a, omega_init=omega_init, seed=seed)
+        result.__dict__.update(
+            W=W, a=a, omega_init=omega_init, seed=seed, trained_steps=trained_steps
+        )
         return result
+
+    def trained(self, W: NDArray[np.floating], steps: int) -> Network:
+        """The network that some steps make of this one, for rfa's own use; W as in :meth:`of`."""
+        if steps == 0:
+            return Network.of(W, self.a, self.omega_init, self.seed, self.trained_steps)
+        return Network.of(W, self.a, None, None, self.trained_steps + steps)
 
     @classmethod
     def random(
@@ -282,7 +295,8 @@ class Network:
         chosen = _validate.indices(J, self.m, "J")
         if len(chosen) == 0:
             raise ValueError("J must have at least one neuron, got none")
-        return Network(self.W[chosen], self.a[chosen])
+        # a choice of random neurons is not random: omega_init and seed are not those of its W
+        return Network.of(self.W[chosen], self.a[chosen], None, None, self.trained_steps)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a file that :func:`rfa.load` reads.
@@ -306,6 +320,8 @@ class Network:
             "omega_init": self.omega_init,
             "seed": _seeds.describe(self.seed),
         }
+        if self.trained_steps:
+            meta["trained_steps"] = self.trained_steps
         _files.write_npz(path, {"W": self.W, "a": self.a}, meta)
 
     @classmethod
@@ -317,7 +333,7 @@ class Network:
         arrays : dict
             W and a.
         meta : dict
-            omega_init and seed.
+            omega_init and seed and, of a trained network, trained_steps.
 
         Returns
         -------
@@ -328,6 +344,12 @@ class Network:
         ValueError, TypeError
             If no network can have been saved with this content.
         """
-        _files.fields(meta, "meta", ["schema", "kind", "omega_init", "seed"])
+        _files.fields(meta, "meta", ["schema", "kind", "omega_init", "seed"], ["trained_steps"])
         seed = _seeds.restore(meta["seed"])
-        return cls(arrays["W"], arrays["a"], omega_init=meta["omega_init"], seed=seed)
+        start = cls(arrays["W"], arrays["a"], omega_init=meta["omega_init"], seed=seed)
+        if "trained_steps" not in meta:
+            return start
+        steps = _validate.positive_int(meta["trained_steps"], "trained_steps")
+        if meta["omega_init"] is not None or seed is not None:
+            raise ValueError("trained_steps must not stand beside an omega_init or a seed")
+        return start.trained(start.W, steps)

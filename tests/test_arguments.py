@@ -31,7 +31,7 @@ MODULES = ("rfa", "rfa.kernels", "rfa.theory", "rfa.studies", "rfa.plot")
 
 
 # Functions with public names that only rfa calls, with arguments that it has checked.
-INTERNAL = {"Dataset.of", "Network.of", "Network.from_arrays"}
+INTERNAL = {"Dataset.of", "Network.of", "Network.trained", "Network.from_arrays"}
 
 
 class Word(str):

@@ -99,9 +99,9 @@ class Evidence:
     ) -> str:
         """Why a statement is not applicable; "" if it is applicable.
 
-        A statement may need clusters, their width sigma, the network's omega_init, the noise rate
-        eta, a horizon of at least one step (K = 1/(4 alpha) >= 1), a run up to a last step, records
-        of steps, and the weights of steps.
+        A statement may need clusters, their width sigma, a start drawn at random with a known
+        omega_init, the noise rate eta, a horizon of at least one step (K = 1/(4 alpha) >= 1), a run
+        up to a last step, records of steps, and the weights of steps.
         """
         data = self.run.data
         if clusters and (data.means is None or data.cluster is None):
@@ -111,7 +111,7 @@ class Evidence:
         if (width and self.sigma is None) or (rate and self.eta is None):
             return "the data have no distribution"
         if omega and self.omega is None:
-            return "the network's omega_init is not known"
+            return self._not_random()
         if horizon and self.K < 1:
             return f"alpha = {self.alpha:g} is above 1/4, so that 1/(4 alpha) is below 1"
         if last > self.steps:
@@ -125,6 +125,12 @@ class Evidence:
             if t not in self.kept:
                 return f"W of step {t} was not kept in a snapshot"
         return ""
+
+    def _not_random(self) -> str:
+        steps = self.run.initial.trained_steps
+        if steps:
+            return f"the network was not drawn at random: it was trained for {steps} steps before"
+        return "the network is not known to be drawn at random: its omega_init is not known"
 
     @cached_property
     def recorded(self) -> dict[int, int]:

@@ -23,15 +23,11 @@ from rfa.training.run import Run
 COUNTS = 1e-12
 
 
-def _start(e: Evidence, k: Terms) -> Uses:
-    return Uses(steps=[0])
+def _random_start(e: Evidence, k: Terms) -> Uses:
+    return Uses(omega=True, steps=[0])
 
 
 # ------------------------------------------------------------------ Lemma 4.1
-
-
-def _random_start(e: Evidence, k: Terms) -> Uses:
-    return Uses(omega=True, steps=[0])
 
 
 @statement(
@@ -142,7 +138,7 @@ def lemma_4_1(
     "Lemma 4.2",
     "4",
     "each |J_mu| >= (m/4)(1 - 1/C0)^2",
-    uses=_start,
+    uses=_random_start,
     needs=(*SHARED, "need_lemma_4_2"),
     probability=one_minus(1),
 )
@@ -163,7 +159,7 @@ def _lemma_4_2(e: Evidence, k: Terms) -> Comparison:
     "Lemma 4.2",
     "4",
     "|J| >= m (1 - 1/C0)^2",
-    uses=_start,
+    uses=_random_start,
     needs=(*SHARED, "need_lemma_4_2"),
     probability=one_minus(1),
 )
@@ -282,7 +278,7 @@ def lemma_4_2(
     "Lemma 4.4",
     "6",
     "clean samples of mu minus of -mu on which w_j^0 is active >= n/C2",
-    uses=_start,
+    uses=_random_start,
     needs=(*SHARED, "need_lemma_4_3"),
     probability=one_minus(2),
 )

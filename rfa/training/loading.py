@@ -94,6 +94,7 @@ def _run(stored: _files.Stored) -> Run:
         omega_init=record["omega_init"],
         seed=_seeds.restore(record["seed_init"]),
     )
+    earlier = _earlier_steps(record)
     _validate.in_range(network.a, data.X.dtype, "a")
     m, d = network.W.shape
     if {d, d if test is None else test.d} != {data.d}:
@@ -127,9 +128,10 @@ def _run(stored: _files.Stored) -> Run:
         raise ValueError("status is 'finished', but history_t is empty")
     _check_steps(history.t, t, T, status, set(snapshots))
     stored.finish(PREFIXES, f"this run of {t} steps")
+    initial = Network.of(start, network.a, network.omega_init, network.seed, earlier)
     return Run(
-        network=network,
-        initial=Network.of(start, network.a, network.omega_init, network.seed),
+        network=initial.trained(network.W, t),
+        initial=initial,
         data=data,
         test=test,
         alpha=alpha,
@@ -175,6 +177,17 @@ def _check_record(record: dict[str, Any]) -> None:
     for name, number in record["stats"].items():
         _validate.nonnegative_float(number, f"stats[{_validate.shown(name)}]")
     _files.fields(record["provenance"], "provenance", [], further=True)
+
+
+def _earlier_steps(record: dict[str, Any]) -> int:
+    """The steps that led to W_initial; 0 if the run did not start from a trained network."""
+    if "trained_from" not in record["provenance"]:
+        return 0
+    earlier = record["provenance"]["trained_from"]
+    _files.fields(earlier, "trained_from", ["steps", "sha256"], further=True)
+    if record["omega_init"] is not None or record["seed_init"] is not None:
+        raise ValueError("trained_from must not stand beside an omega_init or a seed_init")
+    return _validate.positive_int(earlier["steps"], "steps of trained_from")
 
 
 def _weights(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import time
 import warnings
@@ -130,7 +131,8 @@ def train(
     Returns
     -------
     Run
-        The result. net and data are not changed.
+        The result. net and data are not changed. After a step or more, its ``network`` has
+        omega_init and seed None, since its W was not drawn at random.
 
     Raises
     ------
@@ -239,10 +241,13 @@ class _Descent:
         self.net, self.data, self.test, self.problem = net, data, test, problem
         self.initial = net
         if net.W.dtype != problem.X.dtype:
-            self.initial = Network.of(W, net.a, net.omega_init, net.seed)
+            self.initial = net.trained(W, 0)
         self.name, self.at = engine, at
         seeds = {"data": _seeds.describe(data.seed), "init": _seeds.describe(net.seed)}
         self.provenance = _runtime.provenance(engine, n_threads, seeds)
+        if net.trained_steps:
+            digest = hashlib.sha256(np.ascontiguousarray(net.W).data).hexdigest()
+            self.provenance["trained_from"] = {"steps": net.trained_steps, "sha256": digest}
         self.out = Observations.allocate(problem, net.m, at)
         self.begin = time.perf_counter()
         self.engine = registry.make(engine, problem, W, a, n_threads)
@@ -320,7 +325,7 @@ class _Descent:
         seconds = time.perf_counter() - self.begin
         net, engine = self.net, self.engine
         return Run(
-            network=Network.of(engine.weights()[0], net.a, net.omega_init, net.seed),
+            network=net.trained(engine.weights()[0], engine.t),
             initial=self.initial,
             data=self.data,
             test=self.test,

@@ -204,7 +204,8 @@ def test_largest_C0_without_limit_and_without_any():
     W = np.array([[1.0, 0.1], [-1, 0.2], [0.3, 1], [0.1, -1]])
     for last, expected in (([0.1, -1], math.inf), ([0.1, 1], math.nan)):
         W[3] = last
-        for c in rfa.theory.lemma_4_2(rfa.train(rfa.Network(W), data, steps=0)):
+        run = rfa.train(rfa.Network(W, omega_init=1.0), data, steps=0)
+        for c in rfa.theory.lemma_4_2(run):
             if c.id == "lemma_4_2":
                 np.testing.assert_equal(c.empirical_constant, expected)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -21,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rfa
+from rfa import _files
 
 
 def make_run(**changes):
@@ -133,6 +135,69 @@ def test_provenance_says_what_made_the_run():
     entropy = fresh.provenance["seeds"]["data"]["entropy"]
     assert entropy > 2**64 and exp.run(rng=entropy).network == fresh.network
     assert own_data_run().provenance["seeds"] == {"data": None, "init": None}
+
+
+def test_a_trained_network_claims_no_random_start():
+    first = make_run()
+    assert (first.network.omega_init, first.network.seed) == (None, None)
+    assert first.initial.omega_init is not None and first.initial.seed is not None
+    assert (first.initial.trained_steps, first.network.trained_steps) == (0, 8)
+    assert "trained_from" not in first.provenance
+    second = rfa.train(first.network, first.data, steps=3)
+    assert second.provenance["seeds"]["init"] is None
+    digest = hashlib.sha256(first.network.W.tobytes()).hexdigest()
+    assert second.provenance["trained_from"] == {"steps": 8, "sha256": digest}
+    assert second.initial == first.network and second.initial.omega_init is None
+    assert second.network.trained_steps == 11
+    third = rfa.train(second.network, first.data, steps=1)
+    assert third.provenance["trained_from"]["steps"] == 11
+
+
+def test_no_step_is_no_training():
+    run = make_run(steps=0, n_test=0)
+    assert run.network.omega_init == run.initial.omega_init is not None
+    assert run.network.seed is run.initial.seed is not None and run.network.trained_steps == 0
+    again = rfa.train(run.network, run.data, steps=1)
+    assert "trained_from" not in again.provenance and again.initial.seed is not None
+
+
+def test_a_trained_start_in_another_type_is_a_trained_start():
+    first, data = make_run(), rfa.Experiment(n=60, d=3, m=11, dtype="float32").sample()
+    run = rfa.train(first.network, data, steps=2)
+    assert run.initial.W.dtype == np.float32 and run.initial.trained_steps == 8
+    digest = hashlib.sha256(first.network.W.tobytes()).hexdigest()
+    assert run.provenance["trained_from"]["sha256"] == digest
+
+
+def test_files_of_trained_networks(tmp_path):
+    first = make_run()
+    second = rfa.train(first.network, first.data, steps=3)
+    for run in (first, second):
+        run.save(tmp_path / "run.npz")
+        again = rfa.load(tmp_path / "run.npz")
+        assert_same(run, again)
+        for network, other in ((run.network, again.network), (run.initial, again.initial)):
+            network.save(tmp_path / "net.npz")
+            for found in (other, rfa.load(tmp_path / "net.npz"), pickle.loads(pickle.dumps(other))):
+                assert found == network and found.omega_init == network.omega_init
+                assert (found.seed is None) == (network.seed is None)
+                assert found.trained_steps == network.trained_steps
+    assert first.network.subnetwork([0, 4]).trained_steps == 8
+
+
+TRAINED_RECORDS = [
+    ({"trained_steps": 0}, "trained_steps must be at least 1"),
+    ({"trained_steps": 2.5}, "trained_steps must be an integer"),
+    ({"trained_steps": 3, "omega_init": 0.1}, "trained_steps must not stand beside an omega_init"),
+]
+
+
+@pytest.mark.parametrize(("values", "complaint"), TRAINED_RECORDS)
+def test_a_network_file_that_claims_both_is_refused(values, complaint, tmp_path):
+    meta = {"kind": "network", "omega_init": None, "seed": None, **values}
+    _files.write_npz(tmp_path / "net.npz", {"W": np.ones((2, 2)), "a": np.ones(2)}, meta)
+    with pytest.raises(ValueError, match=complaint):
+        rfa.load(tmp_path / "net.npz")
 
 
 def test_a_stored_callable_is_a_name(tmp_path):
@@ -321,6 +386,9 @@ WRONG_RECORDS = [
     ("stats.seconds", -1.0, r"stats\['seconds'\] must be at least 0"),
     ("stats.seconds", "a", r"stats\['seconds'\] must be a real number"),
     ("provenance", None, "provenance is None, not an object"),
+    ("provenance.trained_from", 5, "trained_from is 5, not an object"),
+    ("provenance.trained_from", {"steps": 1}, "trained_from lacks 'sha256'"),
+    ("provenance.trained_from", {"steps": 1, "sha256": ""}, "trained_from must not stand beside"),
     ("data", None, "data is None, not an object"),
     ("data.split", 3, "of data, split must be a str or None, got 3"),
     ("data.seed", "x", "of data, a seed must have"),
