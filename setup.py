@@ -13,11 +13,19 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 SOURCES = sorted(Path("rfa").rglob("*.pyx"))
 SIMD = "rfa/kernels/simd"
 HEADERS = sorted(str(path) for path in Path("rfa").rglob("*.h"))
 DECLARATIONS = sorted(str(path) for path in Path("rfa").rglob("*.pxd"))
+
+# Its two lines are the commit, empty if it is not known, and a note. It stands in what is built and
+# in the sdist, never in a checkout.
+COMMIT = "rfa/_commit.txt"
+# With these git would speak of another repository than the one around this file.
+GIT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")
 
 # No flag names a machine (-march): each SIMD level is a set of functions with a target of their
 # own, and one level is chosen at import.
@@ -106,6 +114,53 @@ class BuildExtensions(build_ext):
         return str(path)
 
 
+class BuildModules(build_py):
+    """Copies the modules, and notes the commit."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            write_commit(self.build_lib)
+
+
+class SourceArchive(sdist):
+    """Collects the sources, and notes the commit: the archive has no repository."""
+
+    def make_release_tree(self, base_dir, files):
+        super().make_release_tree(base_dir, files)
+        write_commit(base_dir)
+
+
+def write_commit(folder):
+    """Write the file COMMIT below a folder."""
+    path = Path(folder, COMMIT)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # it may be a hard link to a file of the sources
+    path.write_text(noted)
+
+
+def commit():
+    """The content of COMMIT, from git or, in an unpacked sdist, from its own file."""
+    if Path(COMMIT).is_file() and not Path(".git").exists():
+        return Path(COMMIT).read_text()
+    if not Path(".git").exists():
+        return "\nbuilt from files without a git repository\n"
+    try:
+        head, changes = git("rev-parse", "HEAD"), git("status", "--porcelain")
+    except (OSError, subprocess.CalledProcessError):
+        return "\ngit did not tell the commit when rfa was built\n"
+    return f"{head}\n{'built with changes that were not committed' if changes else ''}\n"
+
+
+def git(*arguments):
+    """What git says of this tree."""
+    environment = {name: value for name, value in os.environ.items() if name not in GIT}
+    environment["GIT_OPTIONAL_LOCKS"] = "0"
+    command = ["git", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 def status(command):
     """Exit status of a command, or None if it cannot be started."""
     try:
@@ -138,6 +193,7 @@ building = any(
     argument.startswith(("build", "bdist", "install", "develop", "editable"))
     for argument in sys.argv[1:]
 )
+noted = commit()  # before the build makes files, which git would see as changes
 try:
     modules = extensions() if building else []
 except OSError as problem:
@@ -147,6 +203,6 @@ except OSError as problem:
     )
 setup(
     ext_modules=modules,
-    cmdclass={"build_ext": BuildExtensions},
+    cmdclass={"build_ext": BuildExtensions, "build_py": BuildModules, "sdist": SourceArchive},
     options={"build_ext": {"parallel": os.cpu_count()}},
 )

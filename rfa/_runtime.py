@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import math
 import os
 import platform
@@ -34,6 +33,8 @@ MAX_THREADS = 1024
 
 # See keep_freed_memory. glibc adapts to freed blocks of up to 32 MiB only.
 FREED_BYTES = 2**24
+
+PACKAGE = Path(__file__).resolve().parent
 
 # The folder of Linux's cgroups. Version 1 has a folder for each controller in it.
 CGROUPS = Path("/sys/fs/cgroup")
@@ -144,43 +145,39 @@ def quota_of(group: Path) -> float:
 
 
 @functools.cache
-def commit() -> str | None:
-    """The commit that rfa was installed from, or None if it is not known.
+def commit() -> tuple[str | None, str]:
+    """The commit of this rfa, None if it is not known, and a note: what it leaves out, or why.
 
-    pip notes the commit if it installs from the address of a repository. A package that runs from a
-    checkout reads the commit from the folder .git.
+    A build notes both in a file, see setup.py. A package in a source tree has no such file, and
+    reads the commit from the repository.
     """
     try:
-        return _installed_commit() or _checkout_commit()
-    except OSError:
-        return None
-
-
-def _installed_commit() -> str | None:
+        known, note = (PACKAGE / "_commit.txt").read_text().splitlines()
+        return known or None, note
+    except FileNotFoundError:
+        pass
     try:
-        noted = metadata.distribution("rfa").read_text("direct_url.json")
-    except metadata.PackageNotFoundError:
-        return None
-    if noted:
-        revision = json.loads(noted).get("vcs_info", {}).get("commit_id")
-        if revision:
-            return str(revision)
-    return None
+        return _checked_out(PACKAGE.parent / ".git"), "a source tree: changes since are not known"
+    except OSError:
+        return None, "a source tree without a git repository that can be read"
 
 
-def _checkout_commit() -> str | None:
-    git = Path(__file__).resolve().parent.parent / ".git"
-    if not (git / "HEAD").is_file():
-        return None
+def _checked_out(git: Path) -> str:
+    """The commit that is checked out, by the files of the repository; OSError if there is none."""
+    if git.is_file():  # a worktree has its own HEAD, and shares the rest
+        git = git.parent / git.read_text().strip().removeprefix("gitdir: ")
     head = (git / "HEAD").read_text().strip()
     if not head.startswith("ref: "):
         return head
     name = head.removeprefix("ref: ")
-    if (git / name).is_file():
-        return (git / name).read_text().strip()
-    packed = git / "packed-refs"
-    lines = packed.read_text().splitlines() if packed.is_file() else []
-    return next((line.split()[0] for line in lines if line.endswith(" " + name)), None)
+    shared = git / "commondir"
+    common = git / shared.read_text().strip() if shared.is_file() else git
+    if (common / name).is_file():
+        return (common / name).read_text().strip()
+    for line in (common / "packed-refs").read_text().splitlines():
+        if line.endswith(" " + name):
+            return line.split()[0]
+    raise FileNotFoundError(f"{name} has no commit")
 
 
 def keep_freed_memory() -> None:
@@ -318,9 +315,11 @@ class ProgressBar:
 
 def provenance(engine: str, n_threads: int, seeds: dict[str, Any]) -> dict[str, Any]:
     """What produced a run, as values that JSON can express."""
+    known, note = commit()
     return {
         "rfa": __version__,
-        "commit": commit(),
+        "commit": known,
+        "commit_note": note,
         "seeds": seeds,
         "engine": engine,
         "simd": levels.SIMD_LEVEL,
@@ -333,9 +332,11 @@ def provenance(engine: str, n_threads: int, seeds: dict[str, Any]) -> dict[str, 
 
 def configuration() -> dict[str, Any]:
     """What :func:`show_config` prints, as values that JSON can express."""
+    known, note = commit()
     return {
         "rfa": __version__,
-        "commit": commit(),
+        "commit": known,
+        **({"commit_note": note} if note else {}),
         "simd": levels.SIMD_LEVEL,
         "openmp": f"specification of {openmp_threads.OPENMP}" if openmp_threads.OPENMP else None,
         "threads": threads(),

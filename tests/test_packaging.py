@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import rfa
+from rfa import _runtime
 
 ROOT = Path(__file__).resolve().parent.parent
 CC = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
@@ -22,6 +23,7 @@ CC = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
 needs_setup = pytest.mark.skipif(
     not (ROOT / "setup.py").is_file(), reason="the tests do not stand in a source tree"
 )
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="no git")
 needs_compiler = pytest.mark.skipif(shutil.which(CC[0]) is None, reason="no C compiler")
 
 # an extension that tells whether it was built with OpenMP, and with relaxed arithmetic
@@ -194,3 +196,115 @@ def test_openmp_in_a_prefix_is_found_by_ldflags(tree, flags, found):
     done = setup(tree, "build_ext", CC=str(wrapper), LDFLAGS=flags)
     assert done.returncode == 0, done.stderr
     assert ("the compiler has no OpenMP" in done.stderr) == (not (found and available))
+
+
+# ------------------------------------------------------------------ the commit
+
+
+def git(folder, *command):
+    who = ("-c", "user.name=a", "-c", "user.email=a@b.example")
+    done = run(folder, "git", *who, *command)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tree):
+    """The tree as a repository, with its commit."""
+    shutil.copy(ROOT / ".gitignore", tree)
+    for source in (tree / "rfa").rglob("*.pyx"):
+        source.unlink()  # the commit is not a matter of extensions
+    git(tree, "init", "-q")
+    git(tree, "add", ".")
+    git(tree, "commit", "-q", "-m", "first")
+    return tree, git(tree, "rev-parse", "HEAD")
+
+
+def noted(tree, **environment):
+    """What a build notes, and the files that git then sees."""
+    shutil.rmtree(tree / "build", ignore_errors=True)
+    done = setup(tree, "build_py", **environment)
+    assert done.returncode == 0, done.stderr
+    (file,) = (tree / "build").rglob("_commit.txt")
+    return file.read_text().splitlines()
+
+
+@needs_setup
+@needs_git
+def test_a_build_notes_the_commit(repository, tmp_path):
+    tree, commit = repository
+    assert noted(tree, GIT_DIR="/nonexistent") == [commit, ""]
+    assert git(tree, "status", "--porcelain") == ""
+    (tree / "rfa" / "new.py").touch()
+    assert noted(tree) == [commit, "built with changes that were not committed"]
+    assert noted(tree, PATH="") == ["", "git did not tell the commit when rfa was built"]
+    shutil.rmtree(tree / ".git")
+    git(tmp_path.parent, "init", "-q")  # the repository of another project, around the tree
+    try:
+        assert noted(tree) == ["", "built from files without a git repository"]
+    finally:
+        shutil.rmtree(tmp_path.parent / ".git")
+
+
+@needs_setup
+@needs_git
+def test_an_sdist_notes_the_commit_for_the_wheel_built_from_it(repository, tmp_path):
+    tree, commit = repository
+    done = setup(tree, "sdist")
+    assert done.returncode == 0, done.stderr
+    assert git(tree, "status", "--porcelain") == ""
+    (archive,) = (tree / "dist").glob("*.tar.gz")
+    shutil.unpack_archive(archive, tmp_path / "unpacked", filter="data")
+    (sources,) = (tmp_path / "unpacked").iterdir()
+    assert noted(sources) == [commit, ""]
+    done = setup(sources, "sdist")  # its files may be hard links to those of the sources
+    assert done.returncode == 0, done.stderr
+    assert (sources / "rfa" / "_commit.txt").read_text().splitlines() == [commit, ""]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A package in a folder of its own, as _runtime sees it."""
+    (tmp_path / "rfa").mkdir()
+    monkeypatch.setattr(_runtime, "PACKAGE", tmp_path / "rfa")
+    _runtime.commit.cache_clear()
+    yield tmp_path
+    _runtime.commit.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("text", "known"), [("abc\n\n", ("abc", "")), ("\nno git\n", (None, "no git"))]
+)
+def test_what_the_build_noted_is_in_the_provenance(text, known, place):
+    (place / "rfa" / "_commit.txt").write_text(text)
+    made = rfa.Experiment(n=4, d=2, m=2, steps=0).run(0).provenance
+    assert (made["commit"], made["commit_note"]) == known
+    told = _runtime.configuration()
+    assert (told["commit"], told.get("commit_note", "")) == known
+
+
+@needs_git
+def test_a_source_tree_reads_the_commit(place, tmp_path):
+    assert _runtime.commit()[0] is None and "without a git repository" in _runtime.commit()[1]
+    git(place, "init", "-q")
+    _runtime.commit.cache_clear()
+    assert _runtime.commit()[0] is None  # there is no commit yet
+    git(place, "commit", "-q", "--allow-empty", "-m", "first")
+    commit = git(place, "rev-parse", "HEAD")
+    for change in (("pack-refs", "--all"), ("checkout", "-q", "--detach")):
+        _runtime.commit.cache_clear()
+        assert _runtime.commit() == (commit, "a source tree: changes since are not known")
+        git(place, *change)
+    _runtime.commit.cache_clear()
+    assert _runtime.commit()[0] == commit
+
+
+@needs_git
+def test_a_worktree_reads_the_commit_of_its_own_branch(place, tmp_path, monkeypatch):
+    git(place, "init", "-q")
+    git(place, "commit", "-q", "--allow-empty", "-m", "first")
+    git(place, "worktree", "add", "-q", "-b", "other", "beside")
+    git(place / "beside", "commit", "-q", "--allow-empty", "-m", "second")
+    monkeypatch.setattr(_runtime, "PACKAGE", place / "beside" / "rfa")
+    assert _runtime.commit()[0] == git(place / "beside", "rev-parse", "HEAD")
+    assert _runtime.commit()[0] != git(place, "rev-parse", "HEAD")

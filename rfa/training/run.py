@@ -59,7 +59,8 @@ class Run:
         needed an inner product, because no bound settled it. With planar ``passed``: samples that
         an end of an arc went past.
     provenance : dict
-        Version, commit if known, seeds, engine, SIMD level, threads, NumPy. If the run started from
+        Version, commit, seeds, engine, SIMD level, threads, NumPy. ``commit`` is None if it is not
+        known; ``commit_note`` says why, or that there were changes. If the run started from
         the network of an earlier run, ``trained_from`` has the ``steps`` that led to it, in all
         runs before, and the ``sha256`` of the bytes of its W. The seed of W is then None.
     """
