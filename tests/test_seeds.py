@@ -45,7 +45,7 @@ def test_what_a_seed_can_be():
 
 def test_streams_are_keys_of_the_seed_and_leave_it_alone():
     root = np.random.SeedSequence(3, spawn_key=(8,))
-    for key, stream in enumerate(("mu", "data", "noise", "init", "test", "check")):
+    for key, stream in enumerate(("mu", "data", "noise", "init", "test", "check", "law")):
         child = np.random.SeedSequence(3, spawn_key=(8, key))
         expected = np.random.Generator(np.random.PCG64(child)).random(4)
         np.testing.assert_array_equal(_seeds.generator(root, stream).random(4), expected)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from rfa import _seeds, _validate
 from rfa._forks import cached_property
 from rfa.data.dataset import Dataset, Distribution
-from rfa.data.laws import LAWS, Law
+from rfa.data.laws import LAWS, Law, drawn
 from rfa.data.noise import NOISE_RULES, Drawn
 from rfa.setting import CLUSTER_LABELS, default_sigma
 
@@ -253,10 +253,7 @@ class XORClusters(Distribution):
             cluster = rng.choice(4, size=n, p=np.array(self.balance, dtype=np.float64))
         assert self.sigma is not None, "None is resolved at construction"
         if callable(self.law):
-            unit = _validate.samples(self.law(rng, n, self.d), "law(rng, n, d)")
-            if unit.shape != (n, self.d):
-                raise ValueError(f"law(rng, n, d) must have shape {(n, self.d)}, got {unit.shape}")
-            z = unit.astype(np.float64)
+            z = drawn(self.law, rng, n, self.d)
         else:
             z = LAWS[self.law](rng, n, self.d)
         with np.errstate(over="ignore"):

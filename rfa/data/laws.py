@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from rfa import _validate
+
 Floats = NDArray[np.float64]
 Law = Callable[[np.random.Generator, int, int], Floats]
 
@@ -26,3 +28,11 @@ LAWS: dict[str, Law] = {
     "logistic": lambda rng, n, d: rng.logistic(scale=np.sqrt(3) / np.pi, size=(n, d)),
     "exponential": lambda rng, n, d: rng.standard_exponential((n, d)) - 1,
 }
+
+
+def drawn(law: Law, rng: np.random.Generator, n: int, d: int) -> Floats:
+    """The draws (n, d) of a user's law, in float64; ValueError or TypeError if it gives others."""
+    unit = _validate.samples(law(rng, n, d), "law(rng, n, d)")
+    if unit.shape != (n, d):
+        raise ValueError(f"law(rng, n, d) must have shape {(n, d)}, got {unit.shape}")
+    return unit.astype(np.float64)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from rfa import _validate, setting
 from rfa._tables import aligned, as_html, as_markdown, jsonable
+from rfa.data.laws import LAWS
 from rfa.setting import HasParameters, Parameters
 from rfa.theory.constants import C2_of, above_one, largest_C1, over, probability
 from rfa.theory.needs import Need, derived_needs
@@ -224,6 +225,7 @@ def audit_parameters(
         f"C1 of Lemma 4.3 must be at least 2, the parameters allow {C1:.4g}" if C1 < 2 else "",
         noise_unmet(noise),
         balance_unmet(balance),
+        law_unmet(law),
     )
     notes = vacuous_at(delta)
     if law != "gaussian":
@@ -271,6 +273,11 @@ def balance_unmet(balance: Any) -> str:
     if balance in (None, (0.25,) * 4):
         return ""
     return f"clusters must be drawn uniformly at random, not by {balance!r}"
+
+
+def law_unmet(law: str) -> str:
+    """A sentence on a law given as a function; "" for a law that has a name."""
+    return "" if law in LAWS else f"the law must be log-concave, which is not known of {law}"
 
 
 def vacuous_at(delta: float) -> list[str]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rfa import _seeds, _validate
 from rfa._forks import cached_property
+from rfa.data.clusters import StoredCallable
 from rfa.setting import (
     CLUSTER_LABELS,
     OPPOSITE,
@@ -25,6 +26,7 @@ from rfa.setting import (
     Parameters,
     second_layer,
 )
+from rfa.theory import laws
 from rfa.theory.assumptions import Audit, audit_parameters
 from rfa.theory.constants import C2_of, above_one, largest_C1, probability
 from rfa.theory.terms import Terms
@@ -208,6 +210,22 @@ class Evidence:
             law=distribution.law if isinstance(distribution.law, str) else "a function",
             balance=distribution.balance,
         )
+
+    @cached_property
+    def law_defects(self) -> list[str]:
+        """Why the user's law cannot have mean 0 and covariance I, by a sample; empty if it can."""
+        distribution = self.run.data.distribution
+        assert distribution is not None and callable(distribution.law), "a law of the user"
+        if isinstance(distribution.law, StoredCallable):
+            return [f"the law cannot be tested: a file has only its name, {distribution.law.name}"]
+        # not the seed of the call: what other statements draw must not depend on this
+        seeds = (self.run.data.seed, self.run.initial.seed, np.random.SeedSequence(0))
+        seed = next(known for known in seeds if known is not None)
+        try:
+            return laws.defects(distribution.law, self.d, _seeds.generator(seed, "law"))
+        except Exception as error:  # of the user's function
+            said = str(error).split("\n")[0]
+            return [f"the law cannot be tested: {type(error).__name__}: {said}"]
 
     # ------------------------------------------------------------------------- samples
 

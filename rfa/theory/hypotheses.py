@@ -22,6 +22,7 @@ from rfa.theory.assumptions import (
     Audit,
     balance_unmet,
     delta_unmet,
+    law_unmet,
     noise_unmet,
     omega_unmet,
 )
@@ -64,6 +65,7 @@ SHARED = (
     "delta_below_half",
     "independent_flips",
     "uniform_clusters",
+    "law",
     "samples_of_each_cluster",
 )
 
@@ -135,6 +137,15 @@ def _independent_flips(e: Evidence, k: Terms) -> list[str]:
 def _uniform_clusters(e: Evidence, k: Terms) -> list[str]:
     distribution = e.run.data.distribution
     return [] if distribution is None else if_any(balance_unmet(distribution.balance))
+
+
+@hypothesis("law")
+def _law(e: Evidence, k: Terms) -> list[str]:
+    """Laws with a name are log-concave with mean 0 and covariance I; others are tested."""
+    distribution = e.run.data.distribution
+    if distribution is None or isinstance(distribution.law, str) or not distribution.sigma:
+        return []
+    return [law_unmet("a function"), *e.law_defects]
 
 
 @hypothesis("samples_of_each_cluster")
