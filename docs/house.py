@@ -23,6 +23,7 @@ ROOMS = {
     "cli": ("the commands", ["rfa.cli", "rfa.__main__"]),
     "report": ("summaries of runs", ["rfa.report"]),
     "plot": ("figures", ["rfa.plot"]),
+    "baselines": ("linear, linearised", ["rfa.baselines"]),
     "studies": ("many runs", ["rfa.studies"]),
     "experiment": ("records, presets", ["rfa.experiment", "rfa.presets"]),
     "theory": ("statements", ["rfa.theory"]),

@@ -16,6 +16,7 @@ theory       the paper's statements: an audit of the assumptions, a check of eve
 experiment   all parameters of a run in one record
 presets      experiments with a name, such as "figure1"
 studies      many runs: trials on a grid of parameters, one run per thread
+baselines    what networks are compared with: linear classifiers, the linearisation at W_0
 plot         figures
 cli          the command line; report: its summary of a run
 
@@ -44,6 +45,7 @@ _PUBLIC = {
     "TrialError": "studies",
     "XORClusters": "data",
     "__version__": "_runtime",
+    "baselines": "baselines",
     "kernels": "kernels",
     "load": "training",
     "plot": "plot",

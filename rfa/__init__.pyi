@@ -1,5 +1,6 @@
 # What type checkers see of rfa: the names of _PUBLIC in __init__.py.
 
+from rfa import baselines as baselines
 from rfa import kernels as kernels
 from rfa import plot as plot
 from rfa import reference as reference

@@ -14,6 +14,7 @@ LAYERS = (
     "rfa.cli",
     "rfa.report",
     "rfa.plot",
+    "rfa.baselines",
     "rfa.studies",
     "rfa.presets",
     "rfa.experiment",

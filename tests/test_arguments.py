@@ -27,7 +27,7 @@ from rfa.engines import registry
 matplotlib.use("Agg")
 
 # without rfa.reference: the oracle does not check its arguments
-MODULES = ("rfa", "rfa.kernels", "rfa.theory", "rfa.studies", "rfa.plot")
+MODULES = ("rfa", "rfa.kernels", "rfa.theory", "rfa.studies", "rfa.plot", "rfa.baselines")
 
 
 # Functions with public names that only rfa calls, with arguments that it has checked.
@@ -233,6 +233,8 @@ def small():
         "text": exp.to_json(),
         "values": rfa.XORClusters(d=3).to_dict(),
         "path": "file",
+        "points": 50,
+        "intercept": True,
     }
 
 
@@ -247,6 +249,7 @@ GOOD = {
     "Experiment": {"eta": 0.15},
     "feasible": {"eta": 0.15},
     "test_error": {"distribution": rfa.XORClusters(d=3)},
+    "linear_optimum": {"distribution": rfa.XORClusters(d=3)},
     "XORClusters.sample": {"split": "test"},
     "Experiment.sample": {"split": "train"},
 }
@@ -262,6 +265,7 @@ METHODS_OF = {
     "Experiment": lambda: small()["exp"],
     "Report": lambda: rfa.theory.check(small()["run"]),
     "Check": lambda: rfa.theory.check(small()["run"])["lemma_4_2"],
+    "Baseline": lambda: rfa.baselines.best_linear(small()["data"], points=50),
     "Audit": lambda: small()["audit"],
     "Feasible": lambda: rfa.theory.feasible(),
 }

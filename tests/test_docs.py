@@ -93,7 +93,9 @@ def documented():
 
 
 def test_every_public_name_is_on_a_page_of_the_reference():
-    public = {f"rfa.{name}" for name in rfa.__all__} - {"rfa.theory", "rfa.studies"}
+    packages = {"rfa.theory", "rfa.studies", "rfa.baselines"}
+    public = {f"rfa.{name}" for name in rfa.__all__} - packages
+    public |= {f"rfa.baselines.{name}" for name in rfa.baselines.__all__}
     public |= {f"rfa.theory.{name}" for name in rfa.theory.__all__}
     public |= {f"rfa.studies.{name}" for name in ("Proportion", "checks", "final", "refuted")}
     figures = ("decision_boundary", "amplification", "neurons", "alignment", "history")

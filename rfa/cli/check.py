@@ -8,7 +8,9 @@ import json
 
 from rfa import _files, _validate, plot
 from rfa._tables import aligned, as_markdown, jsonable
+from rfa.baselines import contrasts
 from rfa.cli.console import Parser, say, usage
+from rfa.cli.contrasts import table
 from rfa.cli.figures import print_and_draw
 from rfa.cli.options import (
     add_constants,
@@ -73,6 +75,12 @@ def add_options(parser: Parser) -> None:
         help="show inner steps of the proofs, ids, and where the extreme values are",
     )
     parser.add_argument(
+        "--contrasts",
+        action="store_true",
+        help="also compare the network of one run with linear classifiers and with its "
+        "linearisation at W_0, on fresh points",
+    )
+    parser.add_argument(
         "--figure",
         type=png_file,
         metavar="FILE",
@@ -97,6 +105,8 @@ def execute(options: argparse.Namespace) -> int:
         source = experiment(options) if options.run is None else _stored(options)
         if options.trials is not None and options.threads is not None:
             raise ValueError("--threads is for one run; of trials OMP_NUM_THREADS run at a time")
+        if options.trials is not None and options.contrasts:
+            raise ValueError("--contrasts is for one run, not for --trials")
     if isinstance(source, Run):
         found = check(source, rng=options.seed, statements=options.statements, **constants(options))
         return _show_report(source, found, options)
@@ -123,12 +133,17 @@ def _stored(options: argparse.Namespace) -> Run:
 
 
 def _show_report(run: Run, report: Report, options: argparse.Namespace) -> int:
+    with usage():
+        compared = contrasts(run, rng=options.seed) if options.contrasts else ()
     if options.json:
-        print(report.to_json())
+        more = {"contrasts": [each.to_dict() for each in compared]} if options.contrasts else {}
+        print(json.dumps({**report.to_dict(), **more}, indent=2))
     elif options.markdown:
         print(report.to_markdown(), end="")
     else:
         print(report.to_text(options.long))
+    if compared and not options.json:
+        print("\n" + table(compared, options.markdown), end="")
     return 1 if run.status == "diverged" or (options.strict and report.failed) else 0
 
 

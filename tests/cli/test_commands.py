@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -118,6 +119,36 @@ def test_check_of_a_run_that_was_kept(files, capsys):
     )
     assert drawn["value"] != again["value"]  # the seed changes the random signs
     assert drawn["bound"] == again["bound"]
+
+
+def test_check_with_contrasts(capsys, monkeypatch):
+    """The report as it is without, and below it, or under a key of its own, the contrasts."""
+    monkeypatch.setattr("rfa.baselines.result.POINTS", (500, 500))
+    found = rfa.baselines.contrasts(SMALL.run(rng=0))
+    for form in ([], ["--markdown"], ["--json"]):
+        assert main(["check", *GIVEN, *form]) == 0
+        plain = capsys.readouterr().out
+        assert main(["check", *GIVEN, "--contrasts", *form]) == 0
+        shown = capsys.readouterr().out
+        if form == ["--json"]:
+            told = json.loads(shown)
+            assert told.pop("contrasts") == [each.to_dict() for each in found]
+            assert told == json.loads(plain)
+            continue
+        assert shown.startswith(plain)
+        lines = shown.removeprefix(plain).splitlines()
+        rows = [line.strip("| ") for line in lines if line.strip("| ").startswith(NAMES)]
+        assert len(rows) == 4 and max(map(len, lines)) <= 100
+        for row, each in zip(rows, found, strict=True):
+            cells = re.split(r" \| |  +", row)
+            assert cells[0] == each.name
+            assert float(cells[1]) == pytest.approx(each.clean_error, rel=1e-3)
+            assert cells[2] == f"[{each.clean_low:.3g}, {each.clean_high:.3g}]"
+            assert cells[3] == ("-" if each.least is None else f"{each.least:.4g}")
+            assert cells[4:] == [str(each.clean_wrong), str(each.noisy_fitted)]
+
+
+NAMES = ("network after", "linear classifier", "affine classifier", "linearisation after")
 
 
 def test_check_of_data_of_ones_own(files, capsys):
@@ -371,6 +402,8 @@ def test_the_inverse_names_what_contradicts_what(capsys):
     ("arguments", "words"),
     [
         ("check", "--n and --d and --m must be given"),
+        ("check --preset theorem --trials 2 --contrasts", "--contrasts is for one run"),
+        ("check {files}/own.npz --contrasts", "data must have XORClusters as distribution"),
         ("check missing.npz", "there is no file 'missing.npz'"),
         ("check .", "'.'"),
         ("check {files}/network.npz", "holds a network, not a run"),
