@@ -386,20 +386,20 @@ AROUND = {
          "    except ZeroDivisionError as error:"),
     ],
     ("cli/test_commands.py", "cli/test_cli.py"): [
-        ("rfa/cli/figures.py", "        matplotlib.rcdefaults()\n", ""),
+        ("rfa/plot/styles.py", "            matplotlib.rcdefaults()\n", ""),
         ("rfa/cli/figures.py", 'backend = os.environ.pop("MPLBACKEND", None)', "backend = None"),
         ("rfa/cli/main.py", "        need_stdout()\n", ""),
         ("rfa/cli/main.py", "    except KeyboardInterrupt:\n        from",
          "    except UnicodeError:\n        from"),
         ("rfa/cli/parameters.py", 'removesuffix(" | None"), checked(_from_json))',
          'removesuffix(" | None"), str)'),
-        ("rfa/cli/options.py", 'not in ("", ".png")', 'in (".jpg",)'),
+        ("rfa/cli/options.py", "if format_of(text) not in FORMATS:", "if False:"),
         ("rfa/cli/main.py", "            failure = failure or lost\n", ""),
         ("rfa/cli/console.py", "        warnings.showwarning = show\n", ""),
         ("rfa/cli/console.py", "        need_stdout()\n        print", "        print"),
     ],
     ("training/test_history.py",
-     "training/test_training.py", "test_plot.py", "theory/test_statement_cases.py"): [
+     "training/test_training.py", "plot/test_pictures.py", "theory/test_statement_cases.py"): [
         ("rfa/training/history.py", "[*OBSERVED, *computed]", "OBSERVED"),
         ("rfa/training/history.py", "if 2 * (end - begin) < len(at):", "if end - begin < len(at):"),
         ("rfa/engines/observations.py",
@@ -408,7 +408,7 @@ AROUND = {
         ("rfa/training/recording.py", "if size > MAX_HISTORY:", "if size >= MAX_HISTORY:"),
         ("rfa/training/recording.py", "if asked and len(keep) * nbytes > MAX_HISTORY:",
          "if asked and len(keep) * nbytes > 2 * MAX_HISTORY:"),
-        ("rfa/plot.py", "np.meshgrid(ticks, ticks[rows])", "np.meshgrid(ticks, ticks[:step])"),
+        ("rfa/plot/boundary.py", "np.meshgrid(across, up[rows])", "np.meshgrid(across, up[:step])"),
         ("rfa/theory/amplification.py", "PIECE_REALS // e.d", "PIECE_REALS"),
     ],
 }  # fmt: skip

@@ -252,6 +252,7 @@ GOOD = {
     "linear_optimum": {"distribution": rfa.XORClusters(d=3)},
     "XORClusters.sample": {"split": "test"},
     "Experiment.sample": {"split": "train"},
+    "style": {"size": "slide"},
 }
 
 METHODS_OF = {

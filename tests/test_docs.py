@@ -98,8 +98,7 @@ def test_every_public_name_is_on_a_page_of_the_reference():
     public |= {f"rfa.baselines.{name}" for name in rfa.baselines.__all__}
     public |= {f"rfa.theory.{name}" for name in rfa.theory.__all__}
     public |= {f"rfa.studies.{name}" for name in ("Proportion", "checks", "final", "refuted")}
-    figures = ("decision_boundary", "amplification", "neurons", "alignment", "history")
-    public |= {f"rfa.plot.{name}" for name in (*figures, "assumptions", "proportions")}
+    public |= {f"rfa.plot.{name}" for name in rfa.plot.__all__}
     assert public <= documented()
     assert {*rfa.studies.__all__} == {
         *("Proportion", "Study", "TrialError", "study", "checks", "final", "refuted")

@@ -7,10 +7,10 @@ import functools
 import json
 from typing import Any
 
-from rfa import _files, plot
+from rfa import plot
 from rfa.cli.console import Parser, usage
 from rfa.cli.figures import print_and_draw
-from rfa.cli.options import add_constants, add_forms, constants, png_file, real
+from rfa.cli.options import add_constants, add_figure, add_forms, check_figure, constants, real
 from rfa.cli.parameters import add_parameters, experiment, given
 from rfa.setting import Parameters
 from rfa.theory import Audit, Feasible, audit, feasible
@@ -30,9 +30,7 @@ def add_options(parser: Parser) -> None:
     )
     parser.add_argument("--C", type=real, help="with --inverse: the constant C")
     add_constants(parser)
-    parser.add_argument(
-        "--figure", type=png_file, metavar="FILE", help="draw the interval to this .png file"
-    )
+    add_figure(parser, "draw the interval")
     add_forms(parser, markdown=True)
 
 
@@ -47,21 +45,21 @@ def execute(options: argparse.Namespace) -> int:
         text = found.to_markdown()
     else:
         text = f"{found}\n"
-    print_and_draw(text, functools.partial(plot.assumptions, found), options.figure)
+    print_and_draw(text, functools.partial(plot.assumptions, found), options.figure, options.size)
     return 0
 
 
 def _audit(options: argparse.Namespace) -> Audit:
-    if options.figure is not None:
-        _files.destination(options.figure)
+    check_figure(options)
     if options.C is not None:
         raise ValueError("--C needs --inverse")
     return audit(experiment(options), **constants(options))
 
 
 def _inverse(options: argparse.Namespace) -> Feasible:
-    if options.figure is not None:
-        raise ValueError("--figure shows an audit, not its inverse")
+    for option in ("figure", "size"):
+        if getattr(options, option) is not None:
+            raise ValueError(f"--{option} is for an audit, not its inverse")
     if options.preset is not None:
         raise ValueError("--inverse takes the parameters that are given, not a preset's")
     fixed = given(options)

@@ -6,7 +6,7 @@ import argparse
 import functools
 import json
 
-from rfa import _files, _validate, plot
+from rfa import _validate, plot
 from rfa._tables import aligned, as_markdown, jsonable
 from rfa.baselines import contrasts
 from rfa.cli.console import Parser, say, usage
@@ -14,13 +14,14 @@ from rfa.cli.contrasts import table
 from rfa.cli.figures import print_and_draw
 from rfa.cli.options import (
     add_constants,
+    add_figure,
     add_forms,
     add_seed,
     add_threads,
+    check_figure,
     checked,
     constants,
     integer,
-    png_file,
 )
 from rfa.cli.parameters import add_parameters, experiment, given
 from rfa.experiment import Experiment
@@ -80,12 +81,7 @@ def add_options(parser: Parser) -> None:
         help="also compare the network of one run with linear classifiers and with its "
         "linearisation at W_0, on fresh points",
     )
-    parser.add_argument(
-        "--figure",
-        type=png_file,
-        metavar="FILE",
-        help="with --trials: draw the frequencies to this .png file",
-    )
+    add_figure(parser, "with --trials: draw the frequencies")
     add_seed(
         parser,
         default=None,
@@ -98,10 +94,9 @@ def add_options(parser: Parser) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Carry out the command; returns the exit status."""
     with usage(OSError):
-        if options.figure is not None:
-            if options.trials is None:
-                raise ValueError("--figure needs --trials")
-            _files.destination(options.figure)
+        if options.figure is not None and options.trials is None:
+            raise ValueError("--figure needs --trials")
+        check_figure(options)
         source = experiment(options) if options.run is None else _stored(options)
         if options.trials is not None and options.threads is not None:
             raise ValueError("--threads is for one run; of trials OMP_NUM_THREADS run at a time")
@@ -190,7 +185,7 @@ def _show_study(result: Study, options: argparse.Namespace, interrupted: bool = 
             text = "\n\n".join([heading, as_markdown(rows), *notes]) + "\n"
         else:
             text = "\n".join([heading, "", aligned(rows), "", *notes]) + "\n"
-    print_and_draw(text, functools.partial(plot.proportions, result), options.figure, height=9.5)
+    print_and_draw(text, functools.partial(plot.proportions, result), options.figure, options.size)
     return 1 if options.strict and wrong else 0
 
 

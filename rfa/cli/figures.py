@@ -10,31 +10,43 @@ from typing import Any
 
 from rfa import _files
 from rfa.cli.console import say
+from rfa.plot.styles import for_files
+
+# Formats of files, by their endings, and what is left out of a file: its date. So equal figures
+# make equal files.
+FORMATS: dict[str, dict[str, Any]] = {
+    "png": {},
+    "pdf": {"metadata": {"CreationDate": None}},
+    "svg": {"metadata": {"Date": None}},
+}
 
 
-def draw(figure: Callable[..., Any], path: str, height: float = 5.2) -> None:
-    """Draw a figure, a function of axes, into a PNG file; the height is in inches.
+def format_of(path: str) -> str:
+    """The format that the ending of a path names; PNG for one without an ending, as of a device."""
+    return os.path.splitext(path)[1].lower().removeprefix(".") or "png"
 
-    The style is Matplotlib's own, whatever the matplotlibrc of the user says.
+
+def draw(figure: Callable[[], Any], path: str, size: str | None = None) -> None:
+    """Draw a figure, a function that returns axes, into a file, in the format of its ending.
+
+    Without a size it is that of a column. The style is rfa's own, whatever the matplotlibrc of the
+    user says.
     """
-    matplotlib = load_matplotlib()
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        canvas = Figure(figsize=(7.2, height), layout="constrained")
-        figure(canvas.add_subplot())
-        _files.replace(path, functools.partial(canvas.savefig, format="png", dpi=150))
+    load_matplotlib()
+    kind = format_of(path)
+    with for_files(size or "column"):
+        drawn = figure().figure
+        _files.replace(path, functools.partial(drawn.savefig, format=kind, **FORMATS[kind]))
     say(f"wrote {path}")
 
 
 def print_and_draw(
-    text: str, figure: Callable[..., Any], path: str | None, height: float = 5.2
+    text: str, figure: Callable[[], Any], path: str | None, size: str | None
 ) -> None:
     """Print a text and, if there is a path, draw a figure; if one fails the other is still made."""
     try:
         if path is not None:
-            draw(figure, path, height)
+            draw(figure, path, size)
     finally:
         print(text, end="")
 

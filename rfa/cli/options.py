@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from rfa import _runtime, _validate
+from rfa import _files, _runtime, _validate
 from rfa.cli.console import Parser
+from rfa.cli.figures import FORMATS, format_of
+from rfa.plot.styles import SIZES
 from rfa.presets import preset
 from rfa.setting import C0, DELTA
 from rfa.theory.constants import above_one, probability
@@ -62,11 +63,24 @@ def preset_name(text: str) -> str:
 
 
 @checked
-def png_file(text: str) -> str:
-    """The path of a PNG file; one without an ending, such as a device, is taken too."""
-    if os.path.splitext(text)[1].lower() not in ("", ".png"):
-        raise ValueError(f"must end in .png, since figures are PNG, got {_validate.shown(text)}")
+def figure_file(text: str) -> str:
+    """The path of a figure, whose ending is the format; PNG without one, such as of a device."""
+    if format_of(text) not in FORMATS:
+        *others, last = (f".{name}" for name in FORMATS)
+        raise ValueError(f"must end in {', '.join(others)} or {last}, got {_validate.shown(text)}")
     return text
+
+
+@checked
+def figure_format(text: str) -> str:
+    """The format of figures."""
+    return _validate.choice(text, "the format", *FORMATS)
+
+
+@checked
+def figure_size(text: str) -> str:
+    """The size of figures."""
+    return _validate.choice(text, "the size", *SIZES)
 
 
 @checked
@@ -105,6 +119,35 @@ def add_threads(parser: Parser) -> None:
     """Add --threads."""
     parser.add_argument(
         "--threads", type=_threads, help="number of threads; the results do not depend on it"
+    )
+
+
+def add_figure(parser: Parser, what: str) -> None:
+    """Add --figure, which draws what is said, and --size."""
+    parser.add_argument(
+        "--figure",
+        type=figure_file,
+        metavar="FILE",
+        help=f"{what} to this file, a .png, .pdf or .svg",
+    )
+    add_size(parser)
+
+
+def check_figure(options: argparse.Namespace) -> None:
+    """Refuse a --figure that cannot be written, and a --size of no figure."""
+    if options.figure is not None:
+        _files.destination(options.figure)
+    elif options.size is not None:
+        raise ValueError("--size needs --figure")
+
+
+def add_size(parser: Parser) -> None:
+    """Add --size, which is None if it is not given: the size is then that of a column."""
+    parser.add_argument(
+        "--size",
+        type=figure_size,
+        metavar="SIZE",
+        help="size of figures: column (of a paper, 3.3 inches wide) or slide (default: column)",
     )
 
 

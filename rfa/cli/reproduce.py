@@ -12,26 +12,57 @@ from typing import Any
 
 from rfa import _files, plot
 from rfa.cli.console import Parser, described, report, say, usage
-from rfa.cli.figures import draw, load_matplotlib
-from rfa.cli.options import add_forms, add_seed, add_threads, integer, preset_name
+from rfa.cli.figures import FORMATS, draw, load_matplotlib
+from rfa.cli.options import (
+    add_forms,
+    add_seed,
+    add_size,
+    add_threads,
+    figure_format,
+    integer,
+    preset_name,
+)
 from rfa.experiment import Experiment
 from rfa.presets import PRESETS, preset
 from rfa.report.summary import show, summarize
 from rfa.theory import audit, check
+from rfa.training.run import Run
 
 SUMMARY = "run presets, draw the paper's figures, check the theorem"
 
 DEFAULT_PRESETS = ("figure1", "assumptions")
 
+Figures = tuple[tuple[str, Callable[..., Any]], ...]
+
 # The figures of a run: what follows the name of the preset in the name of the file, and the
 # function that draws.
-FIGURES: tuple[tuple[str, Callable[..., Any]], ...] = (
+FIGURES: Figures = (
     ("", plot.decision_boundary),
     ("-amplification", plot.amplification),
     ("-neurons", plot.neurons),
     ("-alignment", plot.alignment),
     ("-history", plot.history),
 )
+
+
+def _figure2(run: Run) -> Any:
+    """Figure 2 of the journal version."""
+    axes = plot.overfitting(run)
+    axes.set_title(f"Figure 2 of JMLR 24(303): $n = {run.data.n}$, $d = {run.data.d}$")
+    return axes
+
+
+# A preset of the journal version's Figure 2 has this figure in place of the decision boundary,
+# which is drawn to a file of another name.
+FIGURES_OF: dict[str, Figures] = dict.fromkeys(
+    ("figure2-high", "figure2-low"),
+    (("", _figure2), ("-boundary", plot.decision_boundary), *FIGURES[1:]),
+)
+
+
+def _figures(name: str) -> Figures:
+    """The figures of a preset."""
+    return FIGURES_OF.get(name, FIGURES)
 
 
 def add_options(parser: Parser) -> None:
@@ -55,12 +86,19 @@ def add_options(parser: Parser) -> None:
     )
     add_seed(parser)
     add_threads(parser)
+    parser.add_argument(
+        "--format",
+        type=figure_format,
+        default="png",
+        metavar="FORMAT",
+        help=f"format of figures: {', '.join(FORMATS)} (default: %(default)s)",
+    )
+    add_size(parser)
     add_forms(parser)
 
 
 def execute(options: argparse.Namespace) -> int:
     """Carry out the command; returns the exit status."""
-    ends = [f"{end}.png" for end, _ in FIGURES] + ["-assumptions.png", "-report.md", "-report.json"]
 
     def path(name: str) -> str:
         return os.path.join(options.out, name)
@@ -69,8 +107,10 @@ def execute(options: argparse.Namespace) -> int:
         changes = {} if options.steps is None else {"steps": options.steps}
         experiments = {name: preset(name).replace(**changes) for name in options.presets}
         _make_folder(options.out)
-        for file in ("summary.json", *(name + end for name in experiments for end in ends)):
-            _files.destination(path(file))
+        _files.destination(path("summary.json"))
+        for name in experiments:
+            for file in _files_of(name, options):
+                _files.destination(path(file))
     # Without Matplotlib nothing is computed.
     load_matplotlib()
     summaries: list[dict[str, Any]] = []
@@ -94,6 +134,13 @@ def execute(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _files_of(name: str, options: argparse.Namespace) -> list[str]:
+    """The names of the files of a preset."""
+    ends = [end for end, _ in _figures(name)] + ["-assumptions"]
+    figures = [f"{name}{end}.{options.format}" for end in ends]
+    return [*figures, f"{name}-report.md", f"{name}-report.json"]
+
+
 def _reproduce_one(
     experiment: Experiment,
     options: argparse.Namespace,
@@ -105,10 +152,10 @@ def _reproduce_one(
 
     def attempt_to_draw(file: str, figure: Callable[..., Any], *of: Any) -> None:
         with _attempt(file, failures):
-            draw(functools.partial(figure, *of), path(file))
+            draw(functools.partial(figure, *of), path(file), options.size)
 
     say(f"{name}: {experiment.to_json()}")
-    attempt_to_draw(f"{name}-assumptions.png", plot.assumptions, audit(experiment))
+    attempt_to_draw(f"{name}-assumptions.{options.format}", plot.assumptions, audit(experiment))
     with _attempt(f"the run of {name}", failures):
         run = experiment.run(options.seed, n_threads=options.threads)
         summary["status"] = run.status
@@ -116,8 +163,8 @@ def _reproduce_one(
         return
     with _attempt(f"the summary of {name}", failures):
         summary |= summarize(name, experiment, run, options.threads)
-    for end, figure in FIGURES:
-        attempt_to_draw(f"{name}{end}.png", figure, run)
+    for end, figure in _figures(name):
+        attempt_to_draw(f"{name}{end}.{options.format}", figure, run)
     with _attempt(f"the report of {name}", failures):
         found = check(run)
         _write(path(f"{name}-report.md"), found.to_markdown())

@@ -354,7 +354,7 @@ def test_messages_without_stderr(stderr, tmp_path, capsys, monkeypatch):
     # Trained while there is a stderr: train itself uses it to show progress.
     run = rfa.preset("theorem").run(rng=0)
     monkeypatch.setattr("rfa.experiment.train", lambda *given, **named: run)
-    monkeypatch.setattr("rfa.cli.reproduce.draw", lambda figure, path: None)
+    monkeypatch.setattr("rfa.cli.reproduce.draw", lambda figure, path, size: None)
     monkeypatch.setattr(sys, "stderr", stderr)
     assert main(["reproduce", "theorem", "--json", "--out", str(tmp_path)]) == 0
     assert json.loads(capsys.readouterr().out)[0]["preset"] == "theorem"

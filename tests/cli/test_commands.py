@@ -422,7 +422,8 @@ def test_the_inverse_names_what_contradicts_what(capsys):
         ("check --preset theorem --trials 0", "trials must be at least 1, got 0"),
         ("check --preset theorem --figure f.png", "--figure needs --trials"),
         ("check --preset theorem --trials 2 --figure no/f.png", "there is no folder 'no'"),
-        ("check --preset theorem --trials 2 --figure f.pdf", "argument --figure: must end in .png"),
+        ("check --preset theorem --trials 2 --figure f.gif", "argument --figure: must end in .png"),
+        ("check --preset theorem --size slide", "--size needs --figure"),
         ("check --preset theorem --trials 2 --threads 2", "--threads is for one run"),
         ("check --preset theorem --json --markdown", "--markdown: not allowed with argument"),
         ("audit", "--n and --d and --m must be given"),
@@ -430,14 +431,16 @@ def test_the_inverse_names_what_contradicts_what(capsys):
         ("audit --preset theorem --C0 0.5", "C0 must be above 1, got 0.5"),
         ("audit --preset theorem --delta 2", "delta must be between 0 and 1"),
         ("audit --preset theorem --figure no/f.png", "there is no folder 'no'"),
-        ("audit --preset theorem --figure f.SVG", "must end in .png, since figures are PNG, got"),
+        ("audit --preset theorem --figure f.EPS", "must end in .png, .pdf or .svg, got 'f.EPS'"),
+        ("audit --preset theorem --size slide", "--size needs --figure"),
         ("audit --preset theorem --json --markdown", "--markdown: not allowed with argument"),
         ("audit --inverse --preset theorem", "--inverse takes the parameters that are given"),
         ("audit --inverse --steps 3", "--inverse knows n, d, m, alpha, sigma,"),
         ("audit --inverse --noise exact", "not noise"),
         ("audit --inverse --C0 5", "--C0 is not in the assumptions"),
         ("audit --inverse --markdown", "--markdown shows an audit, not its inverse"),
-        ("audit --inverse --figure f.png", "--figure shows an audit, not its inverse"),
+        ("audit --inverse --figure f.png", "--figure is for an audit, not its inverse"),
+        ("audit --inverse --size slide", "--size is for an audit, not its inverse"),
         ("audit --inverse --C 1", "C must be above 1"),
         ("audit --inverse --n 0", "n must be at least 1, got 0"),
     ],
@@ -519,10 +522,10 @@ def small_presets(monkeypatch):
     monkeypatch.setattr("rfa.cli.reproduce.FIGURES", (("", rfa.plot.history),))
 
 
-def broken_figure(run, axes):
+def broken_figure(run):
     if run.data.d == 2:
         raise RuntimeError("no\nink")
-    axes.plot([0, 1])
+    return rfa.plot.history(run)
 
 
 def test_reproduce_loses_nothing_to_a_figure_that_fails(
