@@ -110,7 +110,7 @@ def decision_boundary(run: Run, ax: Axes | None = None, resolution: int = 300) -
         )
     means = pairs(run)
     plane = means[[0, 2]]
-    axes = axes_or_new(ax, height=1.1)
+    axes = axes_or_new(ax, height=1.13)
     points, centres = _in_plane(run.data.X, plane), means @ plane.T
     width = float(np.abs(points - centres[run.data.cluster]).max())
     narrow = width < NARROW and np.allclose(centres, PLACES)

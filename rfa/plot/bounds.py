@@ -102,7 +102,7 @@ def assumptions(audit: Audit, ax: Axes | None = None) -> Axes:
             transform=axes.get_yaxis_transform(),
         )
         axes.annotate(
-            f"{low:.3g} to {high:.3g}" if low > 1 else f"to {high:.3g}",
+            f"{_short(low)} to {_short(high)}" if low > 1 else f"to {_short(high)}",
             (1.02, row + BELOW),
             xycoords=("axes fraction", "data"),
             va="center",
@@ -124,3 +124,9 @@ def assumptions(audit: Audit, ax: Axes | None = None) -> Axes:
     )
     legend(axes, columns=2, handles=list(handles.values()), labels=list(handles))
     return axes
+
+
+def _short(C: float) -> str:
+    """Three digits, with an exponent for large numbers alone."""
+    three = float(f"{C:.3g}")
+    return f"{three:.0f}" if 1000 <= three < 1e6 else f"{three:g}"

@@ -40,9 +40,11 @@ class Look(NamedTuple):
 AT_LEAST = Look("at least as claimed", BLUE, "o", filled=True)
 UNDECIDED = Look("undecided", BLUE, "o", filled=False)
 BELOW = Look("below the claim", ORANGE, "v", filled=True)
-NEVER_FALSE = Look("never false, as claimed", BLUE, "s", filled=True)
+NEVER_FALSE = Look("never false where claimed", BLUE, "s", filled=True)
 FALSE = Look("counterexamples", ORANGE, "X", filled=True)
 SILENT = Look("claims nothing here", "#777777", "D", filled=False)
+
+NONE_BEARS = "none bears on the paper"
 
 
 def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
@@ -71,8 +73,8 @@ def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
     The lines are 95 percent Clopper-Pearson intervals. A vertical dash in a row is the probability
     that the statement claims. Colours and markers are the verdicts of
     :class:`rfa.studies.Proportion`; a statement claims nothing here if it had no case or was
-    trivial in every trial. The figure does not say whether a verdict bears on the paper. Statements
-    that were never applicable are left out. Numbers are those of arXiv 2202.07626.
+    trivial in every trial. A star marks statements on which the trials bear. Statements that were
+    never applicable are left out. Numbers are those of arXiv 2202.07626.
 
     Examples
     --------
@@ -83,6 +85,7 @@ def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
     'Lemma 4.1(a)'
     """
     import matplotlib
+    from matplotlib.lines import Line2D
 
     from rfa.studies import Study
 
@@ -93,7 +96,11 @@ def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
     font = float(matplotlib.rcParams["font.size"])
     inches = 1.2 * 0.8 * font / 72 * (len(found) + 6)
     axes = axes_or_new(ax, height=inches / matplotlib.rcParams["figure.figsize"][0])
-    room = axes.get_window_extent().height / axes.figure.dpi * 72 / (len(found) + 1)
+    # Room for a row in points: title, numbers, label and legend of a new figure take the rest.
+    height = axes.get_window_extent().height / axes.figure.dpi * 72
+    if ax is None:
+        height = axes.figure.bbox.height / axes.figure.dpi * 72 - 8.5 * font
+    room = height / (len(found) + 1)
     line = min(thin(1.0), 0.25 * room)
     handles: dict[str, Artist] = {}
     for row, p in enumerate(found.values()):
@@ -118,7 +125,10 @@ def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
         claims = axes.plot([*targets.values()], [*targets], **dashes)
         handles["claimed probability"] = claims[0]
     low = min([*targets.values(), *(p.low for p in found.values())], default=0)
-    axes.set_yticks(range(len(found)), [_name(name) for name in found])
+    bearing = [f"{_name(name)}{'*' * p.bears}" for name, p in found.items()]
+    remark = "* bears on the paper" if any(p.bears for p in found.values()) else NONE_BEARS
+    handles[remark] = Line2D([], [], linestyle="")
+    axes.set_yticks(range(len(found)), bearing)
     axes.grid(axis="y", color="#e4e4e4", linewidth=thin(0.4))
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", labelsize=min(0.8 * font, 0.9 * room), length=0)

@@ -62,7 +62,7 @@ def neurons(run: Run, ax: Axes | None = None) -> Axes:
     recorded = run.history
     if not len(recorded):
         raise ValueError("not applicable: the run recorded no step")
-    axes = axes_or_new(ax, height=1.08)
+    axes = axes_or_new(ax, height=1.11)
     rows = rows_to_draw(recorded.t)
     paths = np.asarray(recorded.projection[rows][:, :, [0, 2]], np.float64)
     first, last = recorded.t[0], recorded.t[-1]

@@ -460,7 +460,7 @@ def test_proportions_are_a_forest_plot():
         ("equation_41", "Eq. (41)", 20, "#777777", "D"),  # no case
     ):
         row = shown.index(id)
-        assert names[row] == name
+        assert names[row] == f"{name}*"
         interval, point = [line for line in lines[:-1] if line.get_ydata()[0] == row][-2:]
         low, high = rfa.theory.clopper_pearson(k, 20)
         assert list(interval.get_xdata()) == pytest.approx([low, high])
@@ -472,7 +472,8 @@ def test_proportions_are_a_forest_plot():
         assert filled == (name not in ("Lemma 4.4", "Eq. (41)"))
     assert set(words_of(axes)) == {
         *("at least as claimed", "undecided", "below the claim", "claimed probability"),
-        *("never false, as claimed", "counterexamples", "claims nothing here"),
+        *("never false where claimed", "counterexamples", "claims nothing here"),
+        "* bears on the paper",
     }
     assert axes.get_title().endswith("20 trials")
     # from top to bottom in the paper's order, and nothing is cut off
@@ -481,8 +482,13 @@ def test_proportions_are_a_forest_plot():
 
 
 def test_statements_have_the_names_that_the_paper_gives_them():
-    study = rfa.Study(rfa.preset("theorem"), {}, 20, {}, made_up({}), 1.0)
+    records = [
+        {name: False if name.endswith(":bears") else value for name, value in record.items()}
+        for record in made_up({})
+    ]
+    study = rfa.Study(rfa.preset("theorem"), {}, 20, {}, records, 1.0)
     axes = rfa.plot.proportions(study, ax=new_axes())
+    assert words_of(axes)[-1] == "none bears on the paper"
     names = [text.get_text() for text in axes.get_yticklabels()]
     assert len({*names}) == len(STATEMENTS)
     assert not any("_" in name.replace(r"\mu_", "") for name in names)
