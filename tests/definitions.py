@@ -115,12 +115,28 @@ def good_run(it):
     names = ["lemma_4_1_a", "lemma_4_1_b_mu1", "lemma_4_1_b_mu2", "lemma_4_2", "lemma_4_2_sum"]
     names += [f"lemma_4_3_{part}" for part in ("a_own", "a_other", "a_orthogonal", *"bcd")]
     failing = [name for name in [*names, "lemma_4_4"] if not it.found[name].holds]
-    it.good = {"not a good run": bool(failing)} | it.lack("m >= 16 C0^2 log(32/delta)")
+    it.good = {"not a good run": bool(failing)}
+    it.good |= it.lack("m >= 16 C0^2 log(32/delta)", "C1 >= 2")
     constant = ("C0", it.C0, LITERAL_C0, None)
     details = {"failing": (failing, None)}
     unmet = it.lack("C1 >= 2", "m >= 16 C0^2 log(32/delta)")
     rest = {"unmet": unmet, "details": details, "constant": constant}
     it.say("definition_4_5", "<=", len(failing), 0, **rest)
+
+
+def clean_parts(it):
+    """(6), and (11) with the p of (10), which is that of Gaussian clusters."""
+    counts = [((it.c == c) & ~it.noisy).sum() for c in range(4)]
+    it.say("equation_6", ">=", counts, it.n / 8, axes={"cluster": NAMES}, unmet=it.good)
+    if it.run.data.distribution.law != "gaussian":
+        return
+    j, c = np.nonzero(it.correlated)
+    with np.errstate(divide="ignore"):
+        p = [NormalDist().cdf(x) for x in it.cos[0][j, c] / it.sigma]
+    bound = 0.5 + 1 / (3 * it.C0 * math.sqrt(2 * math.pi * math.e))
+    # Phi(x + e) - Phi(x) <= phi(1) e/x for a relative e/x of x, and phi(1) < 1
+    error = (4 * it.d + 40) * V
+    it.say("equation_11", ">=", p, bound, error, axes={"neuron": j, "cluster": NAMES[c]})
 
 
 # ------------------------------------------------------------------------- the first step
@@ -138,7 +154,7 @@ def first_step(it):
 def amplification(it):
     """Lemma 4.10 and its inner steps, but (28) and (31)."""
     C2, j, mu = it.C2, it.j, it.mu
-    first = it.good | it.lack("C1 >= 2", "<= alpha/3", "alpha <= 1/4")
+    first = it.good | it.lack("<= alpha/3", "alpha <= 1/4")
     votes = first | it.lack("size(N)/n <= 1/(2 C2)", "eta <= 1/(4 C2)")
     growing = votes | it.lack("<= 1/(16 C2)")
     it.amplified = growing | it.lack("<= 1/(64 C2)")
@@ -195,7 +211,7 @@ def amplification(it):
 
 
 def growth(it):
-    """Lemma A.1."""
+    """Lemma A.1 and its inner steps."""
     t = np.arange(1, it.T + 1)
     v, moving = 4 * (it.d + 8) * V, np.flatnonzero(it.a)
     relative = it.norm[1 : it.T + 1, moving] / (2 * it.alpha * np.abs(it.a[moving]))
@@ -209,6 +225,23 @@ def growth(it):
     error = v * relative
     it.say("lemma_A_1_neurons", "<=", relative, 1, error, axes=axes, unmet=unmet)
     it.say("lemma_A_1_norm", "<=", whole, 1, v * whole, axes={"step": t}, unmet=unmet)
+    root = math.sqrt(2)
+    samples = {"sample": np.arange(it.n)}
+    unmet = it.good | it.lack("C1 >= 2")
+    it.say("equation_14", "<=", it.norm_x, root, v * it.norm_x, axes=samples, unmet=unmet)
+    unit = it.alpha * np.abs(it.a[moving]) * t[:, None]
+    moved = np.sqrt(((it.W[1 : it.T + 1] - it.W[0]) ** 2).sum(axis=2))[:, moving] / unit
+    it.say(
+        "equation_15",
+        "<=",
+        moved,
+        root,
+        v * moved,
+        axes=axes,
+        unmet=unmet,
+        constant=("sqrt 2", root, root, itself),
+        details={"steps": (list(t), None)},
+    )
 
 
 def always(it, t):
@@ -302,13 +335,13 @@ def margin(it):
         "Lemma 4.2's counts": it.few,
         "Condition 4.8 does not": it.astray,
     }
-    bounded = it.good | it.lack("<= alpha/3", "alpha <= 1/4")
+    it.bounded = it.good | it.lack("<= alpha/3", "alpha <= 1/4")
     it.small = it.lack("K >= 1536 e^2" if it.rounded else "(1-1/C0)^2/6144", "(1-1/C0)^2/4096")
-    unmet = bounded | it.small
+    unmet = it.bounded | it.small
     at_means = it.r * E2 * it.shrink / 2048
     C3 = 2 / at_means
     norm = np.sqrt((W**2).sum())
-    it.say("lemma_4_9_norm", "<=", norm, 1, 1e-12, unmet=bounded)
+    it.say("lemma_4_9_norm", "<=", norm, 1, 1e-12, unmet=it.bounded)
     y_f_J, e = it.y * (np.maximum(it.H[T], 0) @ it.a_J), 2 * it.dense_error[T]
     for name, chosen, relation, sign in (
         ("clean", ~it.noisy, ">=", 1),
@@ -327,9 +360,13 @@ def margin(it):
         )
 
     steps = np.repeat(np.arange(T), it.n)
+    axes = {"cluster": np.tile(NAMES[it.c], T), "step": steps}
+    error = np.repeat(it.engine_error[:T], it.n)
+    largest = np.abs(it.f[:T])
+    it.say("lemma_4_9_output", "<=", largest, 2, error, axes=axes, unmet=it.bounded)
     error = np.repeat(it.engine_error[:T] / 4 + 8 * V, it.n)
     constant = ("e^-2/2", E2 / 2, E2 / 2, itself)
-    rest = {"axes": {"step": steps}, "constant": constant, "unmet": bounded}
+    rest = {"axes": {"step": steps}, "constant": constant, "unmet": it.bounded}
     it.say("equation_17", ">=", it.g[:T], E2 / 2, error, **rest)
     c = it.P[1 : T + 1, it.j, it.mu]
     rest = {"axes": it.pairs(range(1, T)), "unmet": unmet, "premises": aligned}
@@ -345,13 +382,18 @@ def margin(it):
 def persistence(it):
     """The inner steps of Lemma 4.11."""
     T, o, e = it.T, it.o[: it.T + 1], it.o_error
+    axes = {"cluster": np.tile(NAMES[it.c], T - 1), "step": np.repeat(np.arange(1, T), it.n)}
+    error = np.repeat(it.engine_error[1:T] / 4 + 8 * V, it.n)
+    constant = ("e^-2/2", E2 / 2, E2 / 2, itself)
+    rest = {"axes": axes, "constant": constant, "unmet": it.bounded}
+    it.say("equation_35", ">=", it.g[1:T], E2 / 2, error, **rest)
     cosines = it.cos[2 : T + 1, it.j, it.mu]
     constant = ("e^-2/256", E2 / 256, E2 / 256, itself)
     axes = it.pairs(range(2, T + 1))
     error = 4 * (it.d + 8) * V
     rest = {"axes": axes, "constant": constant, "unmet": it.kept}
     it.say("equation_38", ">=", cosines, E2 / 256, error, **rest)
-    triggers, on_off, unsure, towards = [], [], [], []
+    triggers, near, on_off, unsure, towards = [], [], [], [], []
     for t in range(1, T):
         for p in np.flatnonzero(np.abs(o[t]) >= 1):
             j, side = it.j[p], np.sign(o[t, p])
@@ -359,11 +401,15 @@ def persistence(it):
             on = it.A[t][(it.c == plus) & ~it.noisy, j]
             off = it.A[t][(it.c == AGAINST[plus]) & ~it.noisy, j]
             triggers.append((j, NAMES[it.mu[p]], t))
+            near.append(it.W[t, j] @ it.M[plus] / np.linalg.norm(it.W[t, j]))
             on_off.append(on.all() and not off.any())
             unsure.append(it.unsure[t][:, j].any())
             towards.append(side * (o[t + 1, p] - o[t, p]))
     axes = dict(zip(("neuron", "cluster", "step"), np.array(triggers).T, strict=False))
     details = {"triggers": (len(triggers), 0), "of": ((T - 1) * len(it.j), 0)}
+    rest = {"axes": axes, "details": details, "unmet": it.bounded}
+    constant = ("C", 1 / (4 * it.alpha**2), None, lambda x: 1 / (4 * x * x))
+    it.say("equation_40", ">=", near, it.alpha, error, constant=constant, **rest)
     rest = {"axes": axes, "details": details, "unmet": it.kept}
     it.say("equation_41", ">=", np.array(on_off, float), 1, np.array(unsure, float), **rest)
     it.say("equation_42", "<", towards, 0, 2 * e, **rest)
@@ -375,7 +421,7 @@ def persistence(it):
 
 
 def theorem(it, t):
-    """Theorem 3.1 and (45)."""
+    """Theorem 3.1, (45) and (46)."""
     s, e = it.s[t], it.engine_error[t]
     clean, close = ~it.noisy, np.abs(it.s[t]) <= it.engine_error[t]
     wrong, fitted = (s[clean] <= 0).sum(), (s[it.noisy] > 0).sum()
@@ -390,6 +436,11 @@ def theorem(it, t):
     constant = ("gamma", gamma, E2 / 16384, itself)
     rest = {"axes": {"cluster": NAMES[it.c]}, "constant": constant, "unmet": it.whole}
     it.say("equation_45", ">=", margin, gamma, e, **rest)
+
+    # 1 below 0, 0 above gamma, and the line between; each sample is off by at most e/gamma
+    ramp = [1.0 if s <= 0 else max(0.0, 1 - s / gamma) for s in it.s[t]]
+    error = it.n * V + 2 * it.dense_error[t] / gamma
+    it.say("equation_46", "<=", np.mean(ramp), it.noisy.mean(), error, unmet=it.whole)
 
     distribution, tail = it.run.data.distribution, it.tail
     fresh = min(FRESH, FRESH_REALS // it.d)
@@ -468,8 +519,20 @@ def features(it, t):
     constant = ("e^-2/256", least, E2 / 256, itself)
     rest = {"axes": it.pairs(), "constant": constant, "unmet": inner | it.lack("e^-2/4096")}
     it.say("equation_48", ">=", growth, least, it.alpha * it.o_error, **rest)
-    square, bound = numerator**2, (it.r * E2) ** 2 / (8 * 1024**2)
+    change = (it.W[t] - it.W[0])[it.j] / np.abs(it.a[it.j])[:, None]
+    length = np.linalg.norm(change, axis=1)
+    details = {"from_15": (math.sqrt(2) * it.alpha * t, V)}
+    unmet = it.good | it.lack("C1 >= 2", "alpha <= 1/10")
+    rest = {"axes": it.pairs(), "details": details, "unmet": unmet}
+    it.say("equation_49", "<=", length, 8, 4 * (it.d + 8) * V * length, **rest)
+    rise = [(it.X[it.c == c] @ w).min(initial=math.inf) for c, w in zip(it.mu, change, strict=True)]
+    least = it.r * E2 / 512
+    constant = ("e^-2/512", least, E2 / 512, itself)
+    error = (e_0 + e_t).max() / np.abs(it.a[it.j]).min(initial=1.0)
     unmet = inner | it.lack("e^-2/4096", "8 C1 sigma sqrt(d) <= ")
+    rest = {"axes": it.pairs(), "constant": constant, "unmet": unmet}
+    it.say("equation_50", ">=", rise, least, error, **rest)
+    square, bound = numerator**2, (it.r * E2) ** 2 / (8 * 1024**2)
     error = 2 * numerator * (e_0 + e_t)
     it.say("equation_53", ">=", square, bound, error, axes=samples, unmet=unmet)
     rest = {"axes": samples, "unmet": it.good}
@@ -502,6 +565,7 @@ def define(run, delta=0.1, C0=5.0):
     sampling(it)
     edge(it)
     good_run(it)
+    clean_parts(it)
     growth(it)
     always(it, it.T)
     amplification(it)

@@ -6,7 +6,7 @@ The expectation over the label noise is computed, not sampled.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +22,9 @@ Floats = NDArray[np.floating]
 
 # Reals of X held at once, so that the memory does not grow with the number of points.
 BATCH_REALS = 2**22
+
+# Is told of every batch of fresh points: X and f.
+Listener = Callable[[Floats, Floats], None]
 
 # Points of the first estimate in a sequence; each further estimate has twice as many.
 FIRST_LOOK = 2000
@@ -148,6 +151,8 @@ def estimates(
     rng: _seeds.Seed = None,
     n_threads: int | None = None,
     confidence: float = 0.999,
+    *,
+    listener: Listener | None = None,
 ) -> Iterator[ErrorEstimate]:
     """Estimates from 2000, 4000, 8000, ... and finally ``most`` points.
 
@@ -161,6 +166,8 @@ def estimates(
         See :func:`test_error`.
     most : int
         Points of the last estimate.
+    listener : callable, optional
+        Called with X and f of each batch of points, before the estimate that they complete.
 
     Yields
     ------
@@ -170,7 +177,7 @@ def estimates(
     while 2 * sizes[-1] < most:
         sizes.append(2 * sizes[-1])
     sizes = [size for size in sizes if size < most] + [most]
-    return _looks(network, distribution, sizes, rng, n_threads, confidence)
+    return _looks(network, distribution, sizes, rng, n_threads, confidence, listener)
 
 
 def _looks(
@@ -180,6 +187,7 @@ def _looks(
     rng: _seeds.Seed,
     n_threads: int | None,
     confidence: float,
+    listener: Listener | None = None,
 ) -> Iterator[ErrorEstimate]:
     """The estimates at these numbers of points. The arguments are checked before the first one."""
     _validate.instance(network, "network", Network, "a rfa.Network")
@@ -194,7 +202,7 @@ def _looks(
         raise ValueError(f"not applicable: the callable {name!r} was stored by its name only")
     confidence = _validate.open_fraction(confidence, "confidence")
     generator = _seeds.generator(_seeds.root(rng), "check")
-    return _growing(network, distribution, sizes, generator, n_threads, confidence)
+    return _growing(network, distribution, sizes, generator, n_threads, confidence, listener)
 
 
 def _growing(
@@ -204,16 +212,20 @@ def _growing(
     generator: np.random.Generator,
     n_threads: int | None,
     confidence: float,
+    listener: Listener | None,
 ) -> Iterator[ErrorEstimate]:
     batch = max(1, BATCH_REALS // distribution.d)
     tally = _Tally(distribution)
     for look, size in enumerate(sizes, 1):
         while tally.n < size:
             X, y_clean = distribution.points(min(batch, size - tally.n), generator)
-            margin = y_clean * network.decision_function(X, n_threads=n_threads)
+            f = network.decision_function(X, n_threads=n_threads)
+            margin = y_clean * f
             if not np.isfinite(margin).all():
                 raise ValueError("network must be smaller: f overflows on fresh points")
             tally.add(margin, distribution.noise_rate(X))
+            if listener is not None:
+                listener(X, f)
         level = (1 - confidence) / (look * (look + 1) if len(sizes) > 1 else 1)
         yield tally.estimate(level, confidence)
 

@@ -24,7 +24,7 @@ from rfa.training.run import Run
 PIECE_REALS = 2**18
 
 # (33) uses Lemma A.1 at step 1, which is beyond 1/(4 alpha) if alpha is above 1/4.
-ASSUMED = (*GOOD_RUN, "need_lemma_4_3", "need_lemma_a_1", "need_lemma_4_9")
+ASSUMED = (*GOOD_RUN, "need_lemma_a_1", "need_lemma_4_9")
 VOTES = (*ASSUMED, "neurons_of_each_cluster", "need_eq_31_noise", "need_eq_31_eta")
 GROWTH = (*VOTES, "need_eq_32")
 AMPLIFICATION = (*GROWTH, "need_eq_34")

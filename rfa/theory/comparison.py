@@ -110,6 +110,13 @@ def inverse(smallest: float) -> float:
     return 1 / smallest if smallest > 0 else math.inf
 
 
+def value_alone(value: float, details: dict[str, Any]) -> Comparison:
+    """A value without a bound, of which the paper says nothing exact."""
+    return Comparison(
+        relation=">=", values=value, bound=math.nan, instead="no claim", details=details
+    )
+
+
 # ------------------------------------------------------------------ axes
 
 

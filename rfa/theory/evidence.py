@@ -363,6 +363,14 @@ class Evidence:
         """W_t (m, d), or some of its rows, at a step whose W was kept, in float64."""
         return self.kept[t][neurons].astype(np.float64, copy=False)
 
+    def moved(self, t: int) -> Floats:
+        """norm(w_j^t - w_j^0) of each neuron, at a step whose W was kept."""
+        size = max(1, BLOCK_REALS // self.d)
+        pieces = [slice(j, j + size) for j in range(0, self.m, size)]
+        return np.concatenate(
+            [np.linalg.norm(self.W(t, some) - self.W(0, some), axis=1) for some in pieces]
+        )
+
     def output(self, t: int) -> Floats:
         """f at every sample, at t = 0, T or the last step. O(n m d)."""
         if t not in self.outputs:

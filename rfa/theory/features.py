@@ -36,22 +36,37 @@ def _weights(e: Evidence, k: Terms) -> Uses:
 
 
 class FeatureMap(NamedTuple):
-    """Lengths of the feature map relu(W x_i) at t = 0 and of its change, for every sample."""
+    """The feature map relu(W x_i) and how it changes from t = 0 on.
+
+    Attributes
+    ----------
+    start, change : ndarray of shape (n,)
+        For every sample, the lengths of the feature map at t = 0 and of its change.
+    rise : ndarray of shape (m, 4)
+        For every neuron and mean, the smallest <w_j^t - w_j^0, x_i> over i in I_mu; inf if the
+        cluster has no sample.
+    """
 
     start: Floats
     change: Floats
+    rise: Floats
 
 
 @once
 def _feature_map(e: Evidence, k: Terms) -> FeatureMap:
     start, change = [], []
+    rise = np.full((e.m, 4), np.inf)
     W_0, W_t = e.W(0), e.W(k.t)
     for block in e.blocks(e.m):
-        X = e.run.data.X[block]
-        features = np.maximum(X @ W_0.T, 0)
+        X, c = e.run.data.X[block], e.cluster[block]
+        before, after = X @ W_0.T, X @ W_t.T
+        for cluster in range(4):
+            risen = (after - before)[c == cluster].min(axis=0, initial=np.inf)
+            rise[:, cluster] = np.minimum(rise[:, cluster], risen)
+        features = np.maximum(before, 0)
         start.append(np.linalg.norm(features, axis=1))
-        change.append(np.linalg.norm(np.maximum(X @ W_t.T, 0) - features, axis=1))
-    return FeatureMap(np.concatenate(start), np.concatenate(change))
+        change.append(np.linalg.norm(np.maximum(after, 0) - features, axis=1))
+    return FeatureMap(np.concatenate(start), np.concatenate(change), rise)
 
 
 @statement(
@@ -65,7 +80,7 @@ def _feature_map(e: Evidence, k: Terms) -> FeatureMap:
     refutable=False,
 )
 def _proposition_3_2(e: Evidence, k: Terms) -> Comparison:
-    start, change = _feature_map(e, k)
+    start, change, _ = _feature_map(e, k)
     moved = (start > 0) | (change > 0)
     rho = np.divide(change, start, out=np.full(e.n, np.inf), where=start > 0)[moved]
     least = float(rho.min(initial=math.inf))
@@ -108,6 +123,50 @@ def _equation_48(e: Evidence, k: Terms) -> Comparison:
 
 
 @statement(
+    "equation_49",
+    "(49)",
+    "(49)",
+    "|w_j^T - w_j^0| <= 8/sqrt m, j in J",
+    unit="|a_j|",
+    uses=_weights,
+    needs=(*GOOD_RUN, "need_lemma_4_3", "need_eq_49"),
+    inner=True,
+)
+def _equation_49(e: Evidence, k: Terms) -> Comparison:
+    j, _ = e.pairs(k.C0)
+    return at_most(
+        e.moved(k.t)[j] / np.abs(e.a[j]),
+        8.0,
+        axes=by_neuron(e, k),
+        empty=NO_NEURONS,
+        details={"from_15": math.sqrt(2) * e.alpha * k.t},
+    )
+
+
+@statement(
+    "equation_50",
+    "(50)",
+    "(50)",
+    "<w_j^T - w_j^0, x_i> >= |a_j| e^-2/512, i in I_mu",
+    unit="|a_j|",
+    uses=_weights,
+    needs=(*INNER, "need_eq_52", "need_eq_50"),
+    refutable=False,
+    inner=True,
+)
+def _equation_50(e: Evidence, k: Terms) -> Comparison:
+    j, c = e.pairs(k.C0)
+    rise = _feature_map(e, k).rise[j, c] / np.abs(e.a[j])
+    return at_least(
+        rise,
+        e.r * E2 / 512,
+        axes=by_neuron(e, k),
+        empty=NO_NEURONS,
+        constant=Constant("e^-2/512", e.r * E2 / 512, float(rise.min(initial=math.inf)), E2 / 512),
+    )
+
+
+@statement(
     "equation_53",
     "(53)",
     "(53)",
@@ -139,6 +198,8 @@ def _proposition_3_2_denominator(e: Evidence, k: Terms) -> Comparison:
 PROPOSITION_3_2 = (
     _proposition_3_2,
     _equation_48,
+    _equation_49,
+    _equation_50,
     _equation_53,
     _proposition_3_2_denominator,
 )
@@ -163,7 +224,9 @@ def proposition_3_2(
     Returns
     -------
     tuple of Check
-        ``proposition_3_2``, ``equation_48``, ``equation_53``, ``proposition_3_2_denominator``.
+        ``proposition_3_2``, ``equation_48``, ``equation_49``, ``equation_50``, ``equation_53``,
+        ``proposition_3_2_denominator``. The details of (49) have sqrt 2 alpha T, the bound that
+        (15) gives.
 
     Notes
     -----
@@ -176,11 +239,13 @@ def proposition_3_2(
     Steps of the proof:
 
     - (48): <w_j^T - w_j^0, mu> >= abs(a_j) e^-2/256 for j in J_mu.
+    - (49): norm(w_j^T - w_j^0) <= 8/sqrt m for j in J; the value is in units of abs(a_j).
+    - (50): <w_j^T - w_j^0, x_i> >= abs(a_j) e^-2/512 for j in J_mu and i in ``I_mu``.
     - (53): the square of the numerator is at least e^-4/(8 * 1024^2).
     - The denominator is at most 3 omega sqrt(md).
 
-    If K = T-1 was rounded down, C becomes C/r, the right side of (48) is multiplied by
-    r = 4 alpha K, and that of (53) by r^2.
+    If K = T-1 was rounded down, C becomes C/r, the right sides of (48) and (50) are
+    multiplied by r = 4 alpha K, and that of (53) by r^2.
 
     O(n m d).
 
@@ -188,6 +253,6 @@ def proposition_3_2(
     --------
     >>> import rfa
     >>> [check.holds for check in proposition_3_2(rfa.preset("theorem").run(rng=0))]
-    [True, True, True, True]
+    [True, True, True, True, True, True]
     """
     return checks_of(PROPOSITION_3_2, run, delta, C0, rng)

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from rfa import _seeds, setting
 from rfa.setting import CLUSTER_LABELS, CLUSTER_NAMES, OPPOSITE
-from rfa.theory.comparison import Comparison, Constant, at_least, at_most, by_cluster
+from rfa.theory.comparison import Absent, Comparison, Constant, at_least, at_most, by_cluster
 from rfa.theory.evaluation import check_of, checks_of
 from rfa.theory.evidence import Evidence, Floats, Uses
-from rfa.theory.hypotheses import SHARED, hypothesis
+from rfa.theory.hypotheses import GOOD_RUN, SHARED, hypothesis
 from rfa.theory.samples import LEMMA_4_3
 from rfa.theory.statement import one_minus, statement
 from rfa.theory.terms import Terms, once
@@ -301,7 +301,47 @@ def _lemma_4_4(e: Evidence, k: Terms) -> Comparison:
     )
 
 
-LEMMA_4_4 = (_lemma_4_4,)
+@statement(
+    "equation_6",
+    "(6)",
+    "(6)",
+    "clean samples of mu >= n/8",
+    uses=lambda e, k: Uses(),
+    needs=GOOD_RUN,
+    refutable=False,
+    inner=True,
+)
+def _equation_6(e: Evidence, k: Terms) -> Comparison:
+    return at_least(e.sizes[0::2].astype(float), e.n / 8, axes=by_cluster())
+
+
+@statement(
+    "equation_11",
+    "(11)",
+    "(11)",
+    "Phi(cos(w_j^0, mu)/sigma) >= 1/2 + 1/(3 C0 sqrt(2 pi e))",
+    uses=lambda e, k: Uses(width=True, omega=True, steps=[0]),
+    needs=SHARED,
+    inner=True,
+)
+def _equation_11(e: Evidence, k: Terms) -> Comparison | Absent:
+    distribution = e.run.data.distribution
+    assert distribution is not None, "Uses(width=True) was met"
+    if distribution.law != "gaussian":
+        return Absent("p of (10) is that of Gaussian clusters")
+    assert e.sigma is not None
+    j, c = e.correlated(k.C0)
+    with np.errstate(divide="ignore"):
+        height = e.cosine([0])[0, j, c] / e.sigma
+    return at_least(
+        np.array([1 - _upper_tail(x) for x in height]),
+        0.5 + 1 / (3 * k.C0 * math.sqrt(2 * math.pi * math.e)),
+        axes={"neuron": j, "cluster": np.array(CLUSTER_NAMES)[c]},
+        empty="no neuron is correlated with a mean",
+    )
+
+
+LEMMA_4_4 = (_lemma_4_4, _equation_6, _equation_11)
 
 
 def lemma_4_4(
@@ -324,12 +364,20 @@ def lemma_4_4(
     -------
     tuple of Check
         ``lemma_4_4``, over every neuron and mean with cos >= 1/(3 C0 sqrt d), of any sign of a_j.
-        The empirical constant is C2 = n / min E, infinite if min E <= 0.
+        The empirical constant is C2 = n / min E, infinite if min E <= 0. ``equation_6``, over the
+        clusters, and ``equation_11``, over the same neurons and means, are steps of the proof.
 
     Notes
     -----
     E = sum over clean ``I_mu`` of A^0 - sum over clean ``I_-mu`` of A^0 >= n/C2. For Gaussian
     clusters E is about (1 - eta) (n/4) erf(cos/(sigma sqrt 2)), in the details for the smallest.
+
+    Steps of the proof:
+
+    - (6): every cluster has at least n/8 clean samples.
+    - (11): p >= 1/2 + 1/(3 C0 sqrt(2 pi e)), where p = Phi(cos/sigma) of (10) is the probability
+      that the neuron is active on a fresh sample of mu. Applicable to Gaussian clusters alone.
+
     O(m).
 
     Examples
@@ -347,7 +395,8 @@ def lemma_4_4(
 @once
 def failing_parts(e: Evidence, k: Terms) -> list[str]:
     """The parts of Lemmas 4.1 to 4.4 that do not hold, or are not applicable."""
-    parts = (*LEMMA_4_1, *LEMMA_4_2, *LEMMA_4_3, *LEMMA_4_4)
+    # (6) and (11) are steps of a proof, and no part of Lemma 4.4
+    parts = (*LEMMA_4_1, *LEMMA_4_2, *LEMMA_4_3, _lemma_4_4)
     return [part.id for part in parts if not check_of(part, e, k).holds]
 
 

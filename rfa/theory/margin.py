@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfa import _seeds, setting
-from rfa.setting import CLUSTER_LABELS
+from rfa.setting import CLUSTER_LABELS, CLUSTER_NAMES
 from rfa.theory.comparison import (
     Comparison,
     Constant,
@@ -310,6 +310,29 @@ def _lemma_4_9_noisy(e: Evidence, k: Terms) -> Comparison:
 
 
 @statement(
+    "lemma_4_9_output",
+    "Lemma 4.9",
+    "11",
+    "|f(x_i; W^t)| <= 2, t = 0..T-1",
+    uses=_followed_to_T,
+    needs=NORM,
+    inner=True,
+)
+def _lemma_4_9_output(e: Evidence, k: Terms) -> Comparison:
+    steps = range(e.T)
+    # -inf for an empty group
+    largest = np.maximum(-e.rows("margin_low", steps), e.rows("margin_high", steps))
+    names = np.repeat(np.array(CLUSTER_NAMES), 2)
+    return at_most(largest, 2.0, axes=by_step(steps, cluster=names))
+
+
+def least_slopes(e: Evidence, steps: range) -> NDArray[np.float64]:
+    """The smallest g_i of each group (steps, groups); 1 for an empty group."""
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(e.rows("margin_high", steps)))  # -inf for an empty group
+
+
+@statement(
     "equation_17",
     "(17)",
     "(17)",
@@ -319,9 +342,7 @@ def _lemma_4_9_noisy(e: Evidence, k: Terms) -> Comparison:
     inner=True,
 )
 def _equation_17(e: Evidence, k: Terms) -> Comparison:
-    highest = e.rows("margin_high", range(e.T))
-    with np.errstate(over="ignore"):
-        g = 1 / (1 + np.exp(highest))  # 1 for an empty group, whose highest is -inf
+    g = least_slopes(e, range(e.T))
     return at_least(
         g,
         E2 / 2,
@@ -380,6 +401,7 @@ LEMMA_4_9 = (
     _lemma_4_9_norm,
     _lemma_4_9_clean,
     _lemma_4_9_noisy,
+    _lemma_4_9_output,
     _equation_17,
     _equation_18,
     _equation_20,
@@ -405,7 +427,7 @@ def lemma_4_9(
     Returns
     -------
     tuple of Check
-        ``lemma_4_9_norm``, ``_clean``, ``_noisy``, ``equation_17``, ``equation_18``,
+        ``lemma_4_9_norm``, ``_clean``, ``_noisy``, ``_output``, ``equation_17``, ``equation_18``,
         ``equation_20``.
 
     Notes
@@ -418,6 +440,7 @@ def lemma_4_9(
 
     Steps of the proof:
 
+    - Before (17): abs(f(x_i; W_t)) <= 2 for t < T (``lemma_4_9_output``).
     - (17): g_i >= e^-2/2 for t < T.
     - (18): <w_j^(t+1) - w_j^t, mu> >= alpha abs(a_j) e^-2/64 for t = 1, ..., T-1.
     - (20): abs(f^J(mu; W_T)) >= e^-2 (1 - 1/C0)^2/2048 at the means.
@@ -431,6 +454,6 @@ def lemma_4_9(
     --------
     >>> import rfa
     >>> [check.holds for check in lemma_4_9(rfa.preset("theorem").run(rng=0))]
-    [True, True, True, True, True, True]
+    [True, True, True, True, True, True, True]
     """
     return checks_of(LEMMA_4_9, run, delta, C0, rng)

@@ -169,11 +169,16 @@ def test_what_bears_on_the_paper():
         "lemma_A_1_neurons",
         "lemma_A_1_norm",
         "lemma_4_9_norm",
+        "lemma_4_9_output",
+        "equation_14",
+        "equation_15",
         "equation_17",
         "equation_23",
         "equation_24",
         "equation_26",
         "equation_28",
+        "equation_35",
+        "equation_40",
     }
     assert not wide["theorem_3_1_1"].bears and not wide["equation_45"].bears
 

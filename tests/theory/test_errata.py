@@ -296,6 +296,164 @@ def test_the_generalization_bound_needs_twice_the_complexity():
     assert 2 * (2 * math.sqrt(2)) > 4
 
 
+@given(
+    st.floats(1e-6, 0.5, exclude_max=True),
+    st.integers(1, 10**6),
+)
+def test_the_proof_of_part_2_spends_more_than_four_delta(delta, n):
+    def deviation(failure):  # Theorem 26.5, part 1
+        return math.sqrt(2 * math.log(2 / failure) / n)
+
+    printed = math.sqrt(2 * math.log(4 / delta) / n)
+    assert printed == pytest.approx(deviation(delta / 2)) and printed > deviation(delta)
+    # a good run costs 4 delta, and the bound as much as one more: at 4/5 of delta it is 4 delta
+    smaller = 4 / 5 * delta
+    assert 5 * smaller == pytest.approx(4 * delta)
+    for x in (1, n):
+        assert math.log(x / smaller) <= 1.33 * math.log(x / delta)
+
+
+@given(st.floats(1e-6, 0.5, exclude_max=True), st.integers(1, 10**6), st.integers(10, 10**6))
+def test_lemma_4_1_for_two_means_and_lemma_4_2_cost_two_delta(delta, m, d):
+    # the concentration inequalities of the proofs, at the deviations that they take
+    t = math.sqrt(8 * math.log(4 * m / delta) / d)
+    norms = m * 2 * math.exp(-d * t**2 / 8)
+    t = math.sqrt(2 * m * math.log(4 / delta))
+    count = 2 * math.exp(-(t**2) / (2 * m))
+    assert norms == pytest.approx(delta / 2) and count == pytest.approx(delta / 2)
+    assert norms + count == pytest.approx(delta)  # Lemma 4.1 for one mean
+    assert norms + 2 * count == pytest.approx(1.5 * delta)  # for both
+    # Lemma 4.2: delta/16 for each of a count and a split, for either sign of a_j
+    sets = 4 * delta / 16
+    assert norms + 2 * count + sets <= 2 * delta * (1 + 1e-9)
+    # without its delta/2 for the same norms: with them the sum would be larger
+    assert 2 * norms + 2 * count + delta / 2 > 2 * delta
+
+
+def test_the_size_of_a_projection_depends_on_the_angle_and_not_on_the_sign():
+    W = np.random.Generator(np.random.PCG64(2)).standard_normal((100_000, 2))
+    large = np.abs(W[:, 0]) >= 0.5
+    across = np.abs(W[:, 0]) < 0.1 * np.linalg.norm(W, axis=1)
+    assert large[across].mean() < 0.01 < 0.6 < large.mean()
+    for some in (large, ~large):
+        assert abs((W[some, 0] > 0).mean() - 0.5) < 4 / math.sqrt(some.sum())
+
+
+@given(st.floats(1.01, 1e6), st.floats(1e-6, 0.5), st.floats(1, 1e3))
+def test_the_factor_2_in_lemma_4_2(constant, delta, more):
+    m = more * 16 * constant**2 * math.log(32 / delta)
+    s = math.sqrt(4 * math.log(32 / delta) / m)
+    neurons = m / 2 * (1 - 1 / constant)
+    printed, found = m / 4 * (1 - 1 / constant) * (1 - s), (1 / 2 - s) * neurons
+    assert found == pytest.approx(m / 4 * (1 - 1 / constant) * (1 - 2 * s)) and found < printed
+    assert found >= m / 4 * (1 - 1 / constant) ** 2 * (1 - 1e-9)
+
+
+def test_a_neuron_with_weight_0_is_longer_than_lemma_A_1_allows():
+    p, alpha = theorem(), 0.05
+    m, d, omega = len(p.W) - 1, p.X.shape[1], 0.01 / 200
+    p.W, p.a = p.W[:-1], rfa.Network(p.W[:-1]).a
+    assert m % 2 == 1 and p.a[-1] == 0
+    last = p.W[-1].copy()
+    # Lemma 4.1, and omega sqrt(md) <= alpha/3
+    longest = 1.5 * omega * math.sqrt(d)
+    assert 0 < np.linalg.norm(last) <= longest <= alpha / (2 * math.sqrt(m))
+    W = p.W
+    for t in range(1, horizon(alpha) + 1):
+        W = step(p, W, alpha)
+        assert (W[-1] == last).all()
+        allowed = 2 * np.abs(p.a) * alpha * t
+        norms = np.linalg.norm(W, axis=1)
+        assert (norms[:-1] <= allowed[:-1]).all() and norms[-1] > allowed[-1] == 0
+        assert np.linalg.norm(W) <= 2 * alpha * t
+    for t in (1, 2, 100):
+        whole = (1 - 1 / m) * (2 * alpha * t) ** 2 + alpha**2 / (4 * m)
+        assert whole <= (2 * alpha * t) ** 2
+
+
+def test_14_has_one_term_too_many():
+    for C1 in (2, 2.5, 3):
+        assert C1 * 1e-12 + 1 / C1 > 1 / 3
+        # without it (A3) is enough: sigma^2 d <= 1/C^2
+        assert C1 / 100**2 <= 3 - 2 * math.sqrt(2)
+
+
+def test_18_adds_the_sums_over_the_other_clusters():
+    p, alpha = theorem(), 0.05
+    W = step(p, p.W, alpha)
+    H, g = p.X @ W.T, slopes(p, W)
+    members = np.flatnonzero(
+        (p.a > 0) & (H[p.cluster == 0] > 0).all(0) & (H[p.cluster == 1] <= 0).all(0)
+    )
+    assert len(members) > 20
+    taken = (step(p, W, alpha) - W)[members, 0] * len(p.y) / (alpha * p.a[members])
+    own = (p.cluster == 0) * g * p.y * p.X[:, 0]
+    other = ((p.cluster >= 2) * g * p.y * p.X[:, 0]) @ (H[:, members] > 0)
+    assert np.abs(other).min() > 1e-6
+    np.testing.assert_allclose(taken, own.sum() + other, atol=1e-12)
+    assert (np.abs(taken - (own.sum() - other)) > 1e-6).all()
+
+
+@given(st.floats(1.1, 1e6), st.floats(0.5, 1), st.floats(0, 1))
+def test_40_with_the_2_of_lemma_A_1(C, part, time):
+    alpha = part / math.sqrt(C)  # (A7)
+    t = 1 + time * max(0.0, 1 / (4 * alpha) - 1)
+    if t <= 1 / (4 * alpha):
+        corrected, printed = 1 / (2 * t), 1 / (3 * t)
+        assert corrected > printed >= 4 / 3 * alpha * (1 - 1e-12)
+        assert 4 / 3 * alpha >= 1 / (2 * math.sqrt(C))
+
+
+@given(st.floats(2, 50), st.floats(1, 1e3), st.floats(1e-6, 0.5), st.floats(1.01, 1e4))
+def test_the_last_display_is_larger_than_lemma_4_3_c(C1, more, delta, T):
+    C = more * C1**2 / 2
+    needed = C1 * math.sqrt(math.log(1 / delta))
+    printed = math.sqrt(2 * C * math.log(1 / delta))
+    assert needed <= printed * (1 + 1e-12)
+    assert printed < math.sqrt(2 * C * math.log(2 * T / delta))
+
+
+def test_the_sign_of_the_start_in_proposition_3_2():
+    """A neuron with (50) at equality that starts on the other side of its sample."""
+    m = 100
+    rise = E2 / 512 / math.sqrt(m)
+    x, w_0 = np.array([1.0, 0]), np.array([-rise / 8, 0])
+    w_T = w_0 + rise * x
+    assert (w_T - w_0) @ x == pytest.approx(rise)
+    assert w_T @ x == pytest.approx(rise + w_0 @ x)
+    assert w_T @ x < rise - w_0 @ x  # as printed it would be at least that
+    assert w_T @ x >= rise - abs(w_0 @ x) - 1e-15  # with which the paper goes on
+
+
+def linear_error(w, b, p):
+    """Clean error of sgn(<w, x> - b) on samples."""
+    return (np.sign(p.X @ w - b) != p.y_clean).mean()
+
+
+def test_linear_classifiers_without_an_intercept_guess_if_clusters_are_symmetric():
+    p = figure_1()
+    p.X, p.y_clean = np.concatenate([p.X, -p.X]), np.tile(p.y_clean, 2)
+    for w in np.random.Generator(np.random.PCG64(0)).standard_normal((50, 2)):
+        assert linear_error(w, 0, p) == 1 / 2
+
+
+def test_a_linear_classifier_with_an_intercept_is_right_on_three_clusters():
+    phi = stats.norm(scale=FIGURE_1["sigma"]).cdf
+    exact = (phi(-0.5) + phi(1.5) + 2 * phi(-0.5)) / 4
+    assert exact == pytest.approx(0.2502, abs=5e-5)
+    found = linear_error(np.array([1.0, 0]), 0.5, figure_1())
+    assert abs(found - exact) < 4 * math.sqrt(0.25 * 0.75 / 5000)
+
+
+def test_a_linear_classifier_of_clusters_that_are_not_symmetric():
+    n = 100_000
+    p = drawn(0, n=n, d=2, m=2, sigma=0.0, omega=1, eta=0.0)
+    p.X = p.X + 0.25 * (np.random.Generator(np.random.PCG64(1)).exponential(size=(n, 2)) - 1)
+    angles = np.linspace(0, 2 * math.pi, 120, endpoint=False)
+    best = min(linear_error(np.array([math.cos(t), math.sin(t)]), 0, p) for t in angles)
+    assert abs(best - 0.43) < 0.006
+
+
 def largest(X, weights):
     """max over unit w of sum_i weights_i relu(<w, x_i>), d = 2, floored at 0.
 
@@ -334,3 +492,16 @@ def test_b1_holds_with_root_two_in_place_of_two(seed):
         complexity += supremum / 2**6 / 6
     root = math.sqrt((p.X**2).sum(1).mean() / 6)
     assert 0.3 * root < complexity <= math.sqrt(2) * root
+
+
+def test_b1_holds_for_any_signs_of_a():
+    p = drawn(0, n=6, m=4, omega=1, **FIGURE_1)
+    root = math.sqrt((p.X**2).sum(1).mean() / 6)
+    for positive in range(5):  # of 4 neurons
+        complexity = 0.0
+        for signs in itertools.product([1, -1], repeat=6):
+            eps = np.array(signs)
+            up, down = largest(p.X, eps), largest(p.X, -eps)
+            square = (positive * up**2 + (4 - positive) * down**2) / 4
+            complexity += math.sqrt(square) / 2**6 / 6
+        assert complexity <= 2 * root

@@ -12,6 +12,7 @@ import definitions
 import numpy as np
 import pytest
 from dense import LABEL, all_differences, horizon, ids, train
+from statement_cases import VALUES
 
 import rfa
 from rfa.theory import STATEMENTS, amplification, check, generalization, rademacher_complexity
@@ -28,6 +29,11 @@ CASES = list(
     )
 )
 pytestmark = pytest.mark.filterwarnings("ignore:1/.4 alpha.*rounded down:UserWarning")
+
+
+def other_laws(law):
+    """The statements that speak of Gaussian clusters alone, if the law is another one."""
+    return set() if law == "gaussian" else {"equation_11"}
 
 
 @pytest.fixture
@@ -61,10 +67,12 @@ def test_everything_from_the_weights(case, number):
     report = check(run, delta, C0)
     assert report.ids == STATEMENTS
     it = definitions.define(run, delta, C0)
-    left = ids(28, "proposition_B_1")
+    left = ids(28, "proposition_B_1") | other_laws(law) | VALUES
     assert set(STATEMENTS) - set(it.found) - {"theorem_3_1_2"} == left
     assert ("theorem_3_1_2" in it.found) == report["theorem_3_1_2"].applicable == it.feasible
     assert all_differences(report, it) == {}
+    unknown = set() if it.feasible else {"theorem_3_1_2"}
+    assert {c.id for c in report if not c.applicable} == other_laws(law) | unknown
 
     settings = report.settings
     assert (settings["T"], settings["rounded"], settings["steps"]) == (T, it.rounded, steps)
@@ -74,7 +82,7 @@ def test_everything_from_the_weights(case, number):
     assert ("(A1)-(A7) hold for no C" in settings["unmet"]) == (not it.feasible)
 
     later = [c.id for c in report.beyond]
-    assert len(later) == 9 * (steps > T)
+    assert len(later) == 11 * (steps > T)
     if later:
         it.found = {}
         definitions.always(it, steps)
@@ -82,7 +90,11 @@ def test_everything_from_the_weights(case, number):
         definitions.features(it, steps)
         norm = np.linalg.norm(it.W[steps])
         it.say("lemma_4_9_norm", "<=", norm, 1, 1e-12)
-        assert set(later) == ids("theorem", 45, 16) | {"lemma_4_9_norm", "proposition_3_2"}
+        assert set(later) == ids("theorem", 45, 46, 16) | {
+            "lemma_4_9_norm",
+            "proposition_3_2",
+            "fresh_agreement",
+        }
         assert all_differences(report.beyond, it) == {}
 
 
@@ -96,10 +108,10 @@ def test_presets_from_the_weights(name, monkeypatch):
     report, it = check(run), definitions.define(run)
     assert all_differences(report, it) == {}
     met = {c.id for c in report if c.applicable and c.hypotheses_met}
-    always = ids("proposition_B_1", 16) | {"lemma_4_6_norm"}
+    always = ids("proposition_B_1", 16) | {"lemma_4_6_norm"} | VALUES
     # at C0 = 5 Lemma 4.2 needs a larger m, and all that rests on a good run with it
     alone = ids("lemma_4_1_", "lemma_4_3", "theorem_3_1_1") | {"lemma_4_4", "theorem_3_1_2"}
-    alone |= ids("condition") | {"proposition_3_2"}
+    alone |= ids("condition", 11) | {"proposition_3_2"}
     assert met == (always | alone if name == "assumptions" else always)
 
 

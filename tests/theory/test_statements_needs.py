@@ -10,6 +10,7 @@ import definitions
 import numpy as np
 import pytest
 from dense import all_differences, ids, train
+from statement_cases import VALUES
 
 import rfa
 from rfa.theory import STATEMENTS, check
@@ -17,19 +18,23 @@ from rfa.theory import STATEMENTS, check
 pytestmark = pytest.mark.filterwarnings("ignore:1/.4 alpha.*rounded down:UserWarning")
 
 # The statements by what they need of a run.
-ANY = ids("lemma_A_1", 16, "proposition_B_1")
+ANY = ids("lemma_A_1", 15, 16, "proposition_B_1")
 SAMPLES = ids("lemma_4_3")
-START = ids("lemma_4_1_", "lemma_4_2", "lemma_4_4", "definition_4_5")
+CLUSTERS = ids(6, 14)
+START = ids("lemma_4_1_", "lemma_4_2", "lemma_4_4", 11, "definition_4_5")
 FIRST = ids("lemma_4_10", 23, 24, 26, 28, 31, 32, 34)
-FOLLOWED = ids("condition", "lemma_4_9", 17, 18, 20, "lemma_4_11", 38, 41, 42, 43)
-THEOREM, RISK = ids("theorem_3_1", 45), ids("theorem_3_1_2")
-FEATURES = ids("proposition_3_2", 48, 53)
+FOLLOWED = ids(
+    "condition", "lemma_4_9", 17, 18, 20, "lemma_4_11", 35, 38, 40, 41, 42, 43, "growing"
+)
+THEOREM, RISK = ids("theorem_3_1", 45, 46, "fresh"), ids("theorem_3_1_2")
+FRESH = RISK | ids("fresh")
+FEATURES = ids("proposition_3_2", 48, 49, 50, 53)
 TRAINED = ids("lemma_4_6") | FOLLOWED | THEOREM | FEATURES
 
 
 def test_every_statement_is_in_one_group():
-    groups = (ANY, SAMPLES, START, FIRST, TRAINED)
-    assert sum(map(len, groups)) == len(set.union(*groups)) == len(STATEMENTS) == 54
+    groups = (ANY, SAMPLES, CLUSTERS, START, FIRST, TRAINED)
+    assert sum(map(len, groups)) == len(set.union(*groups)) == len(STATEMENTS) == 66
 
 
 def own(run, *, clusters=True, flipped=False):
@@ -58,8 +63,8 @@ def long(record):
     return rfa.train(rfa.Network.random(m=4, rng=0), data, 1 / 4800, record=record)
 
 
-NO_CLUSTERS = set(STATEMENTS) - ids("lemma_A_1", 16) - {"proposition_B_1"}
-UNKNOWN = SAMPLES | {"definition_4_5"} | FIRST | RISK | {"proposition_B_1_expected"}
+NO_CLUSTERS = set(STATEMENTS) - ids("lemma_A_1", 15, 16) - {"proposition_B_1"}
+UNKNOWN = SAMPLES | {"definition_4_5", "equation_11"} | FIRST | FRESH | {"proposition_B_1_expected"}
 NO_OMEGA = START | FIRST | FEATURES
 LATER = TRAINED - {"condition_4_7"}  # which speaks of T - 1 at the latest
 
@@ -79,7 +84,7 @@ LACKING = {
     "no step": (
         lambda: train(steps=0),
         {
-            "needs step 1, the run has 0": FIRST | ids("lemma_A_1"),
+            "needs step 1, the run has 0": FIRST | ids("lemma_A_1", 15),
             "needs step 5, the run has 0": {"condition_4_7"},
             "needs step 6, the run has 0": LATER,
         },
@@ -185,7 +190,7 @@ def test_without_noise():
     report, it = check(run), definitions.define(run)
     assert all_differences(report, it) == {}
     empty = {c.id for c in report if c.silent and math.isnan(c.value)}
-    assert empty - ids(41, 42) == {"theorem_3_1_1_noisy", "lemma_4_9_noisy"}
+    assert empty - ids(40, 41, 42) == {"theorem_3_1_1_noisy", "lemma_4_9_noisy"}
     for name in ("theorem_3_1_1_noisy", "lemma_4_9_noisy"):
         c = report[name]
         assert c.holds and c.verdict == "no case" and c.reason.startswith("no sample is noisy")
@@ -298,7 +303,7 @@ def test_another_second_layer(dtype):
     report, it = check(run), definitions.define(run)
     assert not it.paper_a
     assert all_differences(report, it) == {}
-    of_any = ids(16, "equation_16") | {"lemma_4_6_norm", "proposition_B_1"}
+    of_any = ids(16, "equation_16") | {"lemma_4_6_norm", "proposition_B_1"} | VALUES
     for c in report:
         unmet = any("a_j is not +-1/sqrt(m)" in line for line in c.unmet)
         assert unmet == (c.applicable and c.id not in of_any)
@@ -308,7 +313,7 @@ def test_start_at_zero():
     """omega = 0: no neuron ever moves, and no statement has its hypotheses but those of any W."""
     report = check(train((61, 5, 12), start=0.0))
     lines = [c.id for c in report if any("omega_init" in line for line in c.unmet)]
-    of_any = ids(16, "lemma_4_6", "proposition_B_1")
+    of_any = ids(16, "lemma_4_6", "proposition_B_1") | VALUES
     assert set(lines) == set(STATEMENTS) - of_any - {"theorem_3_1_2"}
     assert report["equation_16"].value == 0 and report["equation_16"].holds
     assert math.isnan(report["lemma_4_1_a"].value) and not report["lemma_4_1_a"].holds
@@ -355,8 +360,8 @@ def test_no_neuron_is_correlated():
     report = check(run, rng=0)
     assert all_differences(report, definitions.define(run)) == {}
     empty = {c.id for c in report if c.silent and math.isnan(c.value)}
-    of_J = FOLLOWED - ids("lemma_4_9", 17, 20) | ids("lemma_4_10", 31, 32, 34, 48)
-    assert empty == of_J | {"lemma_4_4"}
+    of_J = FOLLOWED - ids("lemma_4_9", 17, 20, 35) | ids("lemma_4_10", 31, 32, 34, 48, 49, 50)
+    assert empty == of_J | {"lemma_4_4", "equation_11"}
     for name in empty:
         assert report[name].holds and report[name].where == {}
         if report[name].constant == "C2":
@@ -383,7 +388,10 @@ def test_without_snapshots_what_needs_their_weights_says_so():
     assert {report[name].why for name in lacking} == {
         f"W of step {t} was not kept in a snapshot" for t in (1, T)
     }
-    assert ids(16, 17, 18, 20, "lemma_4_6", "lemma_4_9") | FIRST | RISK | FEATURES == lacking
+    assert report["equation_15"].why == "W of no step from 1 to T was kept in a snapshot"
+    lacking.add("equation_15")
+    of_T = ids(15, 16, 17, 18, 20, 46, "lemma_4_6", "lemma_4_9")
+    assert of_T | FIRST | FRESH | FEATURES == lacking
     # by their text: a value that is NaN is not equal to itself
     others = [name for name in STATEMENTS if name not in lacking]
     assert [repr(report[name]) for name in others] == [repr(other[name]) for name in others]
