@@ -506,7 +506,7 @@ def test_reproduce_of_too_few_steps_has_figures_and_says_what_is_missing(tmp_pat
     assert (theorem["applicable"], theorem["reason"]) == (False, "needs step 6, the run has 0")
 
 
-@pytest.mark.parametrize("taken", ["theorem-report.json", "figure1-assumptions.png"])
+@pytest.mark.parametrize("taken", ["assumptions-report.json", "figure1-assumptions.png"])
 def test_reproduce_finds_out_first_where_it_cannot_write(taken, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("rfa.experiment.train", lambda *given, **named: pytest.fail("trained"))
     (tmp_path / taken).mkdir()
