@@ -235,6 +235,14 @@ def small():
         "path": "file",
         "points": 50,
         "intercept": True,
+        "statements": None,
+        "long": False,
+        "id": "mine",
+        "evaluate": lambda run, **rest: "not today",
+        "numbers": ("", ""),
+        "needs": (),
+        "probability": None,
+        "found": checked_study().frequencies(),
     }
 
 

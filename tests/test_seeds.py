@@ -14,7 +14,7 @@ import rfa
 from rfa import _seeds
 
 QUICK = settings(deadline=None, max_examples=50)
-NAMES = ["mu", "data", "noise", "init", "test", "check"]
+NAMES = ("mu", "data", "noise", "init", "test", "check", "statement", "law")
 ENTROPY = st.integers(0, 2**200) | st.lists(st.integers(0, 2**70), min_size=1, max_size=4)
 SEQUENCES = st.builds(
     lambda entropy, key, pool: np.random.SeedSequence(entropy, spawn_key=key, pool_size=pool),
@@ -45,7 +45,7 @@ def test_what_a_seed_can_be():
 
 def test_streams_are_keys_of_the_seed_and_leave_it_alone():
     root = np.random.SeedSequence(3, spawn_key=(8,))
-    for key, stream in enumerate(("mu", "data", "noise", "init", "test", "check", "law")):
+    for key, stream in enumerate(NAMES):
         child = np.random.SeedSequence(3, spawn_key=(8, key))
         expected = np.random.Generator(np.random.PCG64(child)).random(4)
         np.testing.assert_array_equal(_seeds.generator(root, stream).random(4), expected)

@@ -27,10 +27,10 @@ def measure_of(measure: str | Measure | Iterable[str | Statement]) -> Measure:
     if isinstance(measure, str):
         if measure in known:
             return known[measure]
-    elif isinstance(measure, Iterable):
-        statements = tuple(measure)
-        selected(statements)
-        return functools.partial(checks, statements=statements)
+    elif isinstance(measure, Iterable) and not isinstance(measure, (bytes, bytearray, Mapping)):
+        chosen = selected(measure, "measure")
+        ids = tuple(s if isinstance(s, Statement) else s.id for s in chosen)
+        return functools.partial(checks, statements=ids)
     raise ValueError(
         "measure must be 'final', 'check', a list of statements or a function, got "
         f"{_validate.shown(measure)}"

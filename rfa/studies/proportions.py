@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from rfa import _validate
 from rfa.estimates.intervals import clopper_pearson
 
 # Claims are refuted together at this level, by Holm's procedure.
@@ -146,6 +147,11 @@ def refuted(found: Mapping[str, Proportion]) -> list[str]:
         Ids of claims with a counterexample, and of claims of a probability whose p-value is below
         0.05 by Holm's procedure, over all claims of a probability on which the trials bear.
 
+    Raises
+    ------
+    TypeError
+        If found is not such a dict.
+
     Examples
     --------
     >>> import rfa
@@ -153,6 +159,8 @@ def refuted(found: Mapping[str, Proportion]) -> list[str]:
     >>> refuted(found)
     []
     """
+    if not isinstance(found, Mapping) or not all(isinstance(p, Proportion) for p in found.values()):
+        raise TypeError(f"found must be a dict of Proportions, got {_validate.shown(found)}")
     wrong = {name for name, p in found.items() if p.refutes}
     tested = {name: p.p_value for name, p in found.items() if p.bears and not math.isnan(p.p_value)}
     for rank, name in enumerate(sorted(tested, key=tested.__getitem__)):

@@ -129,7 +129,7 @@ def _equation_48(e: Evidence, k: Terms) -> Comparison:
     "|w_j^T - w_j^0| <= 8/sqrt m, j in J",
     unit="|a_j|",
     uses=_weights,
-    needs=(*GOOD_RUN, "need_lemma_4_3", "need_eq_49"),
+    needs=(*GOOD_RUN, "need_eq_49"),
     inner=True,
 )
 def _equation_49(e: Evidence, k: Terms) -> Comparison:

@@ -81,7 +81,7 @@ def _lemma_A_1_norm(e: Evidence, k: Terms) -> Comparison | Absent:
     "(14)",
     "|x_i| <= sqrt 2",
     uses=lambda e, k: Uses(),
-    needs=(*GOOD_RUN, "need_lemma_4_3"),
+    needs=GOOD_RUN,
     inner=True,
 )
 def _equation_14(e: Evidence, k: Terms) -> Comparison:
@@ -95,7 +95,7 @@ def _equation_14(e: Evidence, k: Terms) -> Comparison:
     "|w_j^t - w_j^0| <= sqrt 2 |a_j| alpha t, t = 1..T with W kept",
     unit="|a_j| alpha t",
     uses=_a_step,
-    needs=(*GOOD_RUN, "need_lemma_4_3"),
+    needs=GOOD_RUN,
     inner=True,
 )
 def _equation_15(e: Evidence, k: Terms) -> Comparison | Absent:

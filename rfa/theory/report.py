@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from rfa import _validate
 from rfa._tables import aligned, as_html, as_markdown, jsonable
 from rfa.theory.hypotheses import SHARED, Unmet
 from rfa.theory.statement import KNOWN
@@ -157,7 +158,13 @@ class Report:
         Returns
         -------
         str
+
+        Raises
+        ------
+        TypeError
+            If long is not a bool.
         """
+        long = _validate.flag(long, "long") or False
         heading = [line for part in self.heading() for line in textwrap.wrap(part, WIDTH)]
         if long:
             rows = [LONG, *map(_long_cells, self._ordered())]

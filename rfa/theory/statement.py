@@ -86,7 +86,8 @@ class Statement:
         needs = _validate.entries(self.needs, "needs", 1000)
         for need in needs:
             _validate.instance(need, "needs", str, "ids of hypotheses or statements")
-        if not (callable(self.probability) or self.probability in (None, "none")):
+        known = self.probability is None or isinstance(self.probability, str)
+        if not (callable(self.probability) or (known and self.probability in (None, "none"))):
             shown = _validate.shown(self.probability)
             raise TypeError(f"probability must be a function of delta, None or 'none', got {shown}")
         object.__setattr__(self, "numbers", numbers)

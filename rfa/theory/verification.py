@@ -193,31 +193,32 @@ def check(
 
 
 def selected(
-    statements: Iterable[str | Statement] | None,
+    statements: Iterable[str | Statement] | None, argument: str = "statements"
 ) -> Sequence[PaperStatement | Statement]:
     """The statements of a selection; ValueError or TypeError if it cannot be checked."""
     if statements is None:
         return ALL
-    entries = _validate.entries(statements, "statements", MOST_STATEMENTS)
+    entries = _validate.entries(statements, argument, MOST_STATEMENTS)
     if not entries:
-        raise ValueError("statements must name at least one statement, got none")
+        raise ValueError(f"{argument} must name at least one statement, got none")
     chosen: list[PaperStatement | Statement] = []
     for entry in entries:
         if isinstance(entry, Statement):
             chosen.append(entry)
         elif isinstance(entry, str):
             if entry not in KNOWN:
-                raise ValueError(f"statements has {_validate.shown(entry)}, {_near(entry, KNOWN)}")
+                shown = _validate.shown(entry)
+                raise ValueError(f"{argument} has {shown}, {_near(entry, KNOWN)}")
             chosen.append(KNOWN[entry])
         else:
             raise TypeError(
-                "statements must be ids or rfa.theory.Statement objects, got "
+                f"{argument} must be ids or rfa.theory.Statement objects, got "
                 f"{_validate.shown(entry)}"
             )
     ids = [s.id for s in chosen]
     twice = sorted({id for id in ids if ids.count(id) > 1})
     if twice:
-        raise ValueError(f"statements must have no id twice, got {', '.join(twice)} twice")
+        raise ValueError(f"{argument} must have no id twice, got {', '.join(twice)} twice")
     own = {s.id: s for s in chosen if isinstance(s, Statement)}
     known = {*HYPOTHESES, *KNOWN, *own}
     for statement in own.values():

@@ -128,7 +128,8 @@ class Run:
             return self.initial
         if t not in self.snapshots:
             kept = ", ".join(str(step) for step in sorted({0, *self.snapshots, self.t}))
-            raise ValueError(f"t must be a step whose weights were kept ({kept}), got {t}")
+            shown = _validate.shown(t)
+            raise ValueError(f"t must be a step whose weights were kept ({kept}), got {shown}")
         return Network.of(self.snapshots[t], self.network.a, None, None)
 
     def save(self, path: str | os.PathLike[str], *, test: bool = True) -> None:

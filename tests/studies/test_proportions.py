@@ -197,7 +197,7 @@ def test_a_list_of_statements_is_a_measure():
         assert part.proportion(name) == whole.proportion(name)
     own = part.proportion("my_steps")
     assert (own.k, own.n, own.target, own.bears) == (3, 3, 0.9, True)
-    with pytest.raises(ValueError, match="statements has 'lemma_42', which is unknown; near"):
+    with pytest.raises(ValueError, match="measure has 'lemma_42', which is unknown; near"):
         rfa.study(SMALL, trials=1, measure=["lemma_42"])
     with pytest.raises(ValueError, match="must name at least one statement"):
         rfa.study(SMALL, trials=1, measure=[])

@@ -197,7 +197,7 @@ def test_truth_values_of_ones_own_have_proportions_without_a_verdict():
         ),
         ({"progress": "no"}, TypeError, "progress must be True, False or None, got 'no'"),
         ({"progress": np.arange(2)}, TypeError, "progress must be True, False or None"),
-        ({"measure": np.arange(2)}, TypeError, "statements must be ids or rfa.theory.Statement"),
+        ({"measure": np.arange(2)}, TypeError, "measure must be ids or rfa.theory.Statement"),
         ({"grid": {"m": [0]}}, ValueError, "m must be at least 1"),
         ({"rng": np.random.default_rng(0)}, TypeError, "rng must be an int, a SeedSequence"),
         ({"measure": "loss"}, ValueError, "measure must be 'final', 'check', a list of statements"),

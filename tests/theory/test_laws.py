@@ -19,7 +19,7 @@ from rfa.theory import STATEMENTS, check, laws
 # the statements that do not assume the setting of Section 2.1
 OF_ANY = {
     *("equation_16", "lemma_4_6", "lemma_4_6_norm"),
-    *("proposition_B_1", "proposition_B_1_expected"),
+    *("proposition_B_1", "proposition_B_1_expected", "fresh_agreement", "growing_norms"),
 }
 
 
@@ -165,9 +165,11 @@ def test_the_sample_changes_no_value():
     drawn = [check(run, rng=rng) for run, rng in zip((named, own), generators, strict=True)]
     for one, other in ((check(named), check(own)), drawn):
         for c in STATEMENTS:
-            if not c.startswith("theorem_3_1_2"):  # the Bayes error is known of Gaussian clusters
+            # the Bayes error and p of (10) are known of Gaussian clusters
+            if c != "equation_11" and not c.startswith("theorem_3_1_2"):
                 assert str(one[c].value) == str(other[c].value) and one[c].where == other[c].where
-            assert [u for u in other[c].unmet if u.id != "law"] == list(one[c].unmet)
+            if other[c].applicable == one[c].applicable:
+                assert [u for u in other[c].unmet if u.id != "law"] == list(one[c].unmet)
     assert generators[0].random() == generators[1].random()
 
 
