@@ -76,13 +76,14 @@ SHOWN: tuple[str, ...] = tuple(
 MOST_STATEMENTS = 10_000
 
 # These statements about T are also shown for the last step of a longer run, of which they claim
-# nothing.
+# nothing. (16) is about every step.
+LATER = replace(KNOWN["lemma_4_9_norm"], uses=lambda e, k: Uses(clusters=False), needs=SHARED)
 BEYOND: tuple[PaperStatement, ...] = (
-    *THEOREM_3_1,
-    # the proof of this one is about T alone: what it needs and assumes there says nothing later
-    replace(KNOWN["lemma_4_9_norm"], uses=lambda e, k: Uses(clusters=False), needs=SHARED),
+    *(
+        replace(statement, probability="none")
+        for statement in (*THEOREM_3_1, LATER, KNOWN["proposition_3_2"])
+    ),
     KNOWN["equation_16"],
-    KNOWN["proposition_3_2"],
 )
 
 
