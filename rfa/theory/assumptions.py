@@ -132,15 +132,23 @@ class Audit:
         found = f"hold for C in [{self.lo:.4g}, {self.hi:.4g}]" if self.holds else "hold for no C"
         return f"(A1)-(A7) {found} at delta = {self.delta:g}"
 
-    def _remarks(self) -> list[str]:
-        ends = (
+    def ends(self) -> str:
+        """The ends of the interval of C, and the assumptions that determine them.
+
+        Returns
+        -------
+        str
+        """
+        return (
             f"C >= {self.lo:.4g} by {' and '.join(self.binding.lo)}, "
             f"C <= {self.hi:.4g} by {' and '.join(self.binding.hi)}"
         )
+
+    def _remarks(self) -> list[str]:
         listed = ", ".join(f"{name}={value:.4g}" for name, value in self.parameters.items())
         constants = f"C0={self.C0:.4g}, C1={self.C1:.4g}, C2={self.C2:.4g}"
         unmet = [f"hypothesis not met: {line}" for line in self.unmet]
-        return [ends, listed, constants, *unmet, *self.notes]
+        return [self.ends(), listed, constants, *unmet, *self.notes]
 
     def _blocks(self) -> list[Block]:
         assumptions: list[tuple[str, ...]] = []

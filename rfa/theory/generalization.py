@@ -167,7 +167,7 @@ def _theorem_3_1_2(e: Evidence, k: Terms) -> Comparison | Absent:
     details = _clean_details(e, found)
     details |= {"interval": [found.low, found.high], "excess": found.excess}
     if not C_is_allowed(e, k):
-        return Absent(NO_C, details)
+        return Absent(_no_C(e, k, found), details)
     decided = _decided(found, bound)
     return at_most(
         found.error,
@@ -180,7 +180,12 @@ def _theorem_3_1_2(e: Evidence, k: Terms) -> Comparison | Absent:
     )
 
 
-NO_C = "no C is allowed by (A1)-(A7), or it is not known, so that the bound has no constant"
+def _no_C(e: Evidence, k: Terms, found: ErrorEstimate) -> str:
+    """Why the bound of part 2 has no constant."""
+    why = "are not known to hold" if audit_of(e, k) is None else "allow no C"
+    return (
+        f"(A1)-(A7) {why}, so that the bound has no constant; the test error is {found.error:.4g}"
+    )
 
 
 def C_is_allowed(e: Evidence, k: Terms) -> bool:

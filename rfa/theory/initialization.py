@@ -410,7 +410,7 @@ def _good_run(e: Evidence, k: Terms) -> list[str]:
     "definition_4_5",
     "Definition 4.5",
     "7",
-    "good run: parts of 4.1-4.4 that fail",
+    "good run at this C0: parts of 4.1-4.4 that fail",
     uses=lambda e, k: Uses(width=True, rate=True, omega=True, steps=[0]),
     needs=(*SHARED, "need_lemma_4_2", "need_lemma_4_3"),
     probability=one_minus(4),

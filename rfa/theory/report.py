@@ -22,6 +22,11 @@ WIDTH, NUMBER, TEXT = 100, 15, 39
 # Constants that make a bound weaker as they grow: the least one that would do is shown.
 GROWING = ("C", "C1", "C2", "C3", "Cf")
 
+WORDS = (
+    "holds, FAILS: the paper claims this of the run, and it is so or not. true, false: the paper "
+    "does not claim it of this run, and it is so or not."
+)
+
 
 def shown(value: float | None) -> str:
     """A number in a table."""
@@ -42,10 +47,11 @@ class Report:
         ``delta``, the constants ``C0``, ``C1``, ``C2``, the horizon ``T``, ``rounded`` (whether
         1/(4 alpha) had to be rounded down to T - 1), the run's ``steps``, the ``seed`` of what is
         drawn, the ``parameters`` of the run, the interval ``feasible_C`` that (A1)-(A7) leave for
-        C, whether the run's parameters meet the theorem's hypotheses (``assumptions_met``), the
-        numbers of derived needs ``needs_met`` and ``needs``, the ``width_needed`` of Lemma 4.2 if m
-        is smaller (None otherwise), whether it is a ``good_run`` (None if
-        that cannot be said), and ``unmet``, the hypotheses of the paper's setting that are not met.
+        C, the ``clash`` of assumptions that leave none, whether the run's parameters meet the
+        theorem's hypotheses (``assumptions_met``), the numbers of derived needs ``needs_met`` and
+        ``needs``, the ``width_needed`` of Lemma 4.2 if m is smaller (None otherwise), whether it is
+        a ``good_run`` (None if that cannot be said), and ``unmet``, the hypotheses of the paper's
+        setting that are not met.
     beyond : tuple of Check
         What the last step gives where the run is longer than T: beyond the theorem.
     shown : tuple of str
@@ -96,35 +102,37 @@ class Report:
     def heading(self) -> list[str]:
         """What the theorem has to do with this run, the constants, and at what step."""
         s = self.settings
-        if s["assumptions_met"] and not s["unmet"]:
+        unmet = "; ".join(s["unmet"])
+        if s["assumptions_met"] and not unmet:
             low, high = s["feasible_C"]
             first = (
-                f"The theorem speaks of this run: (A1)-(A7) hold for C in [{low:.4g}, "
-                f"{high:.4g}] at delta = {s['delta']:g}. The paper leaves open how large a C is "
-                '"large enough".'
+                f"The theorem speaks of this run if a C in [{low:.4g}, {high:.4g}], for which "
+                f'(A1)-(A7) hold at delta = {s["delta"]:g}, is "large enough". The paper leaves '
+                "open how large that is."
             )
         else:
-            first = f"The theorem does not speak of this run: {'; '.join(s['unmet'])}."
+            first = f"The theorem does not speak of this run: {unmet}."
+            if s["clash"]:
+                first += f" They want {s['clash']}."
         if s["delta"] >= 0.25:
             first += f" Its probability 1 - 4 delta = {1 - 4 * s['delta']:g} says nothing."
         rounded = " (rounded T: 1/(4 alpha) is not an integer)" if s["rounded"] else ""
         steps = "" if s["steps"] == s["T"] else f"; the run has {s['steps']} steps"
         constants = ", ".join(f"{name} = {shown(s[name])}" for name in ("delta", "C0", "C1", "C2"))
         good = {
-            True: "This is a good run (Definition 4.5).",
-            False: "This is not a good run (Definition 4.5).",
-            None: "Whether this is a good run (Definition 4.5) is not known.",
+            True: "At this C0 it is a good run (Definition 4.5).",
+            False: "At this C0 it is not a good run (Definition 4.5).",
+            None: "Whether it is a good run (Definition 4.5) is not known.",
         }[s["good_run"]]
         if s["needs"]:
-            good += (
-                f" Derived needs of the proofs: {s['needs_met']} of {s['needs']} met (rfa audit)."
-            )
+            met = f"{s['needs_met']} of {s['needs']} needs of the proofs are met"
+            good += f" {met} ('rfa audit' lists them)."
         if s["width_needed"] is not None:
             good += (
-                f" Lemma 4.2 needs m >= {math.ceil(s['width_needed'])} at this C0: what rests on it"
-                " is not claimed."
+                f" Lemma 4.2 needs m >= {math.ceil(s['width_needed'])} at this C0: lemmas that "
+                "rest on it are not counted as claims."
             )
-        return [first, f"Evaluated at T = {s['T']}{rounded}{steps}; {constants}.", good]
+        return [first, f"Evaluated at T = {s['T']}{rounded}{steps}; {constants}.", good, WORDS]
 
     def summary(self) -> str:
         """One line: how many claims were tested, and how many of them hold."""
@@ -173,12 +181,16 @@ class Report:
         main = [check for check in self._ordered() if not _inner(check)]
         lines = [*heading, "", *_short_lines(main)]
         if self.beyond:
-            title = f"Beyond the theorem, at t = {self.settings['steps']}:"
+            t = self.settings["steps"]
+            title = f"At t = {t} in place of T, beyond the theorem, which claims nothing there:"
             later = [check for check in self.beyond if not _inner(check)]
             lines += ["", title, "", *_short_lines(later)]
         hidden = len(self.checks) - len(main)
         if hidden:
-            lines += ["", f"{hidden} inner steps of the proofs are not shown (--long)."]
+            lines += [
+                "",
+                f"{hidden} inner steps of the proofs are not shown (--long), but counted here:",
+            ]
         return "\n".join([*lines, "", *textwrap.wrap(self.summary(), WIDTH)])
 
     def __str__(self) -> str:
@@ -247,8 +259,10 @@ def _constant(check: Check) -> str:
     if name is None or found is None:
         return ""
     if name == "C0":
-        text = "holds for no C0" if math.isnan(found) else f"holds up to C0 = {shown(found)}"
-    elif name in GROWING:
+        text = "true for no C0" if math.isnan(found) else f"true up to C0 = {shown(found)}"
+        if found == math.inf:
+            text = "true for every larger C0"
+    elif name in GROWING and found > 0:
         text = f"needs {name} >= {shown(found)}"
     else:
         return ""

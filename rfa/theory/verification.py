@@ -182,6 +182,7 @@ def check(
         "seed": "a Generator" if drawn else _seeds.describe(origin),
         "parameters": audit.parameters if audit is not None else None,
         "feasible_C": [audit.lo, audit.hi] if audit is not None else None,
+        "clash": "" if audit is None or audit.holds else audit.ends(),
         "assumptions_met": audit is not None and audit.hypotheses_met,
         "needs_met": sum(need.holds for need in needs),
         "needs": len(needs),
