@@ -83,8 +83,8 @@ def preset(name: str) -> Experiment:
         "figure1": Figure 1 of the paper. "figure2-high" and "figure2-low": Figure 2 of the journal
         version, overfitting with n below d and with n above d. "theorem": a small size at which the
         conclusion of Theorem 3.1 holds although (A1)-(A7) do not. "assumptions": satisfies
-        (A1)-(A7). "good-run": satisfies (A1)-(A7) and what the proofs of Lemmas 4.1 to 4.4,
-        Definition 4.5 and Lemma A.1 need at C0 = 5. "grokking": fits all labels first and
+        (A1)-(A7). "good-run": satisfies (A1)-(A7) and what the proofs of Lemmas 4.1 to 4.3 and A.1
+        need at C0 = 5. "grokking": fits all labels first and
         generalizes later.
 
     Returns

@@ -144,6 +144,11 @@ class Horizon(NamedTuple):
             K = math.floor(exact)
         return cls(K + 1, K, rounded)
 
+    def warning(self, alpha: float) -> str:
+        """What to say of a horizon that was rounded down."""
+        exact = 1 / (4 * alpha)
+        return f"1/(4 alpha) = {exact:.6g} is not an integer: T is rounded down to {self.T}"
+
 
 def horizon(alpha: float) -> int:
     """The horizon T = 1 + 1/(4 alpha): Theorem 3.1 is about the network at this step.
@@ -178,6 +183,5 @@ def horizon(alpha: float) -> int:
     alpha = _validate.positive_float(alpha, "alpha")
     found = Horizon.of(alpha)
     if found.rounded:
-        exact = f"1/(4 alpha) = {1 / (4 * alpha):.6g}"
-        warnings.warn(f"{exact} is not an integer: T is rounded down to {found.T}", stacklevel=2)
+        warnings.warn(found.warning(alpha), stacklevel=2)
     return found.T

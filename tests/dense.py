@@ -191,14 +191,25 @@ class Dense:
 
     def _needs(self):
         """Part of the text of each need of the proofs -> whether it holds."""
-        near, start, share, C = self.C1 * self.spread, self.start, self.shrink, self.hi
-        noisy = min(1, self.eta + self.C1 * self.tail) if self.eta else 0
+        near, start, share = self.C1 * self.spread, self.start, self.shrink
+        C = self.hi if self.feasible else math.nan
+        # by 4.3(c), and the C1 sqrt(log(1/delta)/n) of 4.3(d)
+        apart = self.C1 * self.tail
+        noisy = self.eta + apart if self.eta else 0
+        # (12) in one inequality, with the paper's way to halve what is left
+        half = 1 / (3 * self.C0 * math.sqrt(2 * math.pi * math.e))
+        steep = 10 * math.sqrt(math.log(64 * self.m / self.delta) / self.n)
         small, rate = 3 * self.alpha <= self.r * E2 * share / 2048, self.r * E2
         return {
+            "d >= 32 log(4m/delta)": math.sqrt(8 * math.log(4 * self.m / self.delta) / self.d)
+            <= 0.5,
             "C1 >= 2": self.C1 >= 2,
+            "<= 1/8": 0.25 - apart - noisy >= 0.125,
+            "14400 C0^2 pi e log(64m/delta)": steep <= half * math.sqrt(2) / 4,
+            "/n) <= (4 - sqrt 2)/C2": noisy <= half * (1 - math.sqrt(2) / 4),
             "<= alpha/3": start <= self.alpha / 3,
             "alpha <= 1/4": self.alpha <= 0.25,
-            "2 size(N)/n <= e^-2/128": 2 * noisy <= E2 / 128,
+            "/n)) <= e^-2/128": 2 * noisy <= E2 / 128,
             "2 C1 sigma sqrt(d) <= e^-2/128": 2 * near <= E2 / 128,
             "C > 512 C1 e^2": C > 512 * self.C1 * math.exp(2),
             "C1/C < 1/(2 sqrt C)": 2 * self.C1 < math.sqrt(C),
@@ -209,7 +220,7 @@ class Dense:
             "K >= 1536 e^2" if self.rounded else "(1-1/C0)^2/6144": small,
             "(1-1/C0)^2/4096": near <= rate * share / 4096,
             "(1-1/C0)^2 >= 1/2": share >= 0.5,
-            "size(N)/n <= 1/(2 C2)": noisy <= 1 / (2 * self.C2),
+            "/n) <= 1/(2 C2)": noisy <= 1 / (2 * self.C2),
             "eta <= 1/(4 C2)": self.eta <= 1 / (4 * self.C2),
             "<= 1/(16 C2)": start <= 1 / (16 * self.C2),
             "<= 1/(64 C2)": near <= 1 / (64 * self.C2),

@@ -3,7 +3,7 @@
 Problem k of a seed is always the same. What is wrong with one is printed on a line, with the
 command that repeats it; the exit status is then 1.
 
-Use: python tests/fuzz.py [--minutes 10] [--shapes 300] [--seed 0] [--only NUMBER]
+Use: python tests/fuzz.py [--minutes 10] [--shapes 300] [--seed 0] [--only NUMBER] [--first]
 """
 
 from __future__ import annotations
@@ -436,6 +436,7 @@ def main():
     parser.add_argument("--shapes", type=int, help="number of problems (300, or as time allows)")
     parser.add_argument("--seed", type=int, default=0, help="which problems")
     parser.add_argument("--only", type=int, help="this problem alone")
+    parser.add_argument("--first", action="store_true", help="stop at the first fault")
     options = parser.parse_args()
     shapes = options.shapes
     if shapes is None and options.minutes is None:
@@ -455,6 +456,8 @@ def main():
             failed += 1
             again = f"python tests/fuzz.py --seed {options.seed} --only {number}"
             print(f"problem {number}: {fault}; again: {again}", flush=True)
+            if options.first:
+                break
     print(f"{SIMD_LEVEL}: {checked} problems, {failed} failed")
     return int(failed > 0)
 

@@ -17,6 +17,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from rfa.kernels.levels import SIMD_LEVEL
+
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ["kernels/test_plans.py", "kernels/test_arrays.py", "engines", "training/test_history.py"]
 TESTS += ["training/test_training.py", "test_determinism.py"]
@@ -94,8 +96,6 @@ MUTANTS = [
     ("rfa/engines/planar/loop.pyx", "for v in range(s.searched.shape[0] if s.ring.N else 0):",
      "for v in range(0):"),
     ("rfa/kernels/simd/level.h", "bytes[8 * k + i] = words", "bytes[8 * i + k] = words"),
-    # only where there is AVX-512
-    ("rfa/kernels/simd/losses.h", "_mm512_max_pd(low, x)", "_mm512_max_pd(x, low)"),
     # a panel of columns forgets the ones before it, or is the first one again
     ("rfa/kernels/simd/real.h", "if (!first)", "if (0)"),
     ("rfa/_kernels.pyx", "_matmul_tile(lanes + k * LANE,", "_matmul_tile(lanes,"),
@@ -320,7 +320,7 @@ AROUND = {
          "return second.astype(weights.dtype)"),
         ("rfa/studies/grid.py",
          "            self.failed[cell, k] = error\n", "            del error\n"),
-        ("rfa/studies/trials.py", "sum(map(bool, values))", "sum(v is True for v in values)"),
+        ("rfa/studies/proportions.py", "sum(map(bool, values))", "sum(v is True for v in values)"),
         ("rfa/studies/grid.py", '(name == "trial" or plain(measured[name]) != own[name])',
          "plain(measured[name]) != own[name]"),
         ("rfa/studies/grid.py", "        if len(set(values)) < len(values):", "        if False:"),
@@ -418,17 +418,24 @@ VERDICTS = {False: "caught", True: "SURVIVED", None: "NO ANSWER IN TIME"}
 # seconds for the tests of one mutant, and for a build
 LIMIT = 900
 
+# mutants of code that runs on some processors only, with what such a processor has
+AVX512 = [
+    ("rfa/kernels/simd/losses.h", "_mm512_max_pd(low, x)", "_mm512_max_pd(x, low)"),
+]
+
 BUILD = [sys.executable, "setup.py", "build_ext", "--inplace"]
+# random problems find most faults of compiled code sooner than the tests do
+FUZZ = [sys.executable, "tests/fuzz.py", "--shapes", "30", "--first"]
 PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
 
 
-def run(command, folder, show=False, **variables):
+def run(command, folder, show=False, limit=LIMIT, **variables):
     """Whether a command succeeds; None if it exceeds the time limit, which proves nothing."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     environment |= variables
     try:
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, timeout=LIMIT, check=False
+            command, cwd=folder, env=environment, capture_output=True, timeout=limit, check=False
         )
     except subprocess.TimeoutExpired as late:
         done, answer = late, None
@@ -448,6 +455,8 @@ def verdict_of(mutant, tree, compiler):
     try:
         if not name.endswith(".py") and not run(BUILD, tree, CC=compiler):
             return "DOES NOT BUILD"
+        if not name.endswith(".py") and run(FUZZ, tree) is False:
+            return "caught"
         return VERDICTS[run([*PYTEST, *(f"tests/{name}" for name in names)], tree)]
     finally:
         path.write_text(text)
@@ -478,7 +487,10 @@ def main():
     parser.add_argument("--only", default="", help="only mutants of files with this in their name")
     parser.add_argument("--jobs", type=int, default=1, help="number of mutants tried at once")
     arguments = parser.parse_args()
-    groups = {tuple(TESTS): MUTANTS, **AROUND}
+    everywhere = MUTANTS + AVX512 if SIMD_LEVEL == "avx512" else MUTANTS
+    if everywhere is MUTANTS:
+        print(f"{len(AVX512)} not tried: AVX-512 is not used here")
+    groups = {tuple(TESTS): everywhere, **AROUND}
     chosen = [
         (*mutant, names)
         for names, mutants in groups.items()
@@ -496,9 +508,10 @@ def main():
         )
         shutil.copytree(ROOT, trees[0], ignore=leave)
         used = sorted({name for *_, names in chosen for name in names})
-        tests = [*PYTEST, *(f"tests/{name}" for name in used)]
-        if not (run(BUILD, trees[0], True, CC=compiler) and run(tests, trees[0], True)):
-            sys.exit("the tests fail, or take too long, without any fault")
+        tests = [*PYTEST, "-n", "2", "--dist", "loadfile", *(f"tests/{name}" for name in used)]
+        built = run(BUILD, trees[0], True, CC=compiler)
+        if not (built and run(FUZZ, trees[0], True) and run(tests, trees[0], True, limit=None)):
+            sys.exit("the tests fail without any fault")
         for tree in trees[1:]:
             shutil.copytree(trees[0], tree)
         mutants, survivors = Shared(enumerate(chosen, 1)), []

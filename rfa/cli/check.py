@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+from collections.abc import Mapping
 
 from rfa import _validate, plot
 from rfa._tables import aligned, as_markdown, jsonable
@@ -27,7 +28,8 @@ from rfa.cli.parameters import add_parameters, experiment, given
 from rfa.experiment import Experiment
 from rfa.setting import C0, DELTA, Horizon
 from rfa.studies import Proportion, Study, TrialError, checks, refuted, study
-from rfa.theory import Report, check
+from rfa.theory import Report, audit, check
+from rfa.theory.statement import KNOWN
 from rfa.theory.verification import selected
 from rfa.training.loading import load
 from rfa.training.loop import Interrupted
@@ -43,7 +45,7 @@ def _trials(text: str) -> int:
 
 @checked
 def _statements(text: str) -> tuple[str, ...]:
-    ids = tuple(text.split(","))
+    ids = tuple(filter(None, (id.strip() for id in text.split(","))))
     selected(ids)
     return ids
 
@@ -102,6 +104,8 @@ def execute(options: argparse.Namespace) -> int:
             raise ValueError("--threads is for one run; of trials OMP_NUM_THREADS run at a time")
         if options.trials is not None and options.contrasts:
             raise ValueError("--contrasts is for one run, not for --trials")
+        if options.trials is not None and options.long:
+            raise ValueError("--long is for one run: over trials the table has all statements")
     if isinstance(source, Run):
         found = check(source, rng=options.seed, statements=options.statements, **constants(options))
         return _show_report(source, found, options)
@@ -179,8 +183,8 @@ def _show_study(result: Study, options: argparse.Namespace, interrupted: bool = 
             f"{len(result)} of {options.trials} trials{' (interrupted)' * interrupted}; T = {T}, "
             f"delta = {used['delta']:g}, C0 = {used['C0']:g}"
         )
-        rows = [TITLES, *(_row(name, p) for name, p in found.items())]
-        notes = [*REMARKS, f"refuted: {', '.join(wrong) or 'no claim'}"]
+        rows = _rows(found)
+        notes = [*REMARKS, _refuted(wrong, result.experiment, used["delta"], used["C0"])]
         if options.markdown:
             text = "\n\n".join([heading, as_markdown(rows), *notes]) + "\n"
         else:
@@ -189,29 +193,45 @@ def _show_study(result: Study, options: argparse.Namespace, interrupted: bool = 
     return 1 if options.strict and wrong else 0
 
 
-TITLES = (
-    "statement",
-    "held",
-    "of",
-    "95% interval",
-    "verdict",
-    "bears",
-    "n/a",
-    "no case",
-    "trivial",
-)
+# Titles of the table over trials, and of its last columns, which are shown if they have a trial.
+TITLES = ("statement", "", "held", "of", "95% interval", "verdict", "bears")
+COUNTS = {
+    "not applicable": "not_applicable",
+    "failed to run": "failed",
+    "no case": "no_case",
+    "no claim": "no_claim",
+    "trivial": "trivial",
+    "undecided": "undecided",
+}
 
 REMARKS = (
     "held: trials in which the inequality was true, of those in which it was applicable.",
     "Intervals are not adjusted for their number; the number of trials is to be chosen before.",
     "bears: whether the trials bear on the paper, since the parameters meet (A1)-(A7) and what the",
     "proof needs. Theorem 3.1 and Proposition 3.2 ask for a C that is large enough: no trial bears",
-    "on them.",
+    "on them. What Lemmas 4.9 and 4.11 need, and all that rests on them, is out of reach: (20) and",
+    "(A7) want C >= 5e8, (38) and (A1) want d > 1e6.",
 )
 
 
-def _row(name: str, p: Proportion) -> tuple[str, ...]:
-    """A statement over all trials, as a row of the table."""
-    interval = f"[{p.low:.3f}, {p.high:.3f}]" if p.n else "-"
-    counts = (str(p.not_applicable), str(p.no_case), str(p.trivial))
-    return (name, str(p.k), str(p.n), interval, p.verdict, "yes" if p.bears else "no", *counts)
+def _rows(found: Mapping[str, Proportion]) -> list[tuple[str, ...]]:
+    """The table over all trials."""
+    counts = [field for field in COUNTS.values() if any(getattr(p, field) for p in found.values())]
+    titles = [title for title, field in COUNTS.items() if field in counts]
+    rows = [(*TITLES, *titles)]
+    for id, p in found.items():
+        number = KNOWN[id].numbers[0] if id in KNOWN else ""
+        interval = f"[{p.low:.3f}, {p.high:.3f}]" if p.n else "-"
+        row = (number, id, str(p.k), str(p.n), interval, p.verdict, "yes" if p.bears else "no")
+        rows.append((*row, *(str(getattr(p, field)) for field in counts)))
+    return rows
+
+
+def _refuted(wrong: list[str], exp: Experiment, delta: float, c0: float) -> str:
+    """Which claims the trials refute, and up to which C."""
+    if not wrong:
+        return "refuted: no claim"
+    return (
+        f"refuted: {', '.join(wrong)}: false at every C <= {audit(exp, delta, c0).hi:.4g}, which "
+        '(A1)-(A7) allow; the paper asks for a C that is "large enough"'
+    )

@@ -99,10 +99,13 @@ class _Log(logging.Handler):
 
 @contextlib.contextmanager
 def messages_of_one_line() -> Iterator[None]:
-    """Say warnings, and log records that no handler takes, in one line each."""
+    """Say each warning once, and log records that no handler takes, in one line each."""
+    told: set[str] = set()
 
     def show(message: Warning | str, *place: Any, **named: Any) -> None:
-        say(f"warning: {message}")
+        if str(message) not in told:
+            told.add(str(message))
+            say(f"warning: {message}")
 
     last_resort = logging.lastResort
     with warnings.catch_warnings():

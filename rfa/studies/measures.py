@@ -10,13 +10,16 @@ from typing import Any
 from rfa import _validate
 from rfa.setting import C0, DELTA
 from rfa.studies.trials import Record
-from rfa.theory.hypotheses import EVENTS, Unmet
-from rfa.theory.statement import KNOWN, Statement
+from rfa.theory.hypotheses import EVENTS, HYPOTHESES, Unmet
+from rfa.theory.statement import PaperStatement, Statement, claimed
 from rfa.theory.verdict import Check
 from rfa.theory.verification import check, selected
 from rfa.training.run import Run
 
 Measure = Callable[[Run], Mapping[str, Any]]
+
+# The target of a claim that rests on Definition 4.5.
+ON_GOOD_RUNS = "never false on a good run"
 
 
 def measure_of(measure: str | Measure | Iterable[str | Statement]) -> Measure:
@@ -93,6 +96,15 @@ def checks(
           or "none" if it claims nothing.
         - ``ID:bears``: whether trials bear on the claim: all hypotheses that depend on the
           parameters hold, and the claim is not about a C that is "large enough".
+        - ``ID:case``: whether the claim speaks of this trial, as far as what was drawn decides it:
+          a claim "on a good run" speaks of good runs, and a user's statement of trials in which
+          what it needs is true.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of :func:`rfa.theory.check`; also if the ``probability`` of a user's statement is no
+        number of at most 1 at this delta.
     """
     chosen = {s.id: s for s in selected(statements)}
     listed = [s if isinstance(s, Statement) else s.id for s in chosen.values()]
@@ -110,28 +122,44 @@ def checks(
         values[f"{name}:value"] = entry.value
         values[f"{name}:verdict"] = entry.verdict
         values[f"{name}:hypotheses_met"] = entry.hypotheses_met
-        values[f"{name}:target"] = _target(statement, delta)
-        values[f"{name}:bears"] = _bears(entry)
+        values[f"{name}:target"] = target = _target(statement, delta)
+        values[f"{name}:bears"] = _bears(statement, entry)
+        values[f"{name}:case"] = _speaks(statement, entry, target, report.settings["good_run"])
     return values
 
 
-def _target(statement: Any, delta: float) -> float | str:
-    probability = statement.probability
-    if callable(probability):
-        return float(probability(delta))
-    if probability is None:
-        return "never false on a good run" if "good_run" in statement.needs else "never false"
-    return str(probability)
+def _target(statement: PaperStatement | Statement, delta: float) -> float | str:
+    probability = claimed(statement, delta)
+    if probability is not None:
+        return probability
+    return ON_GOOD_RUNS if "good_run" in statement.needs else "never false"
 
 
-def _bears(entry: Check) -> bool:
+def _drawn(statement: PaperStatement | Statement, line: str) -> bool:
+    """Whether a hypothesis that is unmet depends on what was drawn, not on the parameters alone."""
+    if not isinstance(line, Unmet):
+        return False
+    premises = () if isinstance(statement, Statement) else statement.premises
+    # a user's statement may need another statement, which is true of a run or not
+    return line.id in EVENTS or line.id in premises or line.id not in HYPOTHESES
+
+
+def _bears(statement: PaperStatement | Statement, entry: Check) -> bool:
     """Whether trials bear on the claim of a check, as far as the parameters decide it."""
-    refutable = entry.id not in KNOWN or KNOWN[entry.id].refutable
-    premises = KNOWN[entry.id].premises if entry.id in KNOWN else ()
-    drawn = EVENTS.union(premises)
     return (
-        refutable
+        (isinstance(statement, Statement) or statement.refutable)
         and entry.claims
         and entry.applicable
-        and all(isinstance(line, Unmet) and line.id in drawn for line in entry.unmet)
+        and all(_drawn(statement, line) for line in entry.unmet)
     )
+
+
+def _speaks(
+    statement: PaperStatement | Statement, entry: Check, target: float | str, good_run: bool | None
+) -> bool:
+    """Whether the claim speaks of a trial, as far as what was drawn decides it."""
+    if not entry.applicable or entry.verdict == "no claim":
+        return False
+    if isinstance(statement, Statement):
+        return not any(_drawn(statement, line) for line in entry.unmet)
+    return target != ON_GOOD_RUNS or good_run is True

@@ -14,7 +14,7 @@ from rfa.estimates.intervals import clopper_pearson
 LEVEL = 0.05
 
 # What a record of rfa.studies.checks has for a statement, behind its id and a colon.
-ASPECTS = ("verdict", "hypotheses_met", "target", "bears")
+ASPECTS = ("verdict", "hypotheses_met", "target", "bears", "case")
 
 
 class Proportion(NamedTuple):
@@ -25,16 +25,18 @@ class Proportion(NamedTuple):
     k : int
         Number of trials in which the inequality held.
     n : int
-        Number of trials in which it was applicable and decided.
+        Number of trials in which it was applicable and decided. If a user's statement claims a
+        probability, only those in which what it needs is true.
     low, high : float
         95 percent Clopper-Pearson interval of the probability; 0 and 1 if n = 0. It is not adjusted
         for the number of statements, and assumes that the number of trials was chosen before.
     trials : int
         Number of all trials of the cell.
-    not_applicable, undecided, trivial, no_case, no_claim, unmet : int
-        Number of trials in which the statement was not applicable; in which drawn points left it
-        open; with this verdict of :class:`rfa.theory.Check`; and in which some of its hypotheses
-        were not met.
+    not_applicable, failed, undecided, trivial, no_case, no_claim : int
+        Number of trials with this verdict of :class:`rfa.theory.Check`, where ``failed`` is "failed
+        to run".
+    unmet : int
+        Number of trials in which some hypotheses of the statement were not met.
     target : float, str or None
         What is claimed: a probability, "never false", "never false on a good run", or "none".
         None if the truth value is not that of a statement.
@@ -45,8 +47,8 @@ class Proportion(NamedTuple):
         Whether the trials bear on the paper: the parameters meet (A1)-(A7) and what the proof of
         the statement needs, and the claim is not about a C that is "large enough".
     p_value : float
-        One-sided exact binomial p-value of k or fewer against a target that is a probability; NaN
-        otherwise.
+        One-sided exact binomial p-value of k or fewer against a target that is a probability above
+        0; NaN otherwise.
     verdict : str
         In one of these forms:
 
@@ -66,6 +68,7 @@ class Proportion(NamedTuple):
     high: float
     trials: int
     not_applicable: int
+    failed: int
     undecided: int
     trivial: int
     no_case: int
@@ -88,29 +91,26 @@ def proportion_of(statement: str, records: Sequence[Mapping[str, Any]]) -> Propo
     """The proportion of a truth value in records; each has it, and may have its aspects."""
     about = all(f"{statement}:{aspect}" in record for record in records for aspect in ASPECTS)
     verdicts = [record[f"{statement}:verdict"] if about else "" for record in records]
+    target = records[0][f"{statement}:target"] if about else None
+    probability = isinstance(target, float)
+    spoken = [record[f"{statement}:case"] if about else True for record in records]
+    # a claim of a probability is about the trials of which it speaks alone
     values = [
-        None if verdict == "undecided" else record[statement]
-        for record, verdict in zip(records, verdicts, strict=True)
+        None if verdict == "undecided" or (probability and not case) else record[statement]
+        for record, verdict, case in zip(records, verdicts, spoken, strict=True)
     ]
     n, k = sum(value is not None for value in values), sum(map(bool, values))
     low, high = clopper_pearson(k, n) if n else (0.0, 1.0)
     counted = Counter(verdicts)
-    target = records[0][f"{statement}:target"] if about else None
     bears = about and all(
         record[f"{statement}:bears"] for record in records if record[statement] is not None
     )
     cases = false = 0
     p_value = math.nan
     if isinstance(target, str) and target != "none":
-        spoken = [
-            value
-            for value, verdict, record in zip(values, verdicts, records, strict=True)
-            if value is not None
-            and verdict != "no claim"
-            and (target == "never false" or record["good_run"])
-        ]
-        cases, false = len(spoken), sum(not value for value in spoken)
-    elif isinstance(target, float) and n:
+        told = [x for x, case in zip(values, spoken, strict=True) if case and x is not None]
+        cases, false = len(told), sum(not value for value in told)
+    elif isinstance(target, float) and n and target > 0:
         p_value = _p_value(k, n, target)
     return Proportion(
         k=k,
@@ -118,7 +118,8 @@ def proportion_of(statement: str, records: Sequence[Mapping[str, Any]]) -> Propo
         low=low,
         high=high,
         trials=len(records),
-        not_applicable=len(values) - n - counted["undecided"],
+        not_applicable=counted["not applicable"] if about else len(records) - n,
+        failed=counted["failed to run"],
         undecided=counted["undecided"],
         trivial=counted["trivial"],
         no_case=counted["no case"],
@@ -174,7 +175,7 @@ def _p_value(k: int, n: int, target: float) -> float:
     """The probability of k or fewer of n, if each has the probability target."""
     from scipy.stats import binom
 
-    return float(binom.cdf(k, n, min(max(target, 0.0), 1.0)))
+    return float(binom.cdf(k, n, target))
 
 
 def _verdict(

@@ -62,7 +62,7 @@ class Audit:
     constants : dict of str to (float, float)
         For each of "A1", ..., "A7" the interval of C that it allows.
     needs : tuple of Need
-        What the proofs need besides, with C = hi.
+        What the proofs need besides, with C = hi if that is feasible.
     unmet : tuple of str
         Hypotheses of the theorem other than (A1)-(A7) that the experiment does not meet.
     notes : tuple of str
@@ -159,8 +159,8 @@ class Audit:
         needs: list[tuple[str, ...]] = [
             (
                 need.statement + (", literal C0" if need.literal else ""),
-                f"{need.value:.4g}",
-                f"{need.bound:.4g}",
+                "no C" if math.isnan(need.value) else f"{need.value:.4g}",
+                "no C" if math.isnan(need.bound) else f"{need.bound:.4g}",
                 "yes" if need.holds else "NO",
                 need.source,
             )
@@ -200,8 +200,9 @@ def audit(exp: HasParameters, delta: float = setting.DELTA, C0: float = setting.
     -----
     Section 2.1. The proofs leave C1 and C2 open. Here C1 = min((sigma sqrt d)^(-1/2),
     1/(sigma sqrt d), (n/log(1/delta))^(1/4)), the largest for which the second inequalities of
-    Lemma 4.3 hold, whatever C0 is. C2 = 12 C0 sqrt(2 pi e), from (12). size(N)/n is taken to be the
-    largest that Lemma 4.3(c) allows, eta + C1 sqrt(log(1/delta)/n), and 0 if eta = 0. Costs O(1).
+    Lemma 4.3 hold, whatever C0 is. C2 = 12 C0 sqrt(2 pi e), from (12). For size(N)/n the needs have
+    the largest that Lemma 4.3(c) allows, eta + C1 sqrt(log(1/delta)/n), and 0 if eta = 0. The c of
+    (7), which the paper leaves open, is taken to be 1, which is less than the proof takes. O(1).
 
     Examples
     --------
@@ -226,6 +227,7 @@ def audit_parameters(
     C0 = above_one(C0)
     constants = allowed(parameters, delta)
     lo, hi = feasible_interval(constants)
+    holds = hi > 1 and reaches(hi, lo)
     C1 = largest_C1(parameters.spread, parameters.n, delta)
     unmet = (
         omega_unmet(parameters.omega_init),
@@ -247,13 +249,13 @@ def audit_parameters(
         C2=C2_of(C0),
         lo=lo,
         hi=hi,
-        holds=hi > 1 and reaches(hi, lo),
+        holds=holds,
         binding=Binding(
             lo=("A7",) if lo > 1 else ("C > 1",),
             hi=tuple(k for k, (_, high) in constants.items() if reaches(hi, high)),
         ),
         constants=constants,
-        needs=derived_needs(parameters, delta, hi, C0, C1),
+        needs=derived_needs(parameters, delta, hi if holds else math.nan, C0, C1),
         unmet=tuple(filter(None, unmet)),
         notes=tuple(notes),
     )

@@ -24,7 +24,7 @@ NO_NEURONS = "J is empty"
     "condition_4_7",
     "Condition 4.7",
     "9",
-    "share of J that is aligned, t = 1..T-1",
+    "share of J that is aligned, smallest of t = 1..T-1",
     uses=lambda e, k: Uses(horizon=True, last=e.T - 1, steps=itertools.chain([0], range(1, e.T))),
     needs=(*SHARED, "neurons_of_each_cluster"),
     probability="none",

@@ -93,7 +93,7 @@ def _proposition_3_2(e: Evidence, k: Terms) -> Comparison:
         axes={"sample": np.flatnonzero(moved)},
         empty="no feature is ever active",
         details={"left_out": int((~moved).sum())},
-        constant=Constant("C", C_FEATURES / e.r, empirical, C_FEATURES),
+        constant=Constant("C of 3.2", C_FEATURES / e.r, empirical, C_FEATURES),
     )
 
 

@@ -435,14 +435,18 @@ def _complexity_details(found: Complexity) -> dict[str, Any]:
 
 
 def _estimated(found: Complexity) -> str:
-    return "" if found.exact_maximum else "the value is a lower estimate of the complexity"
+    return (
+        ""
+        if found.exact_maximum
+        else "the value is a lower estimate of the complexity, so that the verdict is not certain"
+    )
 
 
 @statement(
     "proposition_B_1",
     "Proposition B.1",
     "15",
-    "Rademacher complexity <= 2 R sqrt(mean |x_i|^2)/sqrt n",
+    "Rademacher complexity <= 2 R sqrt(mean |x_i|^2)/sqrt n, R = 1",
     uses=lambda e, k: Uses(clusters=False),
 )
 def _proposition_B_1(e: Evidence, k: Terms) -> Comparison:
@@ -456,7 +460,7 @@ def _proposition_B_1(e: Evidence, k: Terms) -> Comparison:
     "proposition_B_1_expected",
     "Proposition B.1",
     "15",
-    "Rademacher complexity <= 2 R sqrt(1 + sigma^2 d)/sqrt n",
+    "Rademacher complexity <= 2 R sqrt(1 + sigma^2 d)/sqrt n, R = 1",
     uses=lambda e, k: Uses(width=True),
     needs=("second_layer",),
     probability="none",

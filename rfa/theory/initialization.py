@@ -14,7 +14,7 @@ from rfa.theory.evaluation import check_of, checks_of
 from rfa.theory.evidence import Evidence, Floats, Uses
 from rfa.theory.hypotheses import GOOD_RUN, SHARED, hypothesis
 from rfa.theory.samples import LEMMA_4_3
-from rfa.theory.statement import one_minus, statement
+from rfa.theory.statement import KNOWN, one_minus, statement
 from rfa.theory.terms import Terms, once
 from rfa.theory.verdict import Check
 from rfa.training.run import Run
@@ -36,7 +36,7 @@ def _random_start(e: Evidence, k: Terms) -> Uses:
     "3",
     "| |w_j^0| / (omega sqrt d) - 1 | <= 1/2",
     uses=_random_start,
-    needs=SHARED,
+    needs=(*SHARED, "need_lemma_4_1"),
     probability=one_minus(1),
 )
 def _lemma_4_1_a(e: Evidence, k: Terms) -> Comparison:
@@ -55,7 +55,7 @@ def _lemma_4_1_a(e: Evidence, k: Terms) -> Comparison:
     "lemma_4_1_b_mu1",
     "Lemma 4.1",
     "3",
-    "neurons with |<w_j^0, mu1>| >= omega/(2 C0)",
+    "#{j: |<w_j^0, mu1>| >= omega/(2 C0)} >= m (1 - 1/(2 C0) - sqrt(2 log(4/delta)/m))",
     uses=_random_start,
     needs=SHARED,
     probability=one_minus(1),
@@ -68,7 +68,7 @@ def _lemma_4_1_b_mu1(e: Evidence, k: Terms) -> Comparison:
     "lemma_4_1_b_mu2",
     "Lemma 4.1",
     "3",
-    "neurons with |<w_j^0, mu2>| >= omega/(2 C0)",
+    "#{j: |<w_j^0, mu2>| >= omega/(2 C0)} >= m (1 - 1/(2 C0) - sqrt(2 log(4/delta)/m))",
     uses=_random_start,
     needs=SHARED,
     probability=one_minus(1),
@@ -132,6 +132,9 @@ def lemma_4_1(
 
 # ------------------------------------------------------------------ Lemma 4.2
 
+# Its proof uses the norms of Lemma 4.1.
+NEEDS_4_2 = ("need_lemma_4_1", "need_lemma_4_2")
+
 
 @statement(
     "lemma_4_2",
@@ -139,7 +142,7 @@ def lemma_4_1(
     "4",
     "each |J_mu| >= (m/4)(1 - 1/C0)^2",
     uses=_random_start,
-    needs=(*SHARED, "need_lemma_4_2"),
+    needs=(*SHARED, *NEEDS_4_2),
     probability=one_minus(1),
 )
 def _lemma_4_2(e: Evidence, k: Terms) -> Comparison:
@@ -160,7 +163,7 @@ def _lemma_4_2(e: Evidence, k: Terms) -> Comparison:
     "4",
     "|J| >= m (1 - 1/C0)^2",
     uses=_random_start,
-    needs=(*SHARED, "need_lemma_4_2"),
+    needs=(*SHARED, *NEEDS_4_2),
     probability=one_minus(1),
 )
 def _lemma_4_2_sum(e: Evidence, k: Terms) -> Comparison:
@@ -272,6 +275,9 @@ def lemma_4_2(
 
 # ------------------------------------------------------------------ Lemma 4.4
 
+# Its proof uses Lemma 4.3, (6) and the end of (12).
+NEEDS_4_4 = ("need_lemma_4_3", "need_eq_6", "need_eq_12", "need_eq_12_noise")
+
 
 @statement(
     "lemma_4_4",
@@ -279,7 +285,7 @@ def lemma_4_2(
     "6",
     "clean samples of mu minus of -mu on which w_j^0 is active >= n/C2",
     uses=_random_start,
-    needs=(*SHARED, "need_lemma_4_3"),
+    needs=(*SHARED, *NEEDS_4_4),
     probability=one_minus(2),
 )
 def _lemma_4_4(e: Evidence, k: Terms) -> Comparison:
@@ -307,8 +313,7 @@ def _lemma_4_4(e: Evidence, k: Terms) -> Comparison:
     "(6)",
     "clean samples of mu >= n/8",
     uses=lambda e, k: Uses(),
-    needs=GOOD_RUN,
-    refutable=False,
+    needs=(*GOOD_RUN, "need_eq_6"),
     inner=True,
 )
 def _equation_6(e: Evidence, k: Terms) -> Comparison:
@@ -412,7 +417,7 @@ def _good_run(e: Evidence, k: Terms) -> list[str]:
     "7",
     "good run at this C0: parts of 4.1-4.4 that fail",
     uses=lambda e, k: Uses(width=True, rate=True, omega=True, steps=[0]),
-    needs=(*SHARED, "need_lemma_4_2", "need_lemma_4_3"),
+    needs=(*SHARED, *NEEDS_4_2, *NEEDS_4_4),
     probability=one_minus(4),
 )
 def _definition_4_5(e: Evidence, k: Terms) -> Comparison:
@@ -420,6 +425,7 @@ def _definition_4_5(e: Evidence, k: Terms) -> Comparison:
     return at_most(
         float(len(failing)),
         0.0,
+        why=", ".join(dict.fromkeys(KNOWN[id].numbers[0] for id in failing)),
         details={"failing": failing},
         constant=Constant("C0", k.C0, None, k.literal_C0),
     )

@@ -49,7 +49,7 @@ def _followed(e: Evidence, k: Terms) -> Uses:
     "lemma_4_11_alignment",
     "Lemma 4.11",
     "13",
-    "share of J aligned at t = 1..T-1",
+    "share of J that is aligned, smallest of t = 1..T-1",
     uses=_followed,
     needs=PERSISTENCE,
 )

@@ -13,6 +13,7 @@ from typing import Any
 from rfa import _validate
 from rfa._tables import aligned, as_html, as_markdown, jsonable
 from rfa.theory.hypotheses import SHARED, Unmet
+from rfa.theory.needs import NEEDS
 from rfa.theory.statement import KNOWN
 from rfa.theory.verdict import VERDICTS, Check
 
@@ -20,7 +21,12 @@ from rfa.theory.verdict import VERDICTS, Check
 WIDTH, NUMBER, TEXT = 100, 15, 39
 
 # Constants that make a bound weaker as they grow: the least one that would do is shown.
-GROWING = ("C", "C1", "C2", "C3", "Cf")
+GROWING = ("C", "C of 3.2", "C1", "C2", "C3", "Cf")
+
+SYMBOLS = (
+    "y~ is the clean label, w^t a neuron after t steps, mu' the mean orthogonal to mu, J the "
+    "neurons of Lemma 4.2, Jc all others, |N| the number of noisy samples, b the least y~ f^J."
+)
 
 WORDS = (
     "holds, FAILS: the paper claims this of the run, and it is so or not. true, false: the paper "
@@ -55,7 +61,8 @@ class Report:
     beyond : tuple of Check
         What the last step gives where the run is longer than T: beyond the theorem.
     shown : tuple of str
-        The ids of the paper's statements in the order in which the text shows them.
+        The ids of the paper's statements in the order in which the text shows them, without inner
+        steps unless it is long. Empty if statements were selected: then all are shown, as selected.
 
     Examples
     --------
@@ -132,7 +139,11 @@ class Report:
                 f" Lemma 4.2 needs m >= {math.ceil(s['width_needed'])} at this C0: lemmas that "
                 "rest on it are not counted as claims."
             )
-        return [first, f"Evaluated at T = {s['T']}{rounded}{steps}; {constants}.", good, WORDS]
+        evaluated = f"Evaluated at T = {s['T']}{rounded}{steps}; {constants}."
+        if s["parameters"]:
+            listed = (f"{name} = {value:.4g}" for name, value in s["parameters"].items())
+            evaluated = f"The run has {', '.join(listed)}. {evaluated}"
+        return [first, evaluated, good, WORDS]
 
     def summary(self) -> str:
         """One line: how many claims were tested, and how many of them hold."""
@@ -178,7 +189,7 @@ class Report:
             rows = [LONG, *map(_long_cells, self._ordered())]
             rows += [_long_cells(check, "beyond the theorem: ") for check in self.beyond]
             return "\n".join([*heading, "", aligned(rows), "", self.summary()])
-        main = [check for check in self._ordered() if not _inner(check)]
+        main = [check for check in self._ordered() if not (self.shown and _inner(check))]
         lines = [*heading, "", *_short_lines(main)]
         if self.beyond:
             t = self.settings["steps"]
@@ -191,7 +202,8 @@ class Report:
                 "",
                 f"{hidden} inner steps of the proofs are not shown (--long), but counted here:",
             ]
-        return "\n".join([*lines, "", *textwrap.wrap(self.summary(), WIDTH)])
+        end = [*textwrap.wrap(SYMBOLS, WIDTH), "", *textwrap.wrap(self.summary(), WIDTH)]
+        return "\n".join([*lines, "", *end])
 
     def __str__(self) -> str:
         return self.to_text()
@@ -250,7 +262,7 @@ def _inner(check: Check) -> bool:
 def _text(check: Check) -> str:
     """What is compared, and in what unit."""
     unit = KNOWN[check.id].unit if check.id in KNOWN else ""
-    return f"{check.text} (in units of {unit})" if unit else check.text
+    return f"{check.text} (both sides over {unit})" if unit else check.text
 
 
 def _constant(check: Check) -> str:
@@ -278,6 +290,23 @@ def _own_unmet(check: Check) -> list[str]:
     return list(dict.fromkeys(map(str, own)))
 
 
+def _briefly(check: Check) -> list[str]:
+    """Unmet hypotheses in few words; needs of the proofs by their places, as the audit has them."""
+    words, places = [], []
+    for line in check.unmet:
+        id = line.id if isinstance(line, Unmet) else ""
+        need = NEEDS.get(id.removeprefix("need_"))
+        if id.startswith("need_") and need:
+            places.append(need)
+        elif id == "good_run":
+            words.append("not a good run")
+        elif id not in SHARED:
+            words.append(str(line))
+    if places:
+        words.append(f"unmet needs of {', '.join(dict.fromkeys(places))}")
+    return list(dict.fromkeys(words))
+
+
 def _short_lines(checks: Iterable[Check]) -> list[str]:
     """A table of at most WIDTH columns, with notes below the rows."""
     head = ("statement", "what is compared", "value", "", "bound", "verdict")
@@ -291,7 +320,7 @@ def _short_lines(checks: Iterable[Check]) -> list[str]:
         )
         lines += [_line("", more) for more in rest]
         explained = check.verdict in ("false", "no claim", "not applicable", "failed to run")
-        unmet = _own_unmet(check) if explained else []
+        unmet = _briefly(check) if explained else []
         notes = "; ".join(filter(None, [check.failed_to_run, check.why, _constant(check), *unmet]))
         indent = " " * (NUMBER + 4)
         lines += textwrap.wrap(notes, WIDTH, initial_indent=indent, subsequent_indent=indent)

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from rfa import _validate
+from rfa.setting import DELTA
 from rfa.theory.comparison import Absent, Comparison
 from rfa.theory.evidence import Evidence, Uses
+from rfa.theory.hypotheses import HYPOTHESES
 from rfa.theory.terms import Terms
 
 # The probability that a statement claims, as a function of delta. None: it is never false where
 # its needs are met. "none": it claims nothing.
 Probability = Callable[[float], float] | str | None
+
+# What the record of a trial has beside statements; rfa.studies.checks makes it.
+RECORDED = ("trial", "status", "delta", "assumptions_met", "good_run")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +28,9 @@ class Statement:
     Parameters
     ----------
     id : str
-        A Python identifier that no statement of the paper has.
+        A Python identifier that neither a statement of the paper nor a hypothesis has, and that is
+        not an entry of a study's records ("trial", "status", "delta", "assumptions_met",
+        "good_run").
     text : str
         One line that says what is compared, such as "norm_F(W_T) <= 1".
     evaluate : callable
@@ -31,21 +38,24 @@ class Statement:
         a ``numpy.random.Generator`` of this statement's own. It returns a dict or, if the statement
         is not applicable to the run, a str that says why. The dict has
 
-        - ``value``, ``bound``: float, or None if there is nothing to compare;
+        - ``value``, ``bound``: float, or None if there is nothing to compare (then the verdict is
+          "no case" without a value, and "no claim" without a bound);
         - ``relation``: ">=", "<=" or "<", how value has to compare with bound;
         - optionally ``tolerance``, ``where``, ``constant``, ``constant_used``,
           ``literal_constant``, ``empirical_constant``, ``details`` and ``why``, as in
           :class:`rfa.theory.Check`;
-        - optionally ``verdict``: "trivial", "no case", "no claim" or "undecided", if the
-          comparison is not to decide.
+        - optionally ``verdict``: "no case", "no claim" or "undecided" if the comparison is not to
+          decide; "trivial" if it is true whatever the value.
     numbers : tuple of str
         Its numbers in arXiv 2202.07626 and in JMLR 24(303), or elsewhere.
     needs : sequence of str
-        What it assumes: ids of hypotheses (:data:`rfa.theory.HYPOTHESES`) or of other statements.
-        Only where all hold the verdict is "holds" or "FAILS".
+        What it assumes: ids of hypotheses (:data:`rfa.theory.HYPOTHESES`), of statements of the
+        paper, or of other Statements of the same call. A statement that is needed is met where it
+        is true of the run: its verdict is "holds", "true", "trivial" or "no case". Only where all
+        needs are met the verdict is "holds" or "FAILS", and only such trials of a study count.
     probability : callable, None or "none"
-        The probability that it claims, as a function of delta; None if it claims never to be
-        false; "none" if it claims nothing.
+        The probability that it claims, as a function of delta: at most 1, and checked at
+        delta = 0.1. None if it claims never to be false; "none" if it claims nothing.
 
     Raises
     ------
@@ -75,9 +85,16 @@ class Statement:
         _validate.instance(self.id, "id", str, "an identifier")
         if not self.id.isidentifier():
             raise ValueError(f"id must be a Python identifier, got {_validate.shown(self.id)}")
-        if self.id in KNOWN:
-            raise ValueError(f"id must be new: the paper's statements have {self.id!r} already")
+        for taken, what in (
+            (KNOWN, "the paper's statements have"),
+            (HYPOTHESES, "the hypotheses have"),
+            (RECORDED, "the records of a study have"),
+        ):
+            if self.id in taken:
+                raise ValueError(f"id must be new: {what} {self.id!r} already")
         _validate.instance(self.text, "text", str, "a line of text")
+        if not self.text or self.text.splitlines() != [self.text]:
+            raise ValueError(f"text must be one line, got {_validate.shown(self.text)}")
         if not callable(self.evaluate):
             raise TypeError(f"evaluate must be a function, got {_validate.shown(self.evaluate)}")
         numbers = _validate.entries(self.numbers, "numbers", 2)
@@ -92,6 +109,26 @@ class Statement:
             raise TypeError(f"probability must be a function of delta, None or 'none', got {shown}")
         object.__setattr__(self, "numbers", numbers)
         object.__setattr__(self, "needs", needs)
+        claimed(self, DELTA)
+
+
+def claimed(statement: Statement | PaperStatement, delta: float) -> float | str | None:
+    """The probability that a statement claims at this delta, or what stands in its place."""
+    if not callable(statement.probability):
+        return statement.probability
+    try:
+        found = _validate.real(statement.probability(delta), "it")
+    except Exception as error:
+        raise ValueError(
+            f"probability of statement {statement.id!r} must be a number at delta = {delta:g}, "
+            f"got {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
+    if found > 1:
+        raise ValueError(
+            f"probability of statement {statement.id!r} must be at most 1, at delta = {delta:g} "
+            f"got {found:g}"
+        )
+    return found
 
 
 Compare = Callable[[Evidence, Terms], Comparison | Absent]

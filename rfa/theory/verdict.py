@@ -18,6 +18,9 @@ COMPARISONS = {
 # Verdicts that stand in place of that of the inequality.
 INSTEAD = ("trivial", "no case", "no claim", "undecided")
 
+# Verdicts of what is true of a run, whether it is claimed or not.
+TRUE = ("holds", "true", "trivial", "no case")
+
 # All verdicts, in the order in which a report counts them.
 VERDICTS = (
     "holds",
@@ -153,8 +156,8 @@ class Check:
         - "holds", "FAILS": the hypotheses are met, so that the claim is tested on this run.
         - "true", "false": the inequality, where the paper claims nothing about this run: hypotheses
           are not met, or the statement claims nothing by itself.
-        - "no claim": the statement has an "if" of its own, which is not met; or there is a value
-          alone and no bound.
+        - "no claim": the statement has an "if" of its own, which is not met; or it is a value
+          without a bound.
         - "trivial": any value satisfies the bound.
         - "no case": there is nothing to compare.
         - "undecided": the drawn points leave it open.

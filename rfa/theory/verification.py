@@ -12,7 +12,7 @@ import numpy as np
 from rfa import _seeds, _validate, setting
 from rfa.theory.amplification import LEMMA_4_10
 from rfa.theory.conditions import CONDITION_4_7, CONDITION_4_8
-from rfa.theory.evaluation import check_of, own_check
+from rfa.theory.evaluation import check_of
 from rfa.theory.evidence import Evidence, Uses, evidence
 from rfa.theory.features import PROPOSITION_3_2
 from rfa.theory.generalization import PROPOSITION_B_1, THEOREM_3_1
@@ -20,6 +20,7 @@ from rfa.theory.growth import LEMMA_A_1
 from rfa.theory.hypotheses import HYPOTHESES, SHARED, audit_of, unmet
 from rfa.theory.initialization import DEFINITION_4_5, LEMMA_4_1, LEMMA_4_2, LEMMA_4_4
 from rfa.theory.margin import EQUATION_16, LEMMA_4_6, LEMMA_4_9
+from rfa.theory.own import in_order, own_checks
 from rfa.theory.persistence import LEMMA_4_11
 from rfa.theory.report import Report
 from rfa.theory.samples import LEMMA_4_3
@@ -64,8 +65,11 @@ SHOWN: tuple[str, ...] = tuple(
             *LEMMA_4_2,
             *LEMMA_4_3,
             *LEMMA_4_4,
+            *CONDITION_4_7,
+            *CONDITION_4_8,
             *LEMMA_4_10,
             *LEMMA_4_11,
+            *LEMMA_4_6,
             *LEMMA_4_9,
             *ALL,
         )
@@ -154,19 +158,13 @@ def check(
     e, k = evidence(run, delta, C0, rng)
     chosen = selected(statements)
     if e.rounded:
-        warnings.warn(
-            f"1/(4 alpha) = {1 / (4 * run.alpha):.6g} is not an integer: T is rounded down to "
-            f"{e.T}",
-            stacklevel=2,
-        )
+        warnings.warn(setting.Horizon.of(run.alpha).warning(run.alpha), stacklevel=2)
     given = _seeds.root(k.rng)
     drawn = isinstance(given, np.random.Generator)
     origin = _seeds.apart(given) if isinstance(given, np.random.Generator) else given
     k = replace(k, rng=origin)
-    own = {s.id: s for s in chosen if isinstance(s, Statement)}
-    checks = tuple(
-        own_check(s, e, k, own) if isinstance(s, Statement) else check_of(s, e, k) for s in chosen
-    )
+    own = own_checks([s for s in chosen if isinstance(s, Statement)], e, k)
+    checks = tuple(own[s.id] if isinstance(s, Statement) else check_of(s, e, k) for s in chosen)
     audit, good = audit_of(e, k), check_of(KNOWN["definition_4_5"], e, k)
     needs = [] if audit is None else [n for n in audit.needs if not n.literal]
     settings = {
@@ -191,7 +189,7 @@ def check(
         "unmet": [str(hypothesis) for hypothesis in unmet(SHARED, e, k)],
     }
     beyond = _beyond(e, k.at(e.steps)) if statements is None and run.t > e.T else ()
-    return Report(checks, settings, beyond, SHOWN)
+    return Report(checks, settings, beyond, SHOWN if statements is None else ())
 
 
 def selected(
@@ -230,7 +228,7 @@ def selected(
                     f"needs of statement {statement.id!r} has {_validate.shown(need)}, "
                     f"{_near(need, known)}"
                 )
-    _refuse_circles(own)
+    in_order(own)
     return chosen
 
 
@@ -238,24 +236,6 @@ def _near(name: str, known: Iterable[str]) -> str:
     """What to say of an unknown id."""
     near = difflib.get_close_matches(name, list(known), 3, 0.5)
     return "which is unknown" + (f"; near ones are {', '.join(near)}" if near else "")
-
-
-def _refuse_circles(own: dict[str, Statement]) -> None:
-    """Refuse statements that need each other."""
-    done: set[str] = set()
-
-    def follow(id: str, path: tuple[str, ...]) -> None:
-        if id in path:
-            circle = " -> ".join((*path[path.index(id) :], id))
-            raise ValueError(f"statements must not need each other, got {circle}")
-        if id not in done:
-            for need in own[id].needs:
-                if need in own:
-                    follow(need, (*path, id))
-            done.add(id)
-
-    for id in own:
-        follow(id, ())
 
 
 def _beyond(e: Evidence, k: Terms) -> tuple[Check, ...]:

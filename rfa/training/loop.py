@@ -169,9 +169,7 @@ def train(
     if steps is None:
         steps = horizon.T
         if horizon.rounded:
-            warnings.warn(
-                f"1/(4 alpha) is not an integer: T is rounded down to {steps}", stacklevel=2
-            )
+            warnings.warn(horizon.warning(alpha), stacklevel=2)
     steps = _validate.nonnegative_int(steps, "steps")
     if steps > MAX_STEPS:
         raise ValueError(f"steps must be at most 2^53, got {_validate.shown(steps)}")

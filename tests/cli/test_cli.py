@@ -257,7 +257,11 @@ def test_warnings_are_one_line():
     assert line.startswith("rfa: warning: the run diverged at t=")
     done = process(*TRAIN, "--alpha", "0.03", capture_output=True)
     assert done.returncode == 0
-    assert done.stderr == "rfa: warning: 1/(4 alpha) is not an integer: T is rounded down to 9\n"
+    told = "rfa: warning: 1/(4 alpha) = 8.33333 is not an integer: T is rounded down to 9\n"
+    assert done.stderr == told
+    # a check says the same once more, and the command line says it once
+    done = process("check", *TRAIN[1:], "--alpha", "0.03", capture_output=True)
+    assert (done.returncode, done.stderr) == (0, told)
     done = process(*TRAIN, "--alpha", "0.03", capture_output=True, env={"PYTHONWARNINGS": "ignore"})
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -424,7 +424,7 @@ def made_up(outcomes, **cell):
         record = {"delta": 0.05, "assumptions_met": True, "good_run": True, **cell}
         for name in STATEMENTS:
             record |= {name: True, f"{name}:verdict": "holds", f"{name}:hypotheses_met": True}
-            record |= {f"{name}:target": 0.8, f"{name}:bears": True}
+            record |= {f"{name}:target": 0.8, f"{name}:bears": True, f"{name}:case": True}
         for name in ("equation_16", "equation_20"):
             record[f"{name}:target"] = "never false on a good run"
         for name, values in outcomes.items():

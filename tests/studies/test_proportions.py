@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from fractions import Fraction
 
@@ -18,17 +19,17 @@ SMALL = rfa.Experiment(n=40, d=3, m=8)
 ON_GOOD = "never false on a good run"
 
 
-def made_up(values, verdicts=None, target=0.6, bears=True, good=None):
+def made_up(values, verdicts=None, target=0.6, bears=True, cases=None):
     """A study in which one statement had these outcomes."""
     verdicts = verdicts or ["not applicable" if v is None else "holds" for v in values]
     records = [
         {
-            "good_run": True if good is None else good[k],
             "lemma_4_2": value,
             "lemma_4_2:verdict": verdict,
             "lemma_4_2:hypotheses_met": k % 2 == 0,
             "lemma_4_2:target": target,
             "lemma_4_2:bears": bears,
+            "lemma_4_2:case": True if cases is None else cases[k],
         }
         for k, (value, verdict) in enumerate(zip(values, verdicts, strict=True))
     ]
@@ -71,30 +72,36 @@ def test_trials_that_say_little_are_counted_apart():
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "good", "target", "cases", "false", "verdict"),
+    ("outcomes", "cases", "target", "counted", "false", "verdict"),
     [
         ([True] * 5, [True] * 5, ON_GOOD, 5, 0, "never false"),
         ([True, False, False], [True, True, False], ON_GOOD, 2, 1, "false in 1 of 2"),
-        ([True, False, False], [True, True, False], "never false", 3, 2, "false in 2 of 3"),
-        ([False] * 3, [False, None, False], ON_GOOD, 0, 0, "no case"),
+        ([True, False, False], [True] * 3, "never false", 3, 2, "false in 2 of 3"),
+        ([False] * 3, [False] * 3, ON_GOOD, 0, 0, "no case"),
         ([None] * 3, [True] * 3, ON_GOOD, 0, 0, "no case"),
     ],
 )
 def test_counterexamples_of_a_claim_never_to_be_false(
-    outcomes, good, target, cases, false, verdict
+    outcomes, cases, target, counted, false, verdict
 ):
-    found = made_up(outcomes, target=target, good=good)
-    assert (found.cases, found.counterexamples, found.verdict) == (cases, false, verdict)
+    found = made_up(outcomes, target=target, cases=cases)
+    assert (found.cases, found.counterexamples, found.verdict) == (counted, false, verdict)
+    # how often it held is told of all trials
+    assert (found.k, found.n) == (outcomes.count(True), 3 if None not in outcomes else 0) or counted
     assert math.isnan(found.p_value)
     assert found.refutes == (false > 0)
-    assert not made_up(outcomes, target=target, good=good, bears=False).refutes
+    assert not made_up(outcomes, target=target, cases=cases, bears=False).refutes
 
 
-def test_an_implication_without_its_premise_is_no_case():
-    verdicts = ["no claim", "no claim", "holds"]
-    found = made_up([False, True, True], verdicts, target="never false")
-    assert (found.cases, found.counterexamples, found.no_claim) == (1, 0, 2)
-    assert (found.k, found.n) == (2, 3)
+def test_a_claim_of_a_probability_is_about_its_cases_alone():
+    found = made_up([True, False, False], cases=[True, True, False])
+    assert (found.k, found.n, found.not_applicable) == (1, 2, 0)
+
+
+def test_a_target_that_says_nothing_is_not_tested():
+    found = made_up([False] * 50, target=-0.2)
+    assert math.isnan(found.p_value) and found.verdict == "trivial"
+    assert refuted({"a": found, "b": proportion(0.04)}) == ["b"]
 
 
 @given(st.integers(1, 60), st.data())
@@ -165,7 +172,6 @@ def test_what_bears_on_the_paper():
     assert more == {
         "lemma_4_2",
         "lemma_4_2_sum",
-        "definition_4_5",
         "lemma_A_1_neurons",
         "lemma_A_1_norm",
         "lemma_4_9_norm",
@@ -201,3 +207,55 @@ def test_a_list_of_statements_is_a_measure():
         rfa.study(SMALL, trials=1, measure=["lemma_42"])
     with pytest.raises(ValueError, match="must name at least one statement"):
         rfa.study(SMALL, trials=1, measure=[])
+
+
+def own(id, evaluate, **rest):
+    return rfa.theory.Statement(id, "of a test", evaluate, **rest)
+
+
+def comparing(value, bound=1.0):
+    return lambda run, **given: {"value": value(run), "bound": bound, "relation": "<="}
+
+
+def test_what_a_statement_of_ones_own_speaks_of():
+    """Trials in which another statement is true, or an event; not all of them."""
+    first = own("first", comparing(lambda run: run.data.X[0, 0], 0.0))
+    after = own("after", comparing(lambda run: 2.0), needs=("first",))
+    likely = own(
+        "likely", comparing(lambda run: 2.0), needs=("first",), probability=lambda delta: 1 - delta
+    )
+    broken = own("broken", lambda run, **given: None)
+    study = rfa.study(SMALL, trials=20, rng=0, measure=[first, after, likely, broken])
+    found = study.frequencies()
+    true = found["first"].k
+    assert 0 < true < 20 and found["first"].cases == 20
+    assert (found["after"].cases, found["after"].counterexamples) == (true, true)
+    assert (found["after"].n, found["after"].unmet, found["after"].bears) == (20, 20 - true, True)
+    assert (found["likely"].k, found["likely"].n, found["likely"].bears) == (0, true, True)
+    assert found["likely"].p_value == pytest.approx(0.1**true)
+    assert (found["broken"].failed, found["broken"].not_applicable) == (20, 0)
+    assert refuted(found) == ["first", "after", "likely"]
+
+
+def test_where_the_parameters_fail_nothing_of_ones_own_is_refuted():
+    needy = own("needy", comparing(lambda run: 2.0), needs=("A1_A7",))
+    found = rfa.study(SMALL, trials=5, rng=0, measure=[needy]).frequencies()
+    assert (found["needy"].unmet, found["needy"].bears) == (5, False)
+    assert refuted(found) == []
+
+
+@pytest.mark.parametrize("C0", [5, 1000])
+def test_lemma_4_4_does_not_bear_where_its_proof_wants_more_samples(C0):
+    """The end of (12) wants n >= 3.6e7 at C0 = 5."""
+    measure = functools.partial(rfa.studies.checks, C0=C0, statements=["lemma_4_4"])
+    found = rfa.study(rfa.preset("assumptions"), trials=20, rng=0, measure=measure).frequencies()
+    assert (found["lemma_4_4"].target, found["lemma_4_4"].bears) == (0.8, False)
+    assert found["lemma_4_4"].k < 20 or C0 == 5
+    assert refuted(found) == []
+
+
+def test_a_probability_is_checked_at_the_delta_of_the_study():
+    odd = own("odd", comparing(lambda run: 0.0), probability=lambda delta: 0.5 + delta)
+    measure = functools.partial(rfa.studies.checks, delta=0.6, statements=[odd])
+    with pytest.raises(rfa.TrialError, match="at most 1, at delta = 0.6 got 1.1"):
+        rfa.study(SMALL, trials=2, measure=measure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -11,11 +12,15 @@ import rfa
 from rfa.theory import STATEMENTS, Statement, check
 
 EXP = rfa.preset("assumptions")
+BOUND = ("<=", "1", "holds")
 
 
 @pytest.fixture(scope="module")
 def run():
     return EXP.run(rng=0)
+
+
+OK = {"value": 1, "bound": 1, "relation": "<="}
 
 
 def statement(id="mine", evaluate=None, **rest):
@@ -39,7 +44,8 @@ def test_it_stands_beside_the_papers(run):
     assert (found.verdict, found.slack, found.numbers) == ("holds", 0.5, ("My 1", "9"))
     told = found.to_dict()
     assert (told["statement"], told["arxiv"]) == ("a half is at most one", "My 1")
-    assert "My 1" in report.to_text().splitlines()[-6] + report.to_text()
+    rows = [line for line in report.to_text().splitlines() if line.startswith("My 1 ")]
+    assert [row.split() for row in rows] == [["My", "1", *told["statement"].split(), "0.5", *BOUND]]
     assert "a half is at most one" in report.to_text(long=True)
     assert "My 1" in report.to_markdown() and "My 1" in report._repr_html_()
 
@@ -84,9 +90,11 @@ def test_its_draws_depend_on_its_name_alone(run, rng):
         ({"value": 1, "bound": 1, "relation": "<"}, "FAILS"),
         ({"value": 1.1, "bound": 1, "relation": "<=", "tolerance": 0.2}, "holds"),
         ({"value": None, "bound": None, "relation": ">="}, "no case"),
-        ({"value": 3, "bound": None, "relation": ">=", "verdict": "no claim"}, "no claim"),
+        ({"value": 3, "bound": None, "relation": ">="}, "no claim"),
+        ({"value": 3, "bound": None, "relation": ">=", "verdict": "no case"}, "no case"),
         ({"value": 3, "bound": 0, "relation": ">=", "verdict": "trivial"}, "trivial"),
-        ({"value": -3, "bound": 0, "relation": ">=", "verdict": "trivial"}, "FAILS"),
+        ({"value": np.float32(2), "bound": np.int64(3), "relation": "<"}, "holds"),
+        ({"value": np.array(2.0), "bound": math.inf, "relation": "<"}, "holds"),
         ({"value": 3, "bound": 4, "relation": ">=", "verdict": "undecided"}, "undecided"),
         ("the run has no snapshots", "not applicable"),
     ],
@@ -105,10 +113,25 @@ def test_verdicts(run, result, verdict):
         ({"value": 1, "bound": 1, "relation": "<=", "limit": 3}, "has 'limit'"),
         (
             {"value": 1, "bound": 1, "relation": "=="},
-            "relation must be '>=', '<=' or '<', got '=='",
+            "relation must be '>=' or '<=' or '<', got '=='",
         ),
-        ({"value": 1, "bound": 1, "relation": "<=", "verdict": "holds"}, "verdict must be one of"),
-        ({"value": "one", "bound": 1, "relation": "<="}, "could not convert"),
+        (OK | {"verdict": "holds"}, "verdict must be '' or 'trivial' or"),
+        (OK | {"value": "one"}, "value must be a real number, got 'one'"),
+        (OK | {"value": 1 + 0j}, "value must be a real number, got (1+0j)"),
+        (OK | {"bound": True}, "bound must be a real number, got True"),
+        (OK | {"bound": np.ones(1)}, "bound must be a real number, got array([1.])"),
+        (OK | {"relation": []}, "relation must be '>=' or '<=' or '<', got []"),
+        (OK | {"value": 2, "verdict": "trivial"}, "must not be 'trivial', since the comparison is"),
+        (OK | {"value": None, "verdict": "trivial"}, "must not be 'trivial'"),
+        (OK | {"tolerance": -1}, "tolerance must be at least 0, got -1.0"),
+        (OK | {"tolerance": "small"}, "tolerance must be a real number, got 'small'"),
+        (OK | {"where": "neuron 3"}, "where must be a dict, got 'neuron 3'"),
+        (OK | {"where": {"neuron": 0.5}}, "where must map names to an int or a str"),
+        (OK | {"why": 3}, "why must be a text, got int"),
+        (OK | {"details": [1]}, "details must be a dict, got [1]"),
+        (OK | {"details": {"x": {1, 2}}}, "details must have values that JSON can express"),
+        (OK | {"constant": 5}, "constant must be a text, got int"),
+        (OK | {"constant_used": "5"}, "constant_used must be a real number, got '5'"),
         (None, "must return a dict or a str, got NoneType"),
     ],
 )
@@ -130,22 +153,67 @@ def test_an_exception_is_said():
     assert found.reason == r"KeyError: 'no such\nthing'"
 
 
-def test_needs_are_hypotheses_or_statements(run):
-    false = returning({"value": 2, "bound": 1, "relation": "<="})
-    for needs, verdict in (
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(Mute(), "Mute"), (SystemExit(3), "SystemExit: 3"), (ValueError(), "ValueError")],
+)
+def test_no_exception_ends_the_report(run, error, told):
+    def evaluate(run, **given):
+        raise error
+
+    report = check(run, statements=["equation_16", statement(evaluate=evaluate)])
+    assert (report["mine"].failed_to_run, report["equation_16"].verdict) == (told, "holds")
+
+
+def test_ctrl_c_is_not_swallowed(run):
+    def evaluate(run, **given):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check(run, statements=[statement(evaluate=evaluate)])
+
+
+@pytest.mark.parametrize(
+    ("needs", "verdict"),
+    [
         (("A1_A7", "good_run", "lemma_4_3_a_own"), "holds"),
         (("need_lemma_4_2",), "true"),  # m is too small at C0 = 5
-        (("condition_4_7",), "holds"),
-        (("mine",), "true"),
-    ):
-        other = statement("other", needs=needs)
-        report = check(run, statements=[other, false])
-        assert report["other"].verdict == verdict, needs
-        assert bool(report["other"].unmet) == (verdict == "true")
-    assert report["other"].reason == "mine does not hold"
-    absent = returning("not today")
-    found = check(run, statements=[absent, statement("other", needs=("mine",))])["other"]
-    assert found.reason == "mine is not applicable"
+        (("condition_4_7", "theorem_3_1_1"), "holds"),
+        (("lemma_4_2",), "holds"),  # its own hypotheses are unmet, but it is true of the run
+        (("false",), "true"),
+        (("absent",), "true"),
+        (("broken",), "true"),
+        (("open",), "true"),
+        (("silent", "trivial"), "holds"),
+    ],
+)
+def test_needs_are_hypotheses_or_statements(run, needs, verdict):
+    others = {
+        "false": OK | {"value": 2},
+        "absent": "not today",
+        "broken": None,
+        "open": OK | {"verdict": "undecided"},
+        "silent": OK | {"value": None},
+        "trivial": OK | {"verdict": "trivial"},
+    }
+    beside = [statement(id, lambda run, r=result, **given: r) for id, result in others.items()]
+    report = check(run, statements=[statement(needs=needs), *beside])
+    found = report["mine"]
+    assert (found.verdict, bool(found.unmet)) == (verdict, verdict == "true")
+    if found.unmet and needs[0] in others:
+        assert found.reason == f"of {needs[0]} the verdict is {report[needs[0]].verdict!r}"
+
+
+def test_a_long_chain_of_needs(run):
+    ids = [f"s{i}" for i in range(3000)]
+    chain = [statement(a, needs=(b,)) for a, b in itertools.pairwise(ids)]
+    report = check(run, statements=[*chain, statement(ids[-1])])
+    assert {found.verdict for found in report} == {"holds"} and report.ids == tuple(ids)
 
 
 def test_a_statement_that_claims_nothing(run):
@@ -157,6 +225,29 @@ def test_a_statement_that_claims_nothing(run):
     ("make", "error", "words"),
     [
         (lambda: statement("lemma_4_2"), ValueError, "id must be new: the paper's statements have"),
+        (
+            lambda: statement("good_run"),
+            ValueError,
+            "id must be new: the hypotheses have 'good_run'",
+        ),
+        (lambda: statement("trial"), ValueError, "id must be new: the records of a study have"),
+        (lambda: statement("need_eq_12"), ValueError, "id must be new: the hypotheses have"),
+        (lambda: Statement("x", "two\nlines", print), ValueError, "text must be one line, got"),
+        (
+            lambda: statement(probability=lambda delta: "half"),
+            ValueError,
+            "probability of statement 'mine' must be a number at delta = 0.1, got TypeError: it",
+        ),
+        (
+            lambda: statement(probability=lambda delta: 1 / 0),
+            ValueError,
+            "must be a number at delta = 0.1, got ZeroDivisionError: division by zero",
+        ),
+        (
+            lambda: statement(probability=lambda delta: 1 + delta),
+            ValueError,
+            "must be at most 1, at delta = 0.1 got 1.1",
+        ),
         (lambda: statement("my gap"), ValueError, "id must be a Python identifier, got 'my gap'"),
         (lambda: statement(3), TypeError, "id must be an identifier, got int"),
         (lambda: statement(evaluate=3), TypeError, "evaluate must be a function, got 3"),
