@@ -11,6 +11,8 @@ from rfa import _seeds, _validate
 from rfa._forks import cached_property
 from rfa.data.clusters import XORClusters, random_means
 from rfa.data.dataset import Dataset
+from rfa.data.laws import LAWS
+from rfa.data.noise import NOISE_RULES
 from rfa.network import Network
 from rfa.setting import HasParameters, Parameters, default_omega_init, default_sigma
 from rfa.training.loop import train
@@ -136,6 +138,11 @@ class Experiment(HasParameters):
             "n_test": _validate.nonnegative_int(self.n_test, "n_test"),
             "dtype": _validate.dtype(self.dtype).name,
         }
+        for name, known in (("law", LAWS), ("noise", NOISE_RULES)):
+            value = getattr(self, name)
+            if not (isinstance(value, str) and value in known):
+                shown = _validate.shown(value)
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {shown}")
         # The sizes are checked before the distribution allocates its means.
         _validate.sizes(n=values["n"], d=values["d"])
         _validate.sizes(m=values["m"], d=values["d"])

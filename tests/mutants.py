@@ -3,7 +3,7 @@
 Works on a copy of the tree in a temporary folder: applies an edit, rebuilds, runs the tests that
 have to notice. Prints a line a mutant and fails if one survives.
 
-Use: python tests/mutants.py [--only WORD] [--jobs N]
+Use: python tests/mutants.py [--only WORD] [--from NUMBER] [--jobs N]
 """
 
 import argparse
@@ -485,6 +485,7 @@ def work(mutants, tree, compiler, survivors):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="only mutants of files with this in their name")
+    parser.add_argument("--from", type=int, default=1, dest="first", help="begin with this one")
     parser.add_argument("--jobs", type=int, default=1, help="number of mutants tried at once")
     arguments = parser.parse_args()
     everywhere = MUTANTS + AVX512 if SIMD_LEVEL == "avx512" else MUTANTS
@@ -514,18 +515,20 @@ def main():
             sys.exit("the tests fail without any fault")
         for tree in trees[1:]:
             shutil.copytree(trees[0], tree)
-        mutants, survivors = Shared(enumerate(chosen, 1)), []
+        mutants = Shared(list(enumerate(chosen, 1))[arguments.first - 1 :])
+        survivors = []
         with ThreadPoolExecutor(len(trees)) as pool:
             list(pool.map(lambda tree: work(mutants, tree, compiler, survivors), trees))
-    print(f"{len(chosen) - len(survivors)} caught, {len(survivors)} not: {sorted(survivors)}")
+    tried = len(chosen) - arguments.first + 1
+    print(f"{tried - len(survivors)} caught, {len(survivors)} not: {sorted(survivors)}")
     return bool(survivors)
 
 
 class Shared:
     """An iterator that several threads may share."""
 
-    def __init__(self, iterator):
-        self._iterator = iterator
+    def __init__(self, values):
+        self._iterator = iter(values)
         self._lock = threading.Lock()
 
     def __iter__(self):

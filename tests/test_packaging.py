@@ -132,6 +132,7 @@ def test_metadata_need_no_compiler(tree):
     assert not (tree / "build").exists()
 
 
+@pytest.mark.slow
 @needs_setup
 @needs_compiler
 def test_a_change_of_flags_rebuilds_and_nothing_else_does(tree):
@@ -155,6 +156,7 @@ def test_a_change_of_flags_rebuilds_and_nothing_else_does(tree):
     assert not list((tree / "rfa").rglob("*.c"))
 
 
+@pytest.mark.slow
 @needs_setup
 @needs_compiler
 def test_flags_of_the_user_do_not_relax_arithmetic(tree):
@@ -181,6 +183,7 @@ def test_leaves_are_not_compiled_with_relaxed_arithmetic(flag, tmp_path):
         assert "rfa needs" in done.stderr or "not supported" in done.stderr
 
 
+@pytest.mark.slow
 @needs_setup
 @needs_compiler
 @pytest.mark.parametrize(("flags", "found"), [("", False), ("-L/prefix", True)])
@@ -229,6 +232,7 @@ def noted(tree, **environment):
     return file.read_text().splitlines()
 
 
+@pytest.mark.slow
 @needs_setup
 @needs_git
 def test_a_build_notes_the_commit(repository, tmp_path):
@@ -246,6 +250,7 @@ def test_a_build_notes_the_commit(repository, tmp_path):
         shutil.rmtree(tmp_path.parent / ".git")
 
 
+@pytest.mark.slow
 @needs_setup
 @needs_git
 def test_an_sdist_notes_the_commit_for_the_wheel_built_from_it(repository, tmp_path):

@@ -85,7 +85,7 @@ def execute(options: argparse.Namespace) -> int:
     if options.out is not None:
         run.save(options.out)
         say(f"wrote {options.out}")
-    show([summarize("run", exp, run, options.threads)], options.json)
+    show([summarize(options.preset or "own", exp, run, options.threads)], options.json)
     # If the run diverged, a warning of train has said where.
     return 1 if run.status == "diverged" else 0
 

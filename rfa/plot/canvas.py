@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rfa import _validate
 from rfa.plot.styles import NEGATIVE, POSITIVE, current
 from rfa.setting import Horizon
+from rfa.training.history import History
 from rfa.training.run import Run
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ FEW = 30
 # Colour, style of lines and marker of neurons by the sign of a_j, and of samples by their label.
 SIGNS = {1: (POSITIVE, "-", "o"), -1: (NEGATIVE, "--", "s")}
 
+# What legends call the neurons of each sign.
+NEURONS = {1: "$a_j > 0$", -1: "$a_j < 0$"}
+
 
 # ------------------------------------------------------------------ arguments
 
@@ -46,6 +50,13 @@ def check(run: Run, ax: Axes | None) -> None:
     """Check the arguments that all figures of a run have."""
     _validate.instance(run, "run", Run, "a rfa.Run")
     check_axes(ax)
+
+
+def recorded_of(run: Run) -> History:
+    """The history of a run that recorded something."""
+    if not len(run.history):
+        raise ValueError("not applicable: the run recorded no step")
+    return run.history
 
 
 def means(run: Run) -> NDArray[np.float64]:

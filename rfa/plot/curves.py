@@ -15,8 +15,7 @@ from rfa.training.run import Run
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Colour, style of the line and marker of what is measured on clean samples, on noisy ones, on fresh
-# ones, and on all training samples.
+# The colour, the style of the line and the marker of a curve, by the samples that it is about.
 ON_CLEAN = (CLEAN, "-", "o")
 ON_NOISY = (NOISY, "--", "X")
 ON_TEST = (BLUE, "-.", "s")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfa.plot.canvas import (
+    NEURONS,
     SIGNS,
     axes_or_new,
     check,
@@ -16,6 +17,7 @@ from rfa.plot.canvas import (
     marker,
     means,
     mixed,
+    recorded_of,
     rows_to_draw,
     split,
     thin,
@@ -67,9 +69,7 @@ def amplification(run: Run, ax: Axes | None = None) -> Axes:
 
     check(run, ax)
     means(run)
-    recorded = run.history
-    if not len(recorded):
-        raise ValueError("not applicable: the run recorded no step")
+    recorded = recorded_of(run)
     axes = axes_or_new(ax, height=0.95)
     rows = rows_to_draw(recorded.t)
     t = recorded.t[rows]
@@ -88,7 +88,7 @@ def amplification(run: Run, ax: Axes | None = None) -> Axes:
         chosen = best[:, np.sign(a) == sign]
         if not chosen.size:
             continue
-        named = f"$a_j {'>' if sign > 0 else '<'} 0$"
+        named = NEURONS[sign]
         style: dict[str, Any] = {"color": colour, "linestyle": line, **marker(shape, len(t))}
         style |= {"markeredgecolor": "white", "markeredgewidth": thin(0.3), "zorder": 3}
         middle = axes.plot(t, np.median(chosen, axis=1), label=f"median, {named}", **style)

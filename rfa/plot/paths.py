@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rfa.plot.canvas import SIGNS, axes_or_new, check, legend, mixed, pairs, rows_to_draw, thin
+from rfa.plot.canvas import (
+    NEURONS,
+    SIGNS,
+    axes_or_new,
+    check,
+    legend,
+    mixed,
+    pairs,
+    recorded_of,
+    rows_to_draw,
+    thin,
+)
 from rfa.training.run import Run
 
 if TYPE_CHECKING:
@@ -59,9 +70,7 @@ def neurons(run: Run, ax: Axes | None = None) -> Axes:
     """
     check(run, ax)
     pairs(run)
-    recorded = run.history
-    if not len(recorded):
-        raise ValueError("not applicable: the run recorded no step")
+    recorded = recorded_of(run)
     axes = axes_or_new(ax, height=1.11)
     rows = rows_to_draw(recorded.t)
     paths = np.asarray(recorded.projection[rows][:, :, [0, 2]], np.float64)
@@ -118,7 +127,7 @@ def _draw(
         chosen = np.sign(a) == sign
         if not chosen.any():
             continue
-        named = f"$a_j {'>' if sign > 0 else '<'} 0$"
+        named = NEURONS[sign]
         marks: dict[str, Any] = {"marker": shape, "s": 0.6 * size, "linewidths": 0}
         end = paths[-1, chosen]
         axes.scatter(

@@ -196,14 +196,11 @@ class Report:
             title = f"At t = {t} in place of T, beyond the theorem, which claims nothing there:"
             later = [check for check in self.beyond if not _inner(check)]
             lines += ["", title, "", *_short_lines(later)]
+        lines += ["", *textwrap.wrap(SYMBOLS, WIDTH), ""]
         hidden = len(self.checks) - len(main)
         if hidden:
-            lines += [
-                "",
-                f"{hidden} inner steps of the proofs are not shown (--long), but counted here:",
-            ]
-        end = [*textwrap.wrap(SYMBOLS, WIDTH), "", *textwrap.wrap(self.summary(), WIDTH)]
-        return "\n".join([*lines, "", *end])
+            lines.append(f"{hidden} inner steps of the proofs are not shown (--long), but counted:")
+        return "\n".join([*lines, *textwrap.wrap(self.summary(), WIDTH)])
 
     def __str__(self) -> str:
         return self.to_text()

@@ -272,7 +272,14 @@ class Row:
         raise AttributeError(f"this row has no {name!r}; it has {', '.join(vars(self))}")
 
     def __repr__(self) -> str:
-        return f"Row({', '.join(f'{k}={v}' for k, v in vars(self).items() if np.ndim(v) == 0)})"
+        return f"Row({', '.join(f'{name}={_shown(entry)}' for name, entry in vars(self).items())})"
+
+
+def _shown(entry: Any) -> str:
+    """An entry of a row; of an array its type and shape."""
+    if not np.ndim(entry):
+        return str(entry)
+    return f"<{entry.dtype} {entry.shape}>"
 
 
 def nbytes(extent: Extent) -> int:

@@ -62,7 +62,7 @@ def test_train_saves_what_the_library_trains(tmp_path, capsys):
     arguments = "train --n 60 --d 5 --m 7 --steps 9 --record 2 --seed 4 --dtype float32 --out"
     assert main([*arguments.split(), str(path)]) == 0
     printed = capsys.readouterr()
-    assert "run" in printed.out
+    assert [line.split()[0] for line in printed.out.splitlines()] == ["preset", "own", "own"]
     assert printed.err == f"rfa: wrote {path}\n"
     run = rfa.load(path)
     exp = rfa.Experiment(n=60, d=5, m=7, steps=9, dtype="float32")

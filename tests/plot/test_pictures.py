@@ -65,10 +65,9 @@ def places(axes):
 
 
 def test_the_decision_boundary_has_the_samples_where_they_are(run):
-    """The clusters are wide, so that there is no inset."""
     axes = rfa.plot.decision_boundary(run, ax=new_axes(), resolution=41)
     data = run.data
-    assert not axes.child_axes
+    assert not axes.child_axes  # an inset is for narrow clusters, and these are wide
     for label in (1, -1):
         for kind, chosen in (("clean", data.clean), ("noisy", data.noisy)):
             expected = data.X[chosen & (data.y == label)] @ data.means[[0, 2]].T

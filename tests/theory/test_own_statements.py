@@ -20,6 +20,12 @@ def run():
     return EXP.run(rng=0)
 
 
+@pytest.fixture(scope="module")
+def small():
+    """A run on which all of the paper's statements are checked soon."""
+    return rfa.Experiment(n=60, d=6, m=20, alpha=0.125, eta=0.1).run(rng=0)
+
+
 OK = {"value": 1, "bound": 1, "relation": "<="}
 
 
@@ -34,11 +40,11 @@ def returning(result, **rest):
     return statement(evaluate=lambda run, **given: result, **rest)
 
 
-def test_it_stands_beside_the_papers(run):
+def test_it_stands_beside_the_papers(small):
     mine = statement(numbers=("My 1", "9"))
-    report = check(run, statements=[*STATEMENTS, mine])
+    report = check(small, statements=[*STATEMENTS, mine])
     assert report.ids == (*STATEMENTS, "mine")
-    for name, one in zip(STATEMENTS, check(run), strict=True):
+    for name, one in zip(STATEMENTS, check(small), strict=True):
         assert report[name].to_dict() == one.to_dict()
     found = report["mine"]
     assert (found.verdict, found.slack, found.numbers) == ("holds", 0.5, ("My 1", "9"))
@@ -62,7 +68,7 @@ def test_what_it_is_given(run):
 
 
 @pytest.mark.parametrize("rng", [None, 5, np.random.SeedSequence(3), "generator"])
-def test_its_draws_depend_on_its_name_alone(run, rng):
+def test_its_draws_depend_on_its_name_alone(small, rng):
     def drawn(id):
         def evaluate(given, *, delta, C0, rng):
             return {"value": rng.random(), "bound": 1.0, "relation": "<"}
@@ -71,7 +77,7 @@ def test_its_draws_depend_on_its_name_alone(run, rng):
 
     def values(*statements):
         given = np.random.default_rng(1) if rng == "generator" else rng
-        return {c.id: c.value for c in check(run, rng=given, statements=statements)}
+        return {c.id: c.value for c in check(small, rng=given, statements=statements)}
 
     a, b = drawn("a"), drawn("b")
     both = values(a, "proposition_B_1", b)
@@ -289,10 +295,10 @@ def test_a_wrong_selection_is_refused(run, statements, error, words):
         check(run, statements=statements)
 
 
-def test_selected_statements_have_the_values_of_all(run):
-    whole = check(run)
+def test_selected_statements_have_the_values_of_all(small):
+    whole = check(small)
     for name in STATEMENTS:
-        (alone,) = check(run, statements=[name])
+        (alone,) = check(small, statements=[name])
         assert alone.to_dict() == whole[name].to_dict()
 
 

@@ -144,6 +144,8 @@ def test_row_repr_equality_and_copies(run):
     row = history.row(3)
     assert row.t == 3 and row.loss == history.loss[3] and row.h_low.shape == (33, 8)
     assert not hasattr(history.row(20), "h_low")
+    shown = f"norm=<float64 {row.norm.shape}>"
+    assert repr(row).startswith(f"Row(t=3, loss={row.loss}, ") and shown in repr(row)
     with pytest.raises(KeyError, match="step 99 was not recorded"):
         history.row(99)
     for text in (repr(history), repr(row)):
