@@ -14,7 +14,7 @@ from rfa import _validate
 Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator | None
 
 # The key of a stream is its place in this list, so new streams are only appended.
-STREAMS = ("mu", "data", "noise", "init", "test", "check", "statement", "law")
+STREAMS = ("mu", "data", "noise", "init", "test", "check", "statement", "law", "rate")
 
 # Limits for a SeedSequence that is read from a file. NumPy mixes a pool in a time that grows with
 # the square of its size. The entropy may be a nested list.

@@ -18,7 +18,8 @@ LITERAL_C2 = 12 * LITERAL_C0 * math.sqrt(2 * math.pi * math.e)
 
 # Texts of the needs of two proofs.
 NEEDS_4_2 = ("d >= 32 log(4m/delta)", "m >= 16 C0^2 log(32/delta)")
-NEEDS_4_4 = ("C1 >= 2", "<= 1/8", "14400 C0^2 pi e log(64m/delta)", "/n) <= (4 - sqrt 2)/C2")
+NEEDS_4_3 = ("C1 >= 2", "d >= log^2(32n/delta)/C1")
+NEEDS_4_4 = (*NEEDS_4_3, "<= 1/8", "14400 C0^2 pi e log(64m/delta)", "/n) <= (4 - sqrt 2)/C2")
 
 # Fresh points for the test error: the largest number, and the reals held at once.
 FRESH, FRESH_REALS = 20_000, 4_000_000
@@ -74,7 +75,7 @@ def sampling(it):
         excess = {"a_own": lambda x: 1 - x, "c": lambda x: max(0.0, x - it.eta)}
         take = excess.get(name, lambda x: x)
         constant = ("C1", it.C1, None, lambda x: take(x) / unit if unit else 0.0)
-        return {"constant": constant, "unmet": it.lack("C1 >= 2")}
+        return {"constant": constant, "unmet": it.lack(*NEEDS_4_3[: 1 if name in "cd" else 2])}
 
     axes = {"axes": it.samples()}
     a, b = it.spread, it.spread**2

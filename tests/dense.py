@@ -204,6 +204,8 @@ class Dense:
             "d >= 32 log(4m/delta)": math.sqrt(8 * math.log(4 * self.m / self.delta) / self.d)
             <= 0.5,
             "C1 >= 2": self.C1 >= 2,
+            "d >= log^2(32n/delta)/C1": math.sqrt(self.C1 * self.d)
+            >= math.log(32 * self.n / self.delta),
             "<= 1/8": 0.25 - apart - noisy >= 0.125,
             "14400 C0^2 pi e log(64m/delta)": steep <= half * math.sqrt(2) / 4,
             "/n) <= (4 - sqrt 2)/C2": noisy <= half * (1 - math.sqrt(2) / 4),

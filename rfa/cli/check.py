@@ -209,8 +209,8 @@ REMARKS = (
     "Intervals are not adjusted for their number; the number of trials is to be chosen before.",
     "bears: whether the trials bear on the paper, since the parameters meet (A1)-(A7) and what the",
     "proof needs. Theorem 3.1 and Proposition 3.2 ask for a C that is large enough: no trial bears",
-    "on them. What Lemmas 4.9 and 4.11 need, and all that rests on them, is out of reach: (20) and",
-    "(A7) want C >= 5e8, (38) and (A1) want d > 1e6.",
+    "on them. What the margins of Lemma 4.9 and the parts of Lemma 4.11 need, and what rests on",
+    "them, is out of reach: (20) and (A7) want C >= 5e8, (38) and (A1) want d > 1e6.",
 )
 
 

@@ -23,7 +23,10 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 def format_of(path: str) -> str:
     """The format that the ending of a path names; PNG for one without an ending, as of a device."""
-    return os.path.splitext(path)[1].lower().removeprefix(".") or "png"
+    # splitext takes a name such as .pdf for one without an ending
+    name = os.path.basename(path)
+    ending = name if name.count(".") == 1 and name[0] == "." else os.path.splitext(path)[1]
+    return ending.lower().removeprefix(".") or "png"
 
 
 def draw(figure: Callable[[], Any], path: str, size: str | None = None) -> None:

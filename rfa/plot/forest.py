@@ -44,6 +44,9 @@ NEVER_FALSE = Look("never false where claimed", BLUE, "s", filled=True)
 FALSE = Look("counterexamples", ORANGE, "X", filled=True)
 SILENT = Look("claims nothing here", "#777777", "D", filled=False)
 
+# The height of what stands around the rows, in sizes of the font.
+AROUND = 12.0
+
 NONE_BEARS = "none bears on the paper"
 
 
@@ -94,12 +97,13 @@ def proportions(study: Study, ax: Axes | None = None, **cell: Any) -> Axes:
     found = {name: p for name, p in study.frequencies(**cell).items() if p.n}
     trials = len(study.select(**cell))
     font = float(matplotlib.rcParams["font.size"])
-    inches = 1.2 * 0.8 * font / 72 * (len(found) + 6)
+    # rows, and what stands around them: title, numbers, label and legend
+    inches = (1.2 * 0.8 * (len(found) + 1) + AROUND) * font / 72
     axes = axes_or_new(ax, height=inches / matplotlib.rcParams["figure.figsize"][0])
     # Room for a row in points: title, numbers, label and legend of a new figure take the rest.
     height = axes.get_window_extent().height / axes.figure.dpi * 72
     if ax is None:
-        height = axes.figure.bbox.height / axes.figure.dpi * 72 - 8.5 * font
+        height = axes.figure.bbox.height / axes.figure.dpi * 72 - AROUND * font
     room = height / (len(found) + 1)
     line = min(thin(1.0), 0.25 * room)
     handles: dict[str, Artist] = {}

@@ -15,7 +15,7 @@ import numpy as np
 from rfa import _seeds, _validate
 from rfa.experiment import Experiment
 from rfa.studies.executors import in_threads
-from rfa.studies.measures import Measure, measure_of
+from rfa.studies.measures import Measure, check_measure, measure_of
 from rfa.studies.trials import Record, Study, TrialError, plain
 from rfa.theory.statement import Statement
 from rfa.training.loop import Interrupted
@@ -102,6 +102,7 @@ def study(
         )
     origin = _seeds.sequence(rng)
     function = measure_of(measure)
+    check_measure(function, varied)
     progress = _validate.flag(progress, "progress")
     # "final" reads the last row of the history alone
     options: dict[str, Any] = {"record": None, "snapshots": None} if measure == "final" else {}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from math import isnan
 from typing import Any
 
 from rfa import _validate
 from rfa.setting import C0, DELTA
 from rfa.studies.trials import Record
-from rfa.theory.hypotheses import EVENTS, HYPOTHESES, Unmet
+from rfa.theory.hypotheses import EVENTS, Unmet
 from rfa.theory.statement import PaperStatement, Statement, claimed
 from rfa.theory.verdict import Check
 from rfa.theory.verification import check, selected
@@ -38,6 +38,19 @@ def measure_of(measure: str | Measure | Iterable[str | Statement]) -> Measure:
         "measure must be 'final', 'check', a list of statements or a function, got "
         f"{_validate.shown(measure)}"
     )
+
+
+def check_measure(measure: Measure, grid: Collection[str]) -> None:
+    """Refuse statements that a study with such a grid cannot keep, before anything is run."""
+    if not (isinstance(measure, functools.partial) and measure.func is checks):
+        return
+    for statement in selected(measure.keywords.get("statements")):
+        if statement.id in grid:
+            raise ValueError(
+                f"statement {statement.id!r} has the name of a parameter of the grid: give it "
+                "another id"
+            )
+        claimed(statement, measure.keywords.get("delta", DELTA))
 
 
 def final(run: Run) -> Record:
@@ -96,9 +109,8 @@ def checks(
           or "none" if it claims nothing.
         - ``ID:bears``: whether trials bear on the claim: all hypotheses that depend on the
           parameters hold, and the claim is not about a C that is "large enough".
-        - ``ID:case``: whether the claim speaks of this trial, as far as what was drawn decides it:
-          a claim "on a good run" speaks of good runs, and a user's statement of trials in which
-          what it needs is true.
+        - ``ID:case``: whether the claim speaks of this trial. One "on a good run" speaks of good
+          runs, and a user's statement of trials in which all that it needs is met.
 
     Raises
     ------
@@ -135,31 +147,22 @@ def _target(statement: PaperStatement | Statement, delta: float) -> float | str:
     return ON_GOOD_RUNS if "good_run" in statement.needs else "never false"
 
 
-def _drawn(statement: PaperStatement | Statement, line: str) -> bool:
-    """Whether a hypothesis that is unmet depends on what was drawn, not on the parameters alone."""
-    if not isinstance(line, Unmet):
-        return False
-    premises = () if isinstance(statement, Statement) else statement.premises
-    # a user's statement may need another statement, which is true of a run or not
-    return line.id in EVENTS or line.id in premises or line.id not in HYPOTHESES
-
-
 def _bears(statement: PaperStatement | Statement, entry: Check) -> bool:
     """Whether trials bear on the claim of a check, as far as the parameters decide it."""
-    return (
-        (isinstance(statement, Statement) or statement.refutable)
-        and entry.claims
-        and entry.applicable
-        and all(_drawn(statement, line) for line in entry.unmet)
-    )
+    if not (entry.claims and entry.applicable):
+        return False
+    if isinstance(statement, Statement):
+        return True  # the trials in which its needs are unmet are no cases
+    drawn = all(isinstance(line, Unmet) and line.id in EVENTS for line in entry.unmet)
+    return statement.refutable and drawn
 
 
 def _speaks(
     statement: PaperStatement | Statement, entry: Check, target: float | str, good_run: bool | None
 ) -> bool:
-    """Whether the claim speaks of a trial, as far as what was drawn decides it."""
+    """Whether the claim speaks of a trial; of the paper's, as far as what was drawn decides it."""
     if not entry.applicable or entry.verdict == "no claim":
         return False
     if isinstance(statement, Statement):
-        return not any(_drawn(statement, line) for line in entry.unmet)
+        return entry.hypotheses_met
     return target != ON_GOOD_RUNS or good_run is True

@@ -26,7 +26,7 @@ class Proportion(NamedTuple):
         Number of trials in which the inequality held.
     n : int
         Number of trials in which it was applicable and decided. If a user's statement claims a
-        probability, only those in which what it needs is true.
+        probability, only those in which all that it needs is met.
     low, high : float
         95 percent Clopper-Pearson interval of the probability; 0 and 1 if n = 0. It is not adjusted
         for the number of statements, and assumes that the number of trials was chosen before.
@@ -44,8 +44,9 @@ class Proportion(NamedTuple):
         For a claim never to be false: the number of trials of which it speaks, and the number of
         those in which it was false. Otherwise 0.
     bears : bool
-        Whether the trials bear on the paper: the parameters meet (A1)-(A7) and what the proof of
-        the statement needs, and the claim is not about a C that is "large enough".
+        Whether the trials bear on the claim. On the paper's they do if the parameters meet
+        (A1)-(A7) and what the proof of the statement needs, and the claim is not about a C that is
+        "large enough"; on a user's, if it claims something and speaks of some trial.
     p_value : float
         One-sided exact binomial p-value of k or fewer against a target that is a probability above
         0; NaN otherwise.
@@ -57,7 +58,7 @@ class Proportion(NamedTuple):
         - "undecided": neither, or no trial was applicable.
         - "trivial": the target is at most 0.
         - "never false", or "false in 26 of 291": counterexamples, of the cases.
-        - "no case": there was no trial of which the claim speaks.
+        - "no trial": there was no trial of which the claim speaks.
         - "no claim": the statement claims nothing by itself.
         - empty: the truth value is not that of a statement.
     """
@@ -128,7 +129,7 @@ def proportion_of(statement: str, records: Sequence[Mapping[str, Any]]) -> Propo
         target=target,
         cases=cases,
         counterexamples=false,
-        bears=bears and n > 0,
+        bears=bears and n > 0 and any(spoken),
         p_value=p_value,
         verdict=_verdict(low, high, n, target, cases, false),
     )
@@ -187,7 +188,7 @@ def _verdict(
         return "no claim"
     if isinstance(target, str):
         if not cases:
-            return "no case"
+            return "no trial"
         return f"false in {false} of {cases}" if false else "never false"
     if target <= 0:
         return "trivial"

@@ -38,6 +38,9 @@ Bools = NDArray[np.bool_]
 # Reals of a block of pre-activations.
 BLOCK_REALS = 2**21
 
+# The largest number of fresh points for the mean of a function eta(x), and of their coordinates.
+RATE_POINTS, RATE_REALS = 200_000, 10**8
+
 E2 = math.exp(-2)
 
 
@@ -59,6 +62,24 @@ class Dense(NamedTuple):
 
     f: Floats
     f_J: Floats
+
+
+class Rate(NamedTuple):
+    """The noise rate E eta(x).
+
+    Attributes
+    ----------
+    value : float or None
+        The rate; None if it is not known.
+    points : int
+        The number of fresh points over which it is a mean, if eta is a function; otherwise 0.
+    why : str
+        Why it is not known.
+    """
+
+    value: float | None
+    points: int
+    why: str
 
 
 class Evidence:
@@ -110,8 +131,10 @@ class Evidence:
             return "the data have no clusters"
         if clusters and not self.is_xor:
             return "the clusters are not those of +-mu1 (label +1) and +-mu2 (label -1)"
-        if (width and self.sigma is None) or (rate and self.eta is None):
+        if width and self.sigma is None:
             return "the data have no distribution"
+        if rate and self.eta is None:
+            return self.rate.why
         if omega and self.omega is None:
             return self._not_random()
         if horizon and self.K < 1:
@@ -159,15 +182,37 @@ class Evidence:
         distribution = self.run.data.distribution
         return None if distribution is None else distribution.sigma
 
-    @property
-    def eta(self) -> float | None:
-        """The noise rate; where it depends on x, its mean over the samples."""
+    @cached_property
+    def rate(self) -> Rate:
+        """The noise rate, E eta(x), and how it is known."""
         distribution = self.run.data.distribution
         if distribution is None:
-            return None
+            return Rate(None, 0, "the data have no distribution")
         if not callable(distribution.eta):
-            return float(distribution.eta)
-        return None if self.run.data.eta is None else float(self.run.data.eta.mean())
+            return Rate(float(distribution.eta), 0, "")
+        if isinstance(distribution.eta, StoredCallable):
+            name = distribution.eta.name
+            return Rate(
+                None, 0, f"the noise rate is not known: {name!r} was stored by its name only"
+            )
+        # always the same points: the rate is a parameter, alike in all trials of a study
+        generator = _seeds.generator(np.random.SeedSequence(0), "rate")
+        most = max(2, min(RATE_POINTS, RATE_REALS // self.d))
+        total, points = 0.0, 0
+        try:
+            while points < most:
+                n = min(most - points, max(1, BLOCK_REALS // self.d))
+                X, _ = distribution.points(n, generator)
+                total, points = total + float(distribution.noise_rate(X).sum()), points + n
+        except Exception as error:  # of the user's functions
+            said = str(error).split("\n")[0]
+            return Rate(None, 0, f"the noise rate is not known: {type(error).__name__}: {said}")
+        return Rate(total / points, points, "")
+
+    @property
+    def eta(self) -> float | None:
+        """The noise rate; None if it is not known."""
+        return self.rate.value
 
     @property
     def omega(self) -> float | None:

@@ -270,9 +270,15 @@ def fresh_points(e: Evidence, k: Terms) -> FreshPoints | Absent:
         ideal = np.abs(X @ e.M[0]) - np.abs(X @ e.M[2])
         agree += int((np.sign(f) * np.sign(ideal) > 0).sum())
 
-    for found in estimates(network, distribution, most, generator, listener=compare):
-        if _decided(found, bound):
-            break
+    try:
+        for found in estimates(network, distribution, most, generator, listener=compare):
+            if _decided(found, bound):
+                break
+    except Exception as error:
+        if not (callable(distribution.law) or callable(distribution.eta)):
+            raise
+        said = " ".join(str(error).split())
+        return Absent(f"fresh points cannot be drawn: {type(error).__name__}: {said}")
     return FreshPoints(found, agree)
 
 

@@ -85,7 +85,18 @@ def hypothesis(id: str) -> Callable[[Hypothesis], Hypothesis]:
 
 # These depend on what was drawn. All others depend on the parameters: they hold in every trial of
 # an experiment or in none.
-EVENTS = {"samples_of_each_cluster", "neurons_of_each_cluster", "good_run", "lemma_4_2"}
+EVENTS = {
+    "samples_of_each_cluster",
+    "neurons_of_each_cluster",
+    "good_run",
+    "lemma_4_2",
+    "condition_4_7",
+    "condition_4_8",
+    "norm_at_most_1",
+    "margin_of_J_below_1",
+    "samples_at_most_2",
+    "few_outside_J",
+}
 
 
 def unmet(ids: Iterable[str], e: Evidence, k: Terms) -> tuple[Unmet, ...]:

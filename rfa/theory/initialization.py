@@ -13,7 +13,7 @@ from rfa.theory.comparison import Absent, Comparison, Constant, at_least, at_mos
 from rfa.theory.evaluation import check_of, checks_of
 from rfa.theory.evidence import Evidence, Floats, Uses
 from rfa.theory.hypotheses import GOOD_RUN, SHARED, hypothesis
-from rfa.theory.samples import LEMMA_4_3
+from rfa.theory.samples import LEMMA_4_3, NEEDS_4_3
 from rfa.theory.statement import KNOWN, one_minus, statement
 from rfa.theory.terms import Terms, once
 from rfa.theory.verdict import Check
@@ -276,7 +276,7 @@ def lemma_4_2(
 # ------------------------------------------------------------------ Lemma 4.4
 
 # Its proof uses Lemma 4.3, (6) and the end of (12).
-NEEDS_4_4 = ("need_lemma_4_3", "need_eq_6", "need_eq_12", "need_eq_12_noise")
+NEEDS_4_4 = (*NEEDS_4_3, "need_eq_6", "need_eq_12", "need_eq_12_noise")
 
 
 @statement(

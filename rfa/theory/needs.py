@@ -16,6 +16,7 @@ RELATIONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operat
 NEEDS = {
     "lemma_4_1": "4.1",
     "lemma_4_3": "4.3",
+    "lemma_4_3_b": "4.3(b)",
     "eq_6": "(6)",
     "lemma_a_1": "A.1",
     "lemma_4_9": "4.9",
@@ -91,6 +92,9 @@ def derived_needs(p: Parameters, delta: float, C: float, C0: float, C1: float) -
     twice_root = over(0.5, math.sqrt(C))
     need("lemma_4_1", "d >= 32 log(4m/delta)", p.d, 32 * (math.log(4) + log_m), "4.1 [3]")
     need("lemma_4_3", "C1 >= 2", C1, 2.0, "4.3 [5]")
+    # the proof of 4.3(b) has C1 = c^2
+    log_n = math.log(32) + math.log(p.n) - math.log(delta)
+    need("lemma_4_3_b", "d >= log^2(32n/delta)/C1", p.d, over(log_n * log_n, C1), "4.3(b) [5]")
     need("eq_6", sixth, noisy + tail, 0.125, "(6), 4.4 [6]")
     need("lemma_a_1", "omega_init sqrt(md) <= alpha/3", start, p.alpha / 3, "A.1 [14]")
     need("lemma_4_9", "alpha <= 1/4", p.alpha, 0.25, "4.9 [11], norm of W_T")

@@ -54,7 +54,7 @@ def _check(statement: Statement, e: Evidence, k: Terms, found: Mapping[str, Chec
     generator = _seeds.of_name(_seeds.sequence(k.rng), statement.id)
     try:
         result = statement.evaluate(e.run, delta=k.delta, C0=k.C0, rng=generator)
-        if isinstance(result, str):
+        if isinstance(result, str) and result.strip():
             return Check(applicable=False, why=" ".join(result.split()), **rest)
         values = _read(result)
     except (Exception, SystemExit) as error:
@@ -143,7 +143,7 @@ OPTIONAL: dict[str, Callable[[Any, str], Any]] = {
 def _read(found: Any) -> dict[str, Any]:
     """The fields of a Check from what evaluate has returned."""
     if not isinstance(found, Mapping):
-        raise TypeError(f"evaluate must return a dict or a str, got {type(found).__name__}")
+        raise TypeError(f"evaluate must return a dict or a reason, got {_validate.shown(found)}")
     keys = set(found)
     if not REQUIRED <= keys <= REQUIRED | set(OPTIONAL):
         wrong = [f"lacks {name!r}" for name in sorted(REQUIRED - keys)]
@@ -157,6 +157,10 @@ def _read(found: Any) -> dict[str, Any]:
     }
     values["relation"] = _validate.choice(found["relation"], "relation", *COMPARISONS)
     value, bound = (_number_or_none(found[name], name) for name in ("value", "bound"))
+    if bound is not None and math.isnan(bound):
+        raise ValueError("bound must be a number, or None where there is none, got nan")
+    if value is not None and math.isnan(value):
+        values["why"] = "; ".join(filter(None, [values.get("why"), "the value is not a number"]))
     instead = values.pop("verdict", "")
     if value is None or bound is None:
         # there is nothing to compare, or nothing to compare it with

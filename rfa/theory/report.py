@@ -52,8 +52,9 @@ class Report:
     settings : dict
         ``delta``, the constants ``C0``, ``C1``, ``C2``, the horizon ``T``, ``rounded`` (whether
         1/(4 alpha) had to be rounded down to T - 1), the run's ``steps``, the ``seed`` of what is
-        drawn, the ``parameters`` of the run, the interval ``feasible_C`` that (A1)-(A7) leave for
-        C, the ``clash`` of assumptions that leave none, whether the run's parameters meet the
+        drawn, the ``parameters`` of the run, ``rate_points`` (on how many fresh points its eta is
+        the mean of a function eta(x); 0 for a constant), the interval ``feasible_C`` that (A1)-(A7)
+        leave for C, the ``clash`` of assumptions that leave none, whether the parameters meet the
         theorem's hypotheses (``assumptions_met``), the numbers of derived needs ``needs_met`` and
         ``needs``, the ``width_needed`` of Lemma 4.2 if m is smaller (None otherwise), whether it is
         a ``good_run`` (None if that cannot be said), and ``unmet``, the hypotheses of the paper's
@@ -120,7 +121,7 @@ class Report:
         else:
             first = f"The theorem does not speak of this run: {unmet}."
             if s["clash"]:
-                first += f" They want {s['clash']}."
+                first += f" (A1)-(A7) want {s['clash']}."
         if s["delta"] >= 0.25:
             first += f" Its probability 1 - 4 delta = {1 - 4 * s['delta']:g} says nothing."
         rounded = " (rounded T: 1/(4 alpha) is not an integer)" if s["rounded"] else ""
@@ -140,9 +141,11 @@ class Report:
                 "rest on it are not counted as claims."
             )
         evaluated = f"Evaluated at T = {s['T']}{rounded}{steps}; {constants}."
+        points = s["rate_points"]
         if s["parameters"]:
             listed = (f"{name} = {value:.4g}" for name, value in s["parameters"].items())
-            evaluated = f"The run has {', '.join(listed)}. {evaluated}"
+            of = f" (eta is the mean of eta(x) on {points} fresh points)" if points else ""
+            evaluated = f"The run has {', '.join(listed)}{of}. {evaluated}"
         return [first, evaluated, good, WORDS]
 
     def summary(self) -> str:
@@ -271,6 +274,8 @@ def _constant(check: Check) -> str:
         text = "true for no C0" if math.isnan(found) else f"true up to C0 = {shown(found)}"
         if found == math.inf:
             text = "true for every larger C0"
+    elif name in GROWING and found == math.inf:
+        text = f"true for no {name}"
     elif name in GROWING and found > 0:
         text = f"needs {name} >= {shown(found)}"
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -179,6 +180,7 @@ def check(
         "steps": run.t,
         "seed": "a Generator" if drawn else _seeds.describe(origin),
         "parameters": audit.parameters if audit is not None else None,
+        "rate_points": e.rate.points,
         "feasible_C": [audit.lo, audit.hi] if audit is not None else None,
         "clash": "" if audit is None or audit.holds else audit.ends(),
         "assumptions_met": audit is not None and audit.hypotheses_met,
@@ -198,6 +200,8 @@ def selected(
     """The statements of a selection; ValueError or TypeError if it cannot be checked."""
     if statements is None:
         return ALL
+    if isinstance(statements, str):
+        raise TypeError(f"{argument} must be a list, such as [{statements!r}], got a str")
     entries = _validate.entries(statements, argument, MOST_STATEMENTS)
     if not entries:
         raise ValueError(f"{argument} must name at least one statement, got none")
@@ -234,7 +238,9 @@ def selected(
 
 def _near(name: str, known: Iterable[str]) -> str:
     """What to say of an unknown id."""
-    near = difflib.get_close_matches(name, list(known), 3, 0.5)
+    spelt = re.sub(r"\W+", "_", name.lower()).strip("_")
+    near = [id for id in known if spelt and f"_{spelt}_" in f"_{id.lower()}_"][:3]
+    near = near or difflib.get_close_matches(name, list(known), 3, 0.5)
     return "which is unknown" + (f"; near ones are {', '.join(near)}" if near else "")
 
 

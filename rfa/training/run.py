@@ -130,7 +130,7 @@ class Run:
             kept = ", ".join(str(step) for step in sorted({0, *self.snapshots, self.t}))
             shown = _validate.shown(t)
             raise ValueError(f"t must be a step whose weights were kept ({kept}), got {shown}")
-        return Network.of(self.snapshots[t], self.network.a, None, None)
+        return self.initial.trained(self.snapshots[t], t)
 
     def save(self, path: str | os.PathLike[str], *, test: bool = True) -> None:
         """Write the run to a file that :func:`rfa.load` reads.

@@ -77,8 +77,8 @@ def test_trials_that_say_little_are_counted_apart():
         ([True] * 5, [True] * 5, ON_GOOD, 5, 0, "never false"),
         ([True, False, False], [True, True, False], ON_GOOD, 2, 1, "false in 1 of 2"),
         ([True, False, False], [True] * 3, "never false", 3, 2, "false in 2 of 3"),
-        ([False] * 3, [False] * 3, ON_GOOD, 0, 0, "no case"),
-        ([None] * 3, [True] * 3, ON_GOOD, 0, 0, "no case"),
+        ([False] * 3, [False] * 3, ON_GOOD, 0, 0, "no trial"),
+        ([None] * 3, [True] * 3, ON_GOOD, 0, 0, "no trial"),
     ],
 )
 def test_counterexamples_of_a_claim_never_to_be_false(
@@ -155,7 +155,9 @@ def test_nothing_bears_where_the_assumptions_do_not_hold():
     found = study.frequencies()
     part = found["lemma_4_3_d"]
     assert (part.k, part.unmet, part.verdict, part.bears) == (0, 8, "below 0.9", False)
-    always = {"equation_16", "lemma_4_6", "lemma_4_6_norm", "proposition_B_1"}
+    # Lemma 4.6 would, too, but its own "if" is never true
+    always = {"equation_16", "lemma_4_6_norm", "proposition_B_1"}
+    assert (found["lemma_4_6"].verdict, found["lemma_4_6"].no_claim) == ("no trial", 8)
     assert {name for name, p in found.items() if p.bears} == always
     assert refuted(found) == []
     assert all(r["assumptions_met"] for r in rfa.study(exp, trials=2, measure="check").records)
@@ -237,11 +239,36 @@ def test_what_a_statement_of_ones_own_speaks_of():
     assert refuted(found) == ["first", "after", "likely"]
 
 
-def test_where_the_parameters_fail_nothing_of_ones_own_is_refuted():
-    needy = own("needy", comparing(lambda run: 2.0), needs=("A1_A7",))
-    found = rfa.study(SMALL, trials=5, rng=0, measure=[needy]).frequencies()
-    assert (found["needy"].unmet, found["needy"].bears) == (5, False)
+def test_where_its_needs_fail_nothing_of_ones_own_is_refuted():
+    needs = {"parameters": ("A1_A7",), "event": ("samples_at_most_2",), "both": ("law", "A1_A7")}
+    mine = [own(id, comparing(lambda run: 2.0), needs=ids) for id, ids in needs.items()]
+    likely = own(
+        "likely", comparing(lambda run: 2.0), needs=("A1_A7",), probability=lambda delta: 1 - delta
+    )
+    exp = SMALL.replace(sigma=2.0)  # far samples
+    found = rfa.study(exp, trials=5, rng=0, measure=[*mine, likely]).frequencies()
+    for p in found.values():
+        assert (p.unmet, p.cases, p.bears) == (5, 0, False)
+    assert {found[id].verdict for id in needs} == {"no trial"}
+    assert (found["likely"].n, found["likely"].verdict) == (0, "undecided")
     assert refuted(found) == []
+
+
+def test_an_event_that_is_needed_chooses_the_trials():
+    """A statement that is true exactly where its need is met has no counterexample."""
+    exp = rfa.preset("theorem").replace(omega_init=1.2e-4)
+
+    def aligned(run, *, delta, C0, rng):
+        report = rfa.theory.check(run, delta, C0, statements=["condition_4_7"])
+        return {"value": report["condition_4_7"].value, "bound": 1.0, "relation": ">="}
+
+    mine = own("mine", aligned, needs=("condition_4_7",))
+    likely = own("likely", aligned, needs=("condition_4_7",), probability=lambda delta: 1 - delta)
+    found = rfa.study(exp, trials=12, rng=0, measure=[mine, likely]).frequencies()
+    met = 12 - found["mine"].unmet
+    assert 0 < met < 12
+    assert (found["mine"].cases, found["mine"].counterexamples) == (met, 0)
+    assert (found["likely"].k, found["likely"].n, found["likely"].bears) == (met, met, True)
 
 
 @pytest.mark.parametrize("C0", [5, 1000])
@@ -257,5 +284,18 @@ def test_lemma_4_4_does_not_bear_where_its_proof_wants_more_samples(C0):
 def test_a_probability_is_checked_at_the_delta_of_the_study():
     odd = own("odd", comparing(lambda run: 0.0), probability=lambda delta: 0.5 + delta)
     measure = functools.partial(rfa.studies.checks, delta=0.6, statements=[odd])
-    with pytest.raises(rfa.TrialError, match="at most 1, at delta = 0.6 got 1.1"):
+    with pytest.raises(ValueError, match="at most 1, at delta = 0.6 got 1.1"):
         rfa.study(SMALL, trials=2, measure=measure)
+
+
+def test_an_id_that_the_grid_has_is_refused_before_anything_runs(monkeypatch):
+    monkeypatch.setattr("rfa.experiment.train", lambda *given, **named: pytest.fail("trained"))
+    width = own("m", comparing(lambda run: 0.0))
+    for measure in (
+        [width],
+        functools.partial(rfa.studies.checks, statements=["lemma_4_2", width]),
+    ):
+        with pytest.raises(
+            ValueError, match="statement 'm' has the name of a parameter of the grid"
+        ):
+            rfa.study(SMALL, {"m": [4, 8]}, trials=1, measure=measure)

@@ -162,6 +162,12 @@ NEEDS = {
         {"d": 287, "m": 200},
     ),
     "lemma_4_3": (lambda v: (v.C1, 2), ">=", {}, {"n": 3}),
+    "lemma_4_3_b": (
+        lambda v: (v.d, np.log(32 * v.n / v.delta) ** 2 / v.C1),
+        ">=",
+        {},
+        {"n": 10**8, "d": 30},
+    ),
     "eq_6": (lambda v: (v.N + v.A, 1 / 8), "<=", {"n": 10**8, "eta": 0.01}, {"eta": 0.125}),
     "lemma_a_1": (lambda v: (v.r, v.alpha / 3), "<=", {}, {"omega_init": 1.0}),
     "lemma_4_9": (lambda v: (v.alpha, 1 / 4), "<=", {"alpha": 0.25}, {"alpha": 0.2501}),

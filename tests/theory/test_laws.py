@@ -228,3 +228,64 @@ def test_clusters_of_width_0_have_no_law():
 
 def test_high_dimensions_take_fewer_draws():
     assert [laws.draws(d) for d in (2, 2048, 4096, 10**6)] == [16384, 16384, 8192, 1024]
+
+
+def rated(eta, law="gaussian"):
+    """A run with a noise rate that depends on x."""
+    distribution = rfa.XORClusters(d=12, sigma=0.02, eta=eta, law=law)
+    network = rfa.Network.random(20, 12, rng=0)
+    return rfa.train(network, distribution.sample(60, rng=3), alpha=0.125)
+
+
+def test_the_noise_rate_is_that_of_fresh_points():
+    """Not of the samples, of which Lemma 4.3(c) would then say nothing."""
+    runs = [rated(lambda X: (X[:, 2] > 0.02).astype(float))]
+    runs.append(rfa.train(runs[0].initial, runs[0].data.distribution.sample(60, rng=4), 0.125))
+    tail = 0.5 * math.erfc(1 / math.sqrt(2))
+    rates = set()
+    for run in runs:
+        report = check(run, statements=["lemma_4_3_c", "theorem_3_1_2"])
+        rate, points = report.settings["parameters"]["eta"], report.settings["rate_points"]
+        assert points == 200_000
+        # five standard errors
+        assert abs(rate - tail) < 5 * math.sqrt(tail * (1 - tail) / points)
+        assert report["lemma_4_3_c"].value == run.data.noisy.mean() != rate
+        assert f"eta is the mean of eta(x) on {points} fresh points" in " ".join(report.heading())
+        rates.add(rate)
+    assert len(rates) == 1  # a parameter: alike in all trials
+
+
+def test_a_noise_rate_that_cannot_be_known_is_said(tmp_path):
+    calls = []
+
+    def eta(X):
+        calls.append(len(X))
+        if len(calls) > 1:
+            raise RuntimeError("no more\nrates")
+        return np.full(len(X), 0.1)
+
+    run = rated(eta)
+    report = check(run, statements=["lemma_4_3_c", "theorem_3_1_1", "equation_16"])
+    found = report["lemma_4_3_c"]
+    assert (found.verdict, report["equation_16"].verdict) == ("not applicable", "holds")
+    assert found.why == "the noise rate is not known: RuntimeError: no more"
+    assert "(A1)-(A7) cannot be checked" in report["theorem_3_1_1"].reason
+    run.save(tmp_path / "run.npz")
+    found = check(rfa.load(tmp_path / "run.npz"), statements=["lemma_4_3_c"])["lemma_4_3_c"]
+    assert found.why.endswith("was stored by its name only") and "eta" in found.why
+
+
+def test_a_law_that_raises_later_ends_no_check():
+    calls = []
+
+    def law(rng, n, d):
+        calls.append(n)
+        if len(calls) > 1:
+            raise RuntimeError("only once")
+        return rng.standard_normal((n, d))
+
+    report = check(rated(0.1, law))
+    found = report["theorem_3_1_2"]
+    assert found.verdict == "not applicable"
+    assert found.why == "fresh points cannot be drawn: RuntimeError: only once"
+    assert report["equation_16"].verdict == "holds"

@@ -138,7 +138,12 @@ def test_verdicts(run, result, verdict):
         (OK | {"details": {"x": {1, 2}}}, "details must have values that JSON can express"),
         (OK | {"constant": 5}, "constant must be a text, got int"),
         (OK | {"constant_used": "5"}, "constant_used must be a real number, got '5'"),
-        (None, "must return a dict or a str, got NoneType"),
+        (None, "must return a dict or a reason, got None"),
+        ("", "must return a dict or a reason, got ''"),
+        (
+            OK | {"bound": math.nan},
+            "bound must be a number, or None where there is none, got nan",
+        ),
     ],
 )
 def test_a_wrong_result_is_said_and_the_others_are_there(run, result, words):
@@ -276,7 +281,13 @@ def test_a_wrong_statement_is_refused(make, error, words):
         (["zzz"], ValueError, "has 'zzz', which is unknown$"),
         (["lemma_4_2", "lemma_4_2"], ValueError, "no id twice, got lemma_4_2 twice"),
         ([statement(), statement()], ValueError, "no id twice, got mine twice"),
-        ("lemma_4_2", TypeError, "statements must be several values"),
+        (
+            ["4.2"],
+            ValueError,
+            "has '4.2', which is unknown; near ones are .*lemma_4_2",
+        ),
+        (["lemma_4_1"], ValueError, "near ones are lemma_4_1_a, lemma_4_1_b_mu1, lemma_4_1_b_mu2"),
+        ("lemma_4_2", TypeError, r"statements must be a list, such as \['lemma_4_2'\], got a str"),
         ([3], TypeError, "statements must be ids or rfa.theory.Statement objects, got 3"),
         (
             [statement(needs=("god_run",))],

@@ -142,6 +142,8 @@ def test_a_trained_network_claims_no_random_start():
     assert (first.network.omega_init, first.network.seed) == (None, None)
     assert first.initial.omega_init is not None and first.initial.seed is not None
     assert (first.initial.trained_steps, first.network.trained_steps) == (0, 8)
+    part = rfa.train(first.initial, first.data, steps=3, snapshots=(1,))
+    assert [part.at(t).trained_steps for t in (0, 1, 3)] == [0, 1, 3]
     assert "trained_from" not in first.provenance
     second = rfa.train(first.network, first.data, steps=3)
     assert second.provenance["seeds"]["init"] is None
