@@ -427,6 +427,7 @@ BUILD = [sys.executable, "setup.py", "build_ext", "--inplace"]
 # random problems find most faults of compiled code sooner than the tests do
 FUZZ = [sys.executable, "tests/fuzz.py", "--shapes", "30", "--first"]
 PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+PYTEST += ["-m", "slow or not slow"]
 
 
 def run(command, folder, show=False, limit=LIMIT, **variables):

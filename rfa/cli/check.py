@@ -28,6 +28,7 @@ from rfa.cli.parameters import add_parameters, experiment, given
 from rfa.experiment import Experiment
 from rfa.setting import C0, DELTA, Horizon
 from rfa.studies import Proportion, Study, TrialError, checks, refuted, study
+from rfa.studies.measures import ON_GOOD_RUNS
 from rfa.theory import Report, audit, check
 from rfa.theory.statement import KNOWN
 from rfa.theory.verification import selected
@@ -181,7 +182,11 @@ def _show_study(result: Study, options: argparse.Namespace, interrupted: bool = 
     else:
         heading = (
             f"{len(result)} of {options.trials} trials{' (interrupted)' * interrupted}; T = {T}, "
-            f"delta = {used['delta']:g}, C0 = {used['C0']:g}"
+            f"delta = {used['delta']:g}, C0 = {used['C0']:g}\n"
+        )
+        heading += ", ".join(
+            f"{name} = {value:.4g}"
+            for name, value in result.experiment.parameters()._asdict().items()
         )
         rows = _rows(found)
         notes = [*REMARKS, _refuted(wrong, result.experiment, used["delta"], used["C0"])]
@@ -194,7 +199,7 @@ def _show_study(result: Study, options: argparse.Namespace, interrupted: bool = 
 
 
 # Titles of the table over trials, and of its last columns, which are shown if they have a trial.
-TITLES = ("statement", "", "held", "of", "95% interval", "verdict", "bears")
+TITLES = ("statement", "", "held", "of", "95% interval", "claimed", "verdict", "bears")
 COUNTS = {
     "not applicable": "not_applicable",
     "failed to run": "failed",
@@ -205,12 +210,13 @@ COUNTS = {
 }
 
 REMARKS = (
-    "held: trials in which the inequality was true, of those in which it was applicable.",
+    "held: trials in which the inequality was true, of those in which it was applicable. claimed:",
+    "the probability, or that it is always true, or on good runs; false ones are counted of these.",
     "Intervals are not adjusted for their number; the number of trials is to be chosen before.",
-    "bears: whether the trials bear on the paper, since the parameters meet (A1)-(A7) and what the",
-    "proof needs. Theorem 3.1 and Proposition 3.2 ask for a C that is large enough: no trial bears",
-    "on them. What the margins of Lemma 4.9 and the parts of Lemma 4.11 need, and what rests on",
-    "them, is out of reach: (20) and (A7) want C >= 5e8, (38) and (A1) want d > 1e6.",
+    "bears: whether the trials bear on the paper, that is, the parameters meet (A1)-(A7) and what",
+    "the proof needs. Theorem 3.1 and Proposition 3.2 ask for a C that is large enough: no trial",
+    "bears on them. What the margins of Lemma 4.9 and the parts of Lemma 4.11 need, and what rests",
+    "on them, is out of reach: (20) wants C >= 5e8 by (A7), and after (38) d > 1e6 by (A1)-(A4).",
 )
 
 
@@ -222,16 +228,25 @@ def _rows(found: Mapping[str, Proportion]) -> list[tuple[str, ...]]:
     for id, p in found.items():
         number = KNOWN[id].numbers[0] if id in KNOWN else ""
         interval = f"[{p.low:.3f}, {p.high:.3f}]" if p.n else "-"
-        row = (number, id, str(p.k), str(p.n), interval, p.verdict, "yes" if p.bears else "no")
-        rows.append((*row, *(str(getattr(p, field)) for field in counts)))
+        row = (number, id, str(p.k), str(p.n), interval, _claimed(p), p.verdict)
+        bears = "yes" if p.bears else "no"
+        rows.append((*row, bears, *(str(getattr(p, field)) for field in counts)))
     return rows
+
+
+def _claimed(p: Proportion) -> str:
+    """What a statement claims over trials, in a word."""
+    if isinstance(p.target, float):
+        return f"{p.target:.4g}"
+    return {"never false": "always", ON_GOOD_RUNS: "on good runs"}.get(str(p.target), "nothing")
 
 
 def _refuted(wrong: list[str], exp: Experiment, delta: float, c0: float) -> str:
     """Which claims the trials refute, and up to which C."""
     if not wrong:
-        return "refuted: no claim"
+        return "No claim is refuted."
     return (
-        f"refuted: {', '.join(wrong)}: false at every C <= {audit(exp, delta, c0).hi:.4g}, which "
-        '(A1)-(A7) allow; the paper asks for a C that is "large enough"'
+        f"Refuted: {', '.join(wrong)}. The trials speak of every C <= "
+        f"{audit(exp, delta, c0).hi:.4g} that (A1)-(A7) allow; the paper asks for a C that is "
+        '"large enough".'
     )

@@ -55,11 +55,11 @@ class Proportion(NamedTuple):
 
         - "at least 0.9": low is at least the target.
         - "below 0.9": high is below the target.
-        - "undecided": neither, or no trial was applicable.
+        - "undecided": neither.
         - "trivial": the target is at most 0.
         - "never false", or "false in 26 of 291": counterexamples, of the cases.
         - "no trial": there was no trial of which the claim speaks.
-        - "no claim": the statement claims nothing by itself.
+        - "claims nothing": the statement claims nothing by itself.
         - empty: the truth value is not that of a statement.
     """
 
@@ -185,7 +185,7 @@ def _verdict(
     if target is None:
         return ""
     if target == "none":
-        return "no claim"
+        return "claims nothing"
     if isinstance(target, str):
         if not cases:
             return "no trial"
@@ -193,7 +193,7 @@ def _verdict(
     if target <= 0:
         return "trivial"
     if not n:
-        return "undecided"
+        return "no trial"
     if low >= target:
         return f"at least {target:.4g}"
     return f"below {target:.4g}" if high < target else "undecided"

@@ -142,7 +142,11 @@ def _samples_at_most_2(e: Evidence, k: Terms) -> list[str]:
 @hypothesis("few_outside_J")
 def _few_outside_J(e: Evidence, k: Terms) -> list[str]:
     b, missing = _subnetwork(e, k)
-    return [f"size(Jc)/m = {missing:.3g} is above b^2/16"] if missing > b * b / 16 else []
+    return (
+        [f"size(Jc)/m = {missing:.3g} is above b^2/16 = {b * b / 16:.3g}"]
+        if missing > b * b / 16
+        else []
+    )
 
 
 def _weights_at_T(e: Evidence, k: Terms) -> Uses:

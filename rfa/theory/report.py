@@ -29,9 +29,17 @@ SYMBOLS = (
 )
 
 WORDS = (
-    "holds, FAILS: the paper claims this of the run, and it is so or not. true, false: the paper "
-    "does not claim it of this run, and it is so or not."
+    "holds, FAILS: the paper claims this of the run, most of it with a probability, and it is so "
+    "or not. true, false: the paper does not claim it of this run, and it is so or not."
 )
+
+# What the text says of the other verdicts, if they occur.
+MEANINGS = {
+    "no claim": 'the statement\'s own "if" is not true here',
+    "trivial": "any value would do",
+    "no case": "there is nothing to compare",
+    "undecided": "more points would have to be drawn",
+}
 
 
 def shown(value: float | None) -> str:
@@ -127,20 +135,23 @@ class Report:
         rounded = " (rounded T: 1/(4 alpha) is not an integer)" if s["rounded"] else ""
         steps = "" if s["steps"] == s["T"] else f"; the run has {s['steps']} steps"
         constants = ", ".join(f"{name} = {shown(s[name])}" for name in ("delta", "C0", "C1", "C2"))
+        C0 = f"C0 = {shown(s['C0'])} in place of the paper's {shown(s['literal_C0'])}"
         good = {
-            True: "At this C0 it is a good run (Definition 4.5).",
-            False: "At this C0 it is not a good run (Definition 4.5).",
+            True: f"With {C0} it is a good run (Definition 4.5).",
+            False: f"With {C0} it is not a good run (Definition 4.5).",
             None: "Whether it is a good run (Definition 4.5) is not known.",
         }[s["good_run"]]
         if s["needs"]:
-            met = f"{s['needs_met']} of {s['needs']} needs of the proofs are met"
-            good += f" {met} ('rfa audit' lists them)."
+            met = f"{s['needs_met']} of {s['needs']}"
+            good += f" Of the inequalities that the proofs take for granted {met} are true"
+            good += " ('rfa audit' lists these needs)."
         if s["width_needed"] is not None:
             good += (
-                f" Lemma 4.2 needs m >= {math.ceil(s['width_needed'])} at this C0: lemmas that "
-                "rest on it are not counted as claims."
+                f" Lemma 4.2 needs m >= {math.ceil(s['width_needed'])} at this C0: what rests on a "
+                "good run is not counted as a claim."
             )
-        evaluated = f"Evaluated at T = {s['T']}{rounded}{steps}; {constants}."
+        largest = " (C1 is the largest that Lemma 4.3 allows)" if s["C1"] == s["C1"] else ""
+        evaluated = f"Evaluated at T = {s['T']}{rounded}{steps}; {constants}{largest}."
         points = s["rate_points"]
         if s["parameters"]:
             listed = (f"{name} = {value:.4g}" for name, value in s["parameters"].items())
@@ -193,16 +204,23 @@ class Report:
             rows += [_long_cells(check, "beyond the theorem: ") for check in self.beyond]
             return "\n".join([*heading, "", aligned(rows), "", self.summary()])
         main = [check for check in self._ordered() if not (self.shown and _inner(check))]
-        lines = [*heading, "", *_short_lines(main)]
+        met = bool(self.settings["assumptions_met"])
+        lines = [*heading, "", *_short_lines(main, met)]
         if self.beyond:
             t = self.settings["steps"]
-            title = f"At t = {t} in place of T, beyond the theorem, which claims nothing there:"
+            title = f"At t = {t} in place of T, where the theorem claims nothing, and not counted:"
             later = [check for check in self.beyond if not _inner(check)]
-            lines += ["", title, "", *_short_lines(later)]
-        lines += ["", *textwrap.wrap(SYMBOLS, WIDTH), ""]
-        hidden = len(self.checks) - len(main)
+            lines += ["", title, "", *_short_lines(later, met)]
+        seen = {check.verdict for check in self.checks}
+        said = "; ".join(f"{word}: {text}" for word, text in MEANINGS.items() if word in seen)
+        glossary = f"{SYMBOLS} {said}." if said else SYMBOLS
+        lines += ["", *textwrap.wrap(glossary, WIDTH), ""]
+        hidden = [check for check in self._ordered() if check not in main]
         if hidden:
-            lines.append(f"{hidden} inner steps of the proofs are not shown (--long), but counted:")
+            note = f"{len(hidden)} inner steps of the proofs are counted, and not shown (--long)"
+            wrong = [c.numbers[0] for c in hidden if c.verdict in ("FAILS", "false")]
+            note += f"; false among them: {', '.join(dict.fromkeys(wrong))}." if wrong else "."
+            lines += textwrap.wrap(note, WIDTH)
         return "\n".join([*lines, *textwrap.wrap(self.summary(), WIDTH)])
 
     def __str__(self) -> str:
@@ -268,7 +286,7 @@ def _text(check: Check) -> str:
 def _constant(check: Check) -> str:
     """The constant that this run needs, in words."""
     name, found = check.constant, check.empirical_constant
-    if name is None or found is None:
+    if name is None or found is None or found == check.constant_used:
         return ""
     if name == "C0":
         text = "true for no C0" if math.isnan(found) else f"true up to C0 = {shown(found)}"
@@ -309,8 +327,12 @@ def _briefly(check: Check) -> list[str]:
     return list(dict.fromkeys(words))
 
 
-def _short_lines(checks: Iterable[Check]) -> list[str]:
-    """A table of at most WIDTH columns, with notes below the rows."""
+def _short_lines(checks: Iterable[Check], met: bool) -> list[str]:
+    """A table of at most WIDTH columns, with notes below the rows.
+
+    A statement that is true without its hypotheses has a note if (A1)-(A7) are met: otherwise the
+    heading has the reason.
+    """
     head = ("statement", "what is compared", "value", "", "bound", "verdict")
     lines = [_line(*head)]
     for check in checks:
@@ -322,6 +344,7 @@ def _short_lines(checks: Iterable[Check]) -> list[str]:
         )
         lines += [_line("", more) for more in rest]
         explained = check.verdict in ("false", "no claim", "not applicable", "failed to run")
+        explained |= check.verdict == "true" and met
         unmet = _briefly(check) if explained else []
         notes = "; ".join(filter(None, [check.failed_to_run, check.why, _constant(check), *unmet]))
         indent = " " * (NUMBER + 4)

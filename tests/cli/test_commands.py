@@ -231,9 +231,11 @@ def test_trials_show_how_often_each_statement_holds(counted, capsys):
     assert main(TRIALS) == 0
     output = capsys.readouterr()
     heading, table, notes = output.out.split("\n\n")
-    assert heading == "4 of 4 trials; T = 3, delta = 0.2, C0 = 3"
+    first, parameters = heading.splitlines()
+    assert first == "4 of 4 trials; T = 3, delta = 0.2, C0 = 3"
+    assert parameters.startswith(f"n = {SMALL.n}, d = {SMALL.d}, m = {SMALL.m}, alpha = ")
     titles, *rows = table.splitlines()
-    wanted = "statement held of 95% interval verdict bears"
+    wanted = "statement held of 95% interval claimed verdict bears"
     used = [any(row[4 + i] for row in counted.values()) for i in range(len(COUNTED))]
     assert 2 <= sum(used) < len(used)
     assert " ".join(titles.split()) == " ".join([wanted, *itertools.compress(COUNTED, used)])
@@ -244,7 +246,7 @@ def test_trials_show_how_often_each_statement_holds(counted, capsys):
         shown = shown[shown.index(name) :]
         assert shown[:4] == [name, str(k), str(n), "I" if n else "-"]
         assert shown[-sum(used) :] == [str(count) for count in itertools.compress(rest, used)]
-    assert notes.splitlines()[-1] == "refuted: no claim"
+    assert notes.splitlines()[-1] == "No claim is refuted."
     assert "rfa: 4 trials in " in output.err
 
 
@@ -259,8 +261,8 @@ def test_trials_in_other_forms(counted, capsys):
         assert [told_of[key] for key in names] == pytest.approx(numbers, abs=1e-9)
         assert told_of["trials"] == 4
     assert main([*TRIALS, "--markdown"]) == 0
-    _, _, titles, _, *rows = capsys.readouterr().out.splitlines()
-    assert titles.startswith("| statement |  | held | of | 95% interval | verdict |")
+    _, _, _, titles, _, *rows = capsys.readouterr().out.splitlines()
+    assert titles.startswith("| statement |  | held | of | 95% interval | claimed | verdict |")
     assert [row.split(" | ")[1] for row in rows if row[:1] == "|"] == list(STATEMENTS)
 
 
@@ -283,7 +285,9 @@ def test_strict_with_trials_is_status_1_if_a_claim_is_refuted(bears, status, mon
     monkeypatch.setattr("rfa.cli.check.study", lambda *given, **named: made_up)
     assert main([*TRIALS, "--strict"]) == status
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("refuted: lemma_4_2: false at every C <= 0." if bears else "refuted: no")
+    assert last.startswith(
+        "Refuted: lemma_4_2. The trials speak of every C <= 0." if bears else "No"
+    )
     assert main(TRIALS) == 0
 
 

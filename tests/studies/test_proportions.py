@@ -44,10 +44,10 @@ def made_up(values, verdicts=None, target=0.6, bears=True, cases=None):
         ([True] * 20 + [False] * 30, 0.6, "below 0.6"),
         ([True] * 30 + [False] * 20, 0.6, "undecided"),
         ([True] * 49 + [None], 0.9, "at least 0.9"),
-        ([None] * 5, 0.6, "undecided"),
+        ([None] * 5, 0.6, "no trial"),
         ([True] * 2, 0.2, "undecided"),  # [.158, 1]
         ([False] * 50, -0.2, "trivial"),
-        ([False] * 50, "none", "no claim"),
+        ([False] * 50, "none", "claims nothing"),
     ],
 )
 def test_verdicts_on_a_probability(outcomes, target, verdict):
@@ -250,7 +250,7 @@ def test_where_its_needs_fail_nothing_of_ones_own_is_refuted():
     for p in found.values():
         assert (p.unmet, p.cases, p.bears) == (5, 0, False)
     assert {found[id].verdict for id in needs} == {"no trial"}
-    assert (found["likely"].n, found["likely"].verdict) == (0, "undecided")
+    assert (found["likely"].n, found["likely"].verdict) == (0, "no trial")
     assert refuted(found) == []
 
 

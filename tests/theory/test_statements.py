@@ -119,7 +119,7 @@ def test_presets_from_the_weights(name, monkeypatch):
 
 @pytest.mark.usefixtures("few_signs")
 def test_noise_rate_that_depends_on_x():
-    """Part 2's excess has no cancellation; eta stands for the mean over the samples."""
+    """Part 2's excess has no cancellation; eta stands for E eta(x)."""
 
     def eta(X):
         return 0.05 + 0.3 * (X[:, 0] > 0.5)
