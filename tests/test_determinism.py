@@ -223,10 +223,10 @@ def test_a_state_put_into_another_engine(engine, d):
         ("planar", 2000, 2, 300, 20_000),
         ("direct", 900, 2, 60, 10_000),
         ("direct", 900, 17, 60, 6_000),
-        ("gram", 900, 17, 60, 3_000),
+        ("gram", 900, 17, 60, 1_000),
         # sizes at which the engine looks at the clock within each part of a step
         ("direct", 20_000, 50, 500, 30),
-        ("gram", 3_000, 50, 500, 30),
+        pytest.param("gram", 3_000, 50, 500, 30, marks=pytest.mark.slow),
     ],
 )
 def test_interrupted_and_continued(engine, n, d, m, steps):

@@ -40,6 +40,7 @@ def test_reproduce_writes_figures_and_a_summary(tmp_path, capsys):
         assert image.std() > 0.05  # something is drawn
 
 
+@pytest.mark.slow
 def test_reproduce_prints_a_table(tmp_path, capsys):
     assert main(["reproduce", "theorem", "--out", str(tmp_path / "new")]) == 0
     output = capsys.readouterr()

@@ -515,6 +515,7 @@ def test_reproduce_writes_every_figure_and_the_report(tmp_path, capsys):
     assert f"rfa: theorem: of the statements at T {report.summary()}\n" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_reproduce_of_too_few_steps_has_figures_and_says_what_is_missing(tmp_path):
     assert main(["reproduce", "theorem", "--steps", "0", "--out", str(tmp_path)]) == 0
     assert len(list(tmp_path.glob("*.png"))) == 6

@@ -238,6 +238,7 @@ def test_a_file_has_the_size_that_is_asked_for(size, tmp_path):
     assert height <= expected.tallest * expected.settings["savefig.dpi"]
 
 
+@pytest.mark.slow
 def test_equal_figures_are_equal_files(tmp_path):
     """In processes with other hash seeds, and with other dates."""
     found = {}
@@ -262,6 +263,7 @@ def test_equal_figures_are_equal_files(tmp_path):
     assert found["1"] == found["2"]
 
 
+@pytest.mark.slow
 def test_reproduce_takes_a_format(tmp_path):
     arguments = ["reproduce", "theorem", "--format", "svg", "--size", "slide"]
     assert main([*arguments, "--out", str(tmp_path)]) == 0
@@ -270,6 +272,7 @@ def test_reproduce_takes_a_format(tmp_path):
     assert not [*tmp_path.glob("*.png"), *tmp_path.glob("*.pdf")]
 
 
+@pytest.mark.slow
 def test_reproduce_draws_figure_2_for_its_presets(tmp_path, monkeypatch):
     small = rfa.preset("figure2-high").replace(n=60, d=80, m=20, n_test=60, alpha=0.125)
     monkeypatch.setitem(rfa.presets.PRESETS, "figure2-high", small)
