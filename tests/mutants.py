@@ -117,7 +117,7 @@ MUTANTS = [
     ("rfa/training/history.py", "/ len(problem.y)", "/ (len(problem.y) + 1)"),
     ("rfa/training/history.py", "1 - seen.right", "seen.right"),
     # a variant forgets one of its factors, or a part of a norm
-    ("rfa/engines/direct/loop.pyx", "slope / (1 - slope)", "slope"),
+    ("rfa/engines/direct/loop.pyx", "common=self.slope / (1 - self.slope)", "common=self.slope"),
     ("rfa/engines/direct/loop.pyx", "(1 - slope) * f[i]", "f[i]"),
     ("rfa/kernels/simd/real.h", "(I)(slope * h) & other", "(I)h & other"),
     ("rfa/kernels/simd/sums.h", "(v, slope, 1)", "(v, slope, 0)"),
@@ -130,7 +130,7 @@ MUTANTS = [
     ("rfa/_kernels.pyx", "<floating>(summands.common * total[k])", "total[k]"),
     ("rfa/kernels/simd/sums.h", "FMA(SPLAT(-decay), old, factor * sum)", "factor * sum"),
     ("rfa/_kernels.pyx", "rows.keep = 1 if keeps_most else update.shrink", "rows.keep = 1"),
-    ("rfa/engines/gram/loop.pyx", "norm[i] = factor *", "norm[j] ="),
+    ("rfa/engines/gram/loop.pyx", "norm[i] = factor *", "norm[i] ="),
     ("rfa/engines/planar/loop.pyx", "v1 *= 1 - slope", "pass"),
     ("rfa/engines/observing.pyx", "y[begin + i] * weighted[begin + i] * losses[i]", "losses[i]"),
     # flips against the wrong masks
