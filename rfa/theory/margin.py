@@ -232,7 +232,7 @@ def lemma_4_6(
     --------
     >>> import rfa
     >>> lemma_4_6(rfa.preset("theorem").run(rng=0))[0].reason.split("; ")[-1]
-    'size(Jc)/m = 0.06 is above b^2/16'
+    'size(Jc)/m = 0.06 is above b^2/16 = 9e-07'
     """
     return checks_of(LEMMA_4_6, run, delta, C0, rng)
 
