@@ -18,7 +18,7 @@ COMPARISONS = {
 # Verdicts that stand in place of that of the inequality.
 INSTEAD = ("trivial", "no case", "no claim", "undecided")
 
-# Verdicts of what is true of a run, whether it is claimed or not.
+# With one of these verdicts a statement is true of the run.
 TRUE = ("holds", "true", "trivial", "no case")
 
 # All verdicts, in the order in which a report counts them.
